@@ -1,0 +1,1 @@
+//! Weir's controller: intent, orchestration, compilation to segments, OpenFlow sessions.

@@ -1,0 +1,1 @@
+//! Labs in network namespaces, the quickstart's report and the system tests.

@@ -1,0 +1,1 @@
+//! Weir's node agent: bridges, ports and containers of one node.
