@@ -2,4 +2,8 @@
 //!
 //! Pure: no sockets, no clock, no files, no tasks. Rooms, each of which may use those above it:
 //!
-//! - `types`: numbers with a meaning (datapath ids, ports, MAC addresses …)
+//! - [`types`]: numbers with a meaning (datapath ids, ports, MAC addresses …)
+//! - [`compile`]: from intent to segments
+
+pub mod compile;
+pub mod types;
