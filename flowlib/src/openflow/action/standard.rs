@@ -1,0 +1,144 @@
+//! The actions of OpenFlow 1.3 itself.
+
+use crate::types::{GroupId, PortNo};
+use crate::wire::{DecodeError, Problem, Reader, Writer};
+
+use super::Action;
+use crate::openflow::oxm::{FieldValue, MatchField, read_header};
+
+const OUTPUT: u16 = 0;
+const COPY_TTL_OUT: u16 = 11;
+const COPY_TTL_IN: u16 = 12;
+const SET_MPLS_TTL: u16 = 15;
+const DEC_MPLS_TTL: u16 = 16;
+const PUSH_VLAN: u16 = 17;
+const POP_VLAN: u16 = 18;
+const PUSH_MPLS: u16 = 19;
+const POP_MPLS: u16 = 20;
+const SET_QUEUE: u16 = 21;
+const GROUP: u16 = 22;
+const SET_NW_TTL: u16 = 23;
+const DEC_NW_TTL: u16 = 24;
+const SET_FIELD: u16 = 25;
+const PUSH_PBB: u16 = 26;
+const POP_PBB: u16 = 27;
+
+/// Reads the body of an action of that type; of a type that is not known, nothing.
+#[inline]
+pub(super) fn decode(action_type: u16, r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
+    let action = match action_type {
+        OUTPUT => {
+            let port = PortNo(r.u32()?);
+            let max_len = r.u16()?;
+            r.skip(6)?;
+            Action::Output { port, max_len }
+        }
+        COPY_TTL_OUT => empty(r, Action::CopyTtlOut)?,
+        COPY_TTL_IN => empty(r, Action::CopyTtlIn)?,
+        SET_MPLS_TTL => Action::SetMplsTtl(padded_u8(r)?),
+        DEC_MPLS_TTL => empty(r, Action::DecMplsTtl)?,
+        PUSH_VLAN => Action::PushVlan(padded_u16(r)?),
+        POP_VLAN => empty(r, Action::PopVlan)?,
+        PUSH_MPLS => Action::PushMpls(padded_u16(r)?),
+        POP_MPLS => Action::PopMpls(padded_u16(r)?),
+        SET_QUEUE => Action::SetQueue(r.u32()?),
+        GROUP => Action::Group(GroupId(r.u32()?)),
+        SET_NW_TTL => Action::SetNwTtl(padded_u8(r)?),
+        DEC_NW_TTL => empty(r, Action::DecNwTtl)?,
+        SET_FIELD => return set_field(r),
+        PUSH_PBB => Action::PushPbb(padded_u16(r)?),
+        POP_PBB => empty(r, Action::PopPbb)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(action))
+}
+
+fn empty(r: &mut Reader<'_>, action: Action) -> Result<Action, DecodeError> {
+    r.skip(4)?;
+    Ok(action)
+}
+
+fn padded_u8(r: &mut Reader<'_>) -> Result<u8, DecodeError> {
+    let value = r.u8()?;
+    r.skip(3)?;
+    Ok(value)
+}
+
+fn padded_u16(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
+    let value = r.u16()?;
+    r.skip(2)?;
+    Ok(value)
+}
+
+/// Reads the OXM of a set-field and its padding. A field that is not in the registry makes the action unknown.
+///
+/// # Errors
+/// `BadMask` if there is a mask, which OpenFlow 1.3 does not allow here; `BadWildcards` if the value is too big.
+fn set_field(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
+    let at = r.clone();
+    let header = read_header(r)?;
+    let Some(field) = header.field else {
+        r.rest();
+        return Ok(None);
+    };
+    if header.has_mask() {
+        return Err(at.error(Problem::BadMask { header: header.raw }));
+    }
+    let n_bytes = usize::from(field.n_bytes());
+    if header.body_len() != Some(n_bytes) {
+        return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
+    }
+    let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
+    if !value.fits(field.n_bits()) {
+        return Err(at.error(Problem::BadWildcards { header: header.raw }));
+    }
+    // The action is as long as header and OXM, rounded up to a multiple of 8.
+    let len = r.offset() - at.offset() + 4;
+    r.skip(len.next_multiple_of(8) - len)?;
+    Ok(Some(Action::SetField { field, value, mask: None }))
+}
+
+/// Writes an action of OpenFlow 1.3.
+#[inline]
+pub(super) fn encode(action: &Action, w: &mut Writer<'_>) {
+    match action {
+        Action::Output { port, max_len } => {
+            header(w, OUTPUT, 16);
+            w.u32(port.0);
+            w.u16(*max_len);
+            w.zeros(6);
+        }
+        Action::CopyTtlOut => plain(w, COPY_TTL_OUT, 0),
+        Action::CopyTtlIn => plain(w, COPY_TTL_IN, 0),
+        Action::SetMplsTtl(ttl) => plain(w, SET_MPLS_TTL, u32::from(*ttl) << 24),
+        Action::DecMplsTtl => plain(w, DEC_MPLS_TTL, 0),
+        Action::PushVlan(ethertype) => plain(w, PUSH_VLAN, u32::from(*ethertype) << 16),
+        Action::PopVlan => plain(w, POP_VLAN, 0),
+        Action::PushMpls(ethertype) => plain(w, PUSH_MPLS, u32::from(*ethertype) << 16),
+        Action::PopMpls(ethertype) => plain(w, POP_MPLS, u32::from(*ethertype) << 16),
+        Action::SetQueue(queue) => plain(w, SET_QUEUE, *queue),
+        Action::Group(group) => plain(w, GROUP, group.0),
+        Action::SetNwTtl(ttl) => plain(w, SET_NW_TTL, u32::from(*ttl) << 24),
+        Action::DecNwTtl => plain(w, DEC_NW_TTL, 0),
+        Action::PushPbb(ethertype) => plain(w, PUSH_PBB, u32::from(*ethertype) << 16),
+        Action::PopPbb => plain(w, POP_PBB, 0),
+        Action::SetField { field, value, mask } => {
+            let mark = w.mark();
+            header(w, SET_FIELD, 0);
+            MatchField { field: *field, value: *value, mask: *mask }.encode_exact(w);
+            w.pad8(mark);
+            w.patch_len(mark, 2);
+        }
+        _ => unreachable!("Action::encode sends the others elsewhere"),
+    }
+}
+
+fn header(w: &mut Writer<'_>, action_type: u16, len: u16) {
+    w.u16(action_type);
+    w.u16(len);
+}
+
+fn plain(w: &mut Writer<'_>, action_type: u16, argument: u32) {
+    header(w, action_type, 8);
+    w.u32(argument);
+}

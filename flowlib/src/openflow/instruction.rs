@@ -1,0 +1,135 @@
+//! Instructions: what a flow does with the packets it matches.
+
+use crate::types::{MeterId, TableId};
+use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
+
+use super::action::Action;
+
+/// One instruction of a flow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Instruction {
+    /// On to a later table.
+    GotoTable(TableId),
+    /// Bits of the metadata for later tables.
+    WriteMetadata {
+        /// The bits.
+        metadata: u64,
+        /// Which of them are written.
+        mask: u64,
+    },
+    /// Into the action set.
+    WriteActions(Vec<Action>),
+    /// At once, in this order.
+    ApplyActions(Vec<Action>),
+    /// Empties the action set.
+    ClearActions,
+    /// Through a meter, which may drop it.
+    Meter(MeterId),
+    /// Anything else, byte for byte.
+    Unknown {
+        /// The type: 0xffff for an experimenter's.
+        instruction_type: u16,
+        /// All that follows type and length.
+        body: Box<[u8]>,
+    },
+}
+
+const GOTO_TABLE: u16 = 1;
+const WRITE_METADATA: u16 = 2;
+const WRITE_ACTIONS: u16 = 3;
+const APPLY_ACTIONS: u16 = 4;
+const CLEAR_ACTIONS: u16 = 5;
+const METER: u16 = 6;
+
+impl Instruction {
+    /// Reads instructions until `r` is empty.
+    ///
+    /// # Errors
+    /// As [`Instruction::decode`].
+    pub(crate) fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+        let mut instructions = Vec::new();
+        while !r.is_empty() {
+            instructions.push(Self::decode(r)?);
+        }
+        Ok(instructions)
+    }
+}
+
+/// Loose: what is not known is kept.
+///
+/// Shape: type `u16`, length `u16` of the whole instruction; the rest by type.
+///
+/// Source: OpenFlow 1.3.5 §7.2.4.
+impl Wire for Instruction {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let part = r.part();
+        r.set_part(Part::Instruction);
+        let at = r.clone();
+        let instruction_type = r.u16()?;
+        let len = usize::from(r.u16()?);
+        if len % 8 != 0 {
+            return Err(at.error(Problem::BadLength { found: len }));
+        }
+        let mut body = r.body(len, 4, Part::Instruction)?;
+        r.set_part(part);
+        let found = match instruction_type {
+            GOTO_TABLE => {
+                let table = TableId(body.u8()?);
+                body.skip(3)?;
+                Self::GotoTable(table)
+            }
+            WRITE_METADATA => {
+                body.skip(4)?;
+                Self::WriteMetadata { metadata: body.u64()?, mask: body.u64()? }
+            }
+            WRITE_ACTIONS => {
+                body.skip(4)?;
+                Self::WriteActions(Action::decode_list(&mut body)?)
+            }
+            APPLY_ACTIONS => {
+                body.skip(4)?;
+                Self::ApplyActions(Action::decode_list(&mut body)?)
+            }
+            CLEAR_ACTIONS => {
+                body.skip(4)?;
+                Self::ClearActions
+            }
+            METER => Self::Meter(MeterId(body.u32()?)),
+            _ => Self::Unknown { instruction_type, body: body.rest().into() },
+        };
+        body.finish().map(|()| found)
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        let mark = w.mark();
+        w.u16(match self {
+            Self::GotoTable(_) => GOTO_TABLE,
+            Self::WriteMetadata { .. } => WRITE_METADATA,
+            Self::WriteActions(_) => WRITE_ACTIONS,
+            Self::ApplyActions(_) => APPLY_ACTIONS,
+            Self::ClearActions => CLEAR_ACTIONS,
+            Self::Meter(_) => METER,
+            Self::Unknown { instruction_type, .. } => *instruction_type,
+        });
+        w.u16(0);
+        match self {
+            Self::GotoTable(table) => {
+                w.u8(table.0);
+                w.zeros(3);
+            }
+            Self::WriteMetadata { metadata, mask } => {
+                w.zeros(4);
+                w.u64(*metadata);
+                w.u64(*mask);
+            }
+            Self::WriteActions(actions) | Self::ApplyActions(actions) => {
+                w.zeros(4);
+                Action::encode_list(actions, w);
+            }
+            Self::ClearActions => w.zeros(4),
+            Self::Meter(meter) => w.u32(meter.0),
+            Self::Unknown { body, .. } => w.bytes(body),
+        }
+        w.patch_len(mark, 2);
+    }
+}

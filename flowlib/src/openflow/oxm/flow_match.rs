@@ -1,0 +1,284 @@
+//! A match: which packets a flow is for.
+
+use ipnet::IpNet;
+
+use super::{Field, FieldValue, read_header};
+use crate::wire::{DecodeError, EncodeError, Part, Problem, Reader, Wire, Writer};
+
+/// One field of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MatchField {
+    /// The field.
+    pub field: Field,
+    /// Its value; bits outside of the mask are 0.
+    pub value: FieldValue,
+    /// The bits that are matched, if not all: neither empty nor full.
+    pub mask: Option<FieldValue>,
+}
+
+/// A field that is not in the registry, as it came.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RawOxm {
+    /// Its header.
+    pub header: u32,
+    /// All that follows the header: experimenter number, value, mask.
+    pub body: Box<[u8]>,
+}
+
+/// The packets a flow is for: all those in which every field has its value.
+///
+/// Canonical: fields are kept in the registry's order, a full mask is no mask, an empty one no field, a field
+/// with several names bears its first. So equal matches encode to equal bytes. Fields that are not in the
+/// registry are kept byte for byte, behind the others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Match {
+    fields: Vec<MatchField>,
+    unknown: Vec<RawOxm>,
+}
+
+impl Match {
+    /// Every packet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Narrows it to packets whose `field` is `value`; an earlier value of the field is forgotten.
+    /// Bits of the value that the field does not have are cut off.
+    #[must_use]
+    pub fn with(mut self, field: Field, value: impl Into<FieldValue>) -> Self {
+        self.set(field, value.into(), None);
+        self
+    }
+
+    /// Narrows it to packets whose `field` has the bits of `value` where `mask` has ones.
+    #[must_use]
+    pub fn with_masked(
+        mut self,
+        field: Field,
+        value: impl Into<FieldValue>,
+        mask: impl Into<FieldValue>,
+    ) -> Self {
+        self.set(field, value.into(), Some(mask.into()));
+        self
+    }
+
+    /// Narrows it to packets whose `field` lies in the network; a network of all addresses matches all.
+    #[must_use]
+    pub fn with_prefix(mut self, field: Field, net: impl Into<IpNet>) -> Self {
+        let net = net.into();
+        self.set(field, net.network().into(), Some(net.netmask().into()));
+        self
+    }
+
+    /// Sets a field's value and mask in place, made canonical.
+    pub fn set(&mut self, field: Field, value: FieldValue, mask: Option<FieldValue>) {
+        let full = field.full_mask();
+        let mask = mask.map_or(full, |mask| mask.and(full));
+        let place = self.fields.binary_search_by_key(&field, |entry| entry.field);
+        if mask == FieldValue::ZERO {
+            if let Ok(at) = place {
+                self.fields.remove(at);
+            }
+            return;
+        }
+        let entry = MatchField { field, value: value.and(mask), mask: (mask != full).then_some(mask) };
+        match place {
+            Ok(at) => self.fields[at] = entry,
+            Err(at) => self.fields.insert(at, entry),
+        }
+    }
+
+    /// Its fields, in the registry's order.
+    pub fn iter(&self) -> std::slice::Iter<'_, MatchField> {
+        self.fields.iter()
+    }
+
+    /// The fields that are not in the registry.
+    #[must_use]
+    pub fn unknown(&self) -> &[RawOxm] {
+        &self.unknown
+    }
+
+    /// Whether it matches every packet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.unknown.is_empty()
+    }
+
+    /// What it says of a field.
+    #[must_use]
+    pub fn get(&self, field: Field) -> Option<&MatchField> {
+        let at = self.fields.binary_search_by_key(&field, |entry| entry.field).ok()?;
+        self.fields.get(at)
+    }
+
+    /// The value of a field that is matched in full.
+    #[must_use]
+    pub fn exact(&self, field: Field) -> Option<FieldValue> {
+        self.get(field).filter(|entry| entry.mask.is_none()).map(|entry| entry.value)
+    }
+
+    /// Reads OXMs until `r` is empty.
+    ///
+    /// # Errors
+    /// As [`Match::decode`].
+    pub(crate) fn decode_oxms(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        // Eight bytes are the shortest OXM that is usual: one allocation does.
+        let mut found = Self { fields: Vec::with_capacity(r.len().div_ceil(8)), unknown: Vec::new() };
+        while !r.is_empty() {
+            found.decode_oxm(r)?;
+        }
+        Ok(found)
+    }
+
+    #[inline]
+    fn decode_oxm(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let at = r.clone();
+        let header = read_header(r)?;
+        let raw_len = (header.raw & 0xff) as usize;
+        let Some(field) = header.field else {
+            *r = at;
+            r.skip(4)?;
+            let body = r.bytes(raw_len)?.into();
+            self.unknown.push(RawOxm { header: header.raw, body });
+            return Ok(());
+        };
+        let n_bytes = usize::from(field.n_bytes());
+        if header.body_len() != Some(n_bytes << u32::from(header.has_mask())) {
+            return Err(at.error(Problem::BadLength { found: raw_len }));
+        }
+        let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
+        let mask = if header.has_mask() {
+            Some(FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default())
+        } else {
+            None
+        };
+        let full = field.full_mask();
+        if value.and(mask.unwrap_or(full).and(full)) != value {
+            return Err(at.error(Problem::BadWildcards { header: header.raw }));
+        }
+        if mask.is_some_and(|mask| !field.info().maskable && mask.and(full) != full) {
+            return Err(at.error(Problem::BadMask { header: header.raw }));
+        }
+        match self.fields.last() {
+            Some(last) if last.field >= field && self.get(field).is_some() => {
+                Err(at.error(Problem::DuplicateField { header: header.raw }))
+            }
+            _ => {
+                self.set(field, value, mask);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes its OXMs, without a header or padding.
+    pub(crate) fn encode_oxms(&self, w: &mut Writer<'_>) {
+        for MatchField { field, value, mask } in &self.fields {
+            let n_bytes = usize::from(field.n_bytes());
+            field.encode_header(w, mask.is_some());
+            w.bytes(value.be_bytes(n_bytes));
+            if let Some(mask) = mask {
+                w.bytes(mask.be_bytes(n_bytes));
+            }
+        }
+        for RawOxm { header, body } in &self.unknown {
+            w.u32(*header);
+            w.bytes(body);
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Match {
+    type Item = &'a MatchField;
+    type IntoIter = std::slice::Iter<'a, MatchField>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Reads a match with its header and padding.
+///
+/// Shape: type `u16` 1 (OXM), length `u16` of header and OXMs without padding; OXMs; zeros up to a multiple of 8.
+///
+/// Source: OpenFlow 1.3.5 §7.2.3.1.
+impl Wire for Match {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let part = r.part();
+        r.set_part(Part::Match);
+        let at = r.clone();
+        let match_type = r.u16()?;
+        if match_type != 1 {
+            return Err(at.error(Problem::BadType { found: match_type.into() }));
+        }
+        let len = usize::from(r.u16()?);
+        let found = Self::decode_oxms(&mut r.body(len, 4, Part::Match)?)?;
+        r.skip(len.next_multiple_of(8) - len)?;
+        r.set_part(part);
+        Ok(found)
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        let mark = w.mark();
+        w.u16(1);
+        w.u16(0);
+        self.encode_oxms(w);
+        w.patch_len(mark, 2);
+        w.pad8(mark);
+    }
+}
+
+impl MatchField {
+    /// Writes it as one OXM that must have no mask, as `set_field` does.
+    pub(crate) fn encode_exact(&self, w: &mut Writer<'_>) {
+        if self.mask.is_some() {
+            w.fail(EncodeError::BadField(self.field.name()));
+        }
+        self.field.encode_header(w, false);
+        w.bytes(self.value.be_bytes(self.field.n_bytes().into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::field;
+    use super::*;
+
+    #[test]
+    fn the_order_of_building_does_not_matter() {
+        let net: IpNet = "10.1.0.0/16".parse().unwrap();
+        let one = Match::new().with(field::ETH_TYPE, 0x800_u16).with_prefix(field::IPV4_DST, net);
+        let two = Match::new().with_prefix(field::IPV4_DST, net).with(field::ETH_TYPE, 0x800_u16);
+        assert_eq!(one, two);
+        let mut bytes = Vec::new();
+        let mut w = Writer::new(&mut bytes);
+        one.encode(&mut w);
+        w.finish().unwrap();
+        assert_eq!(
+            bytes,
+            [0, 1, 0, 22, 0x80, 0, 0x0a, 2, 8, 0, 0x80, 0, 0x19, 8, 10, 1, 0, 0, 0xff, 0xff, 0, 0, 0, 0]
+        );
+        assert_eq!(Match::decode(&mut Reader::new(&bytes, Part::Message)), Ok(one));
+    }
+
+    #[test]
+    fn keeps_a_field_it_does_not_know() {
+        let bytes = [0, 1, 0, 13, 0xff, 0xff, 0x04, 5, 0, 0, 0, 7, 9, 0, 0, 0];
+        let found = Match::decode(&mut Reader::new(&bytes, Part::Message)).unwrap();
+        assert_eq!(found.unknown().len(), 1);
+        let mut out = Vec::new();
+        found.encode(&mut Writer::new(&mut out));
+        assert_eq!(out, bytes);
+    }
+
+    #[test]
+    fn rejects_a_field_that_comes_twice_and_bits_outside_of_the_mask() {
+        let twice = [0, 1, 0, 16, 0x80, 0, 0x0a, 2, 8, 0, 0x80, 0, 0x0a, 2, 8, 0];
+        let error = Match::decode(&mut Reader::new(&twice, Part::Message)).unwrap_err();
+        assert!(matches!(error.problem, Problem::DuplicateField { .. }), "{error}");
+        let wild = [0, 1, 0, 16, 0, 1, 1, 8, 0, 0, 0, 3, 0, 0, 0, 1];
+        let error = Match::decode(&mut Reader::new(&wild, Part::Message)).unwrap_err();
+        assert!(matches!(error.problem, Problem::BadWildcards { .. }), "{error}");
+    }
+}

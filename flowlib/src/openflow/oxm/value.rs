@@ -1,0 +1,176 @@
+//! The value of a field.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::types::{Cookie, GroupId, MacAddr, PortNo, VlanVid, Vni};
+
+/// The value, or the mask, of a field: up to 128 bits.
+///
+/// Shape: a number; under a field of `n` bytes it is written as its last `n` bytes, big-endian.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FieldValue([u8; 16]);
+
+impl FieldValue {
+    /// No bit set.
+    pub const ZERO: Self = Self([0; 16]);
+
+    /// The lowest `n_bits` set.
+    #[must_use]
+    pub const fn ones(n_bits: u16) -> Self {
+        if n_bits >= 128 { Self([0xff; 16]) } else { Self(((1u128 << n_bits) - 1).to_be_bytes()) }
+    }
+
+    /// The value in at most 16 big-endian bytes; of longer ones, `None`.
+    #[must_use]
+    pub fn from_be_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut value = [0; 16];
+        let start = value.len().checked_sub(bytes.len())?;
+        value[start..].copy_from_slice(bytes);
+        Some(Self(value))
+    }
+
+    /// Its last `n` bytes, big-endian; all 16 if `n` is more.
+    #[must_use]
+    pub fn be_bytes(&self, n: usize) -> &[u8] {
+        &self.0[16_usize.saturating_sub(n)..]
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn to_u128(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+
+    /// Its lower 64 bits.
+    #[must_use]
+    pub const fn to_u64(self) -> u64 {
+        self.to_u128() as u64
+    }
+
+    /// Its lower 32 bits.
+    #[must_use]
+    pub const fn to_u32(self) -> u32 {
+        self.to_u128() as u32
+    }
+
+    /// Its lower 16 bits.
+    #[must_use]
+    pub const fn to_u16(self) -> u16 {
+        self.to_u128() as u16
+    }
+
+    /// Its lower 32 bits as an address.
+    #[must_use]
+    pub const fn to_ipv4(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.to_u32())
+    }
+
+    /// All its bits as an address.
+    #[must_use]
+    pub const fn to_ipv6(self) -> Ipv6Addr {
+        Ipv6Addr::from_bits(self.to_u128())
+    }
+
+    /// Its lower 48 bits as an address.
+    #[must_use]
+    pub const fn to_mac(self) -> MacAddr {
+        let [.., a, b, c, d, e, f] = self.0;
+        MacAddr([a, b, c, d, e, f])
+    }
+
+    /// The bits that both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self((self.to_u128() & other.to_u128()).to_be_bytes())
+    }
+
+    /// Whether it needs no more than `n_bits` bits.
+    #[must_use]
+    pub const fn fits(self, n_bits: u16) -> bool {
+        n_bits >= 128 || self.to_u128() >> n_bits == 0
+    }
+}
+
+impl fmt::Display for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.to_u128())
+    }
+}
+
+impl fmt::Debug for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.to_u128())
+    }
+}
+
+macro_rules! from_numbers {
+    ($($int:ty),*) => {$(
+        impl From<$int> for FieldValue {
+            fn from(number: $int) -> Self {
+                Self(u128::from(number).to_be_bytes())
+            }
+        }
+    )*};
+}
+
+from_numbers!(u8, u16, u32, u64, u128);
+
+impl From<MacAddr> for FieldValue {
+    fn from(mac: MacAddr) -> Self {
+        let [a, b, c, d, e, f] = mac.0;
+        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d, e, f])
+    }
+}
+
+impl From<Ipv4Addr> for FieldValue {
+    fn from(address: Ipv4Addr) -> Self {
+        Self::from(address.to_bits())
+    }
+}
+
+impl From<Ipv6Addr> for FieldValue {
+    fn from(address: Ipv6Addr) -> Self {
+        Self::from(address.to_bits())
+    }
+}
+
+impl From<IpAddr> for FieldValue {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => address.into(),
+        }
+    }
+}
+
+impl From<PortNo> for FieldValue {
+    fn from(port: PortNo) -> Self {
+        Self::from(port.0)
+    }
+}
+
+impl From<GroupId> for FieldValue {
+    fn from(group: GroupId) -> Self {
+        Self::from(group.0)
+    }
+}
+
+impl From<Cookie> for FieldValue {
+    fn from(cookie: Cookie) -> Self {
+        Self::from(cookie.0)
+    }
+}
+
+impl From<Vni> for FieldValue {
+    fn from(vni: Vni) -> Self {
+        Self::from(vni.get())
+    }
+}
+
+/// The VLAN with OFPVID_PRESENT set, as `vlan_vid` has it. Source: OpenFlow 1.3.5 §7.2.3.7.
+impl From<VlanVid> for FieldValue {
+    fn from(vid: VlanVid) -> Self {
+        Self::from(vid.get() | super::VLAN_PRESENT)
+    }
+}

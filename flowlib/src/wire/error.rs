@@ -1,0 +1,166 @@
+//! What can be wrong with bytes, and with values that should become bytes.
+
+use std::fmt;
+
+/// The structure in which an error lies. It decides the OFPT_ERROR type that is sent back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The OpenFlow header, or the body of a message without a part of its own.
+    Message,
+    /// A HELLO and its elements.
+    Hello,
+    /// A match and the OXMs in it.
+    Match,
+    /// An action, wherever it is.
+    Action,
+    /// An instruction of a flow.
+    Instruction,
+    /// The fixed part of a flow mod.
+    FlowMod,
+    /// A group mod or its buckets.
+    GroupMod,
+    /// A meter mod or its bands.
+    MeterMod,
+    /// A port mod.
+    PortMod,
+    /// A role request.
+    Role,
+    /// A multipart message's own part.
+    Multipart,
+    /// A bundle control or add message.
+    Bundle,
+}
+
+impl Part {
+    /// Its name, as errors print it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Hello => "hello",
+            Self::Match => "match",
+            Self::Action => "action",
+            Self::Instruction => "instruction",
+            Self::FlowMod => "flow mod",
+            Self::GroupMod => "group mod",
+            Self::MeterMod => "meter mod",
+            Self::PortMod => "port mod",
+            Self::Role => "role request",
+            Self::Multipart => "multipart",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
+/// What is wrong with the bytes. In all of these the peer is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The bytes end before the structure does.
+    #[error("needs {needed} bytes more, has {left}")]
+    Truncated {
+        /// Bytes the next item needs.
+        needed: usize,
+        /// Bytes left.
+        left: usize,
+    },
+    /// A length field that cannot be true.
+    #[error("length {found} is impossible here")]
+    BadLength {
+        /// The length as it came.
+        found: usize,
+    },
+    /// Bytes after the end of the structure.
+    #[error("{left} bytes are left over")]
+    Trailing {
+        /// How many.
+        left: usize,
+    },
+    /// Another version of OpenFlow than the one negotiated.
+    #[error("OpenFlow version {found:#04x} is not 0x04")]
+    BadVersion {
+        /// The version as it came.
+        found: u8,
+    },
+    /// A type, command or code point that this structure cannot have.
+    #[error("type {found:#x} is unknown")]
+    BadType {
+        /// The type as it came.
+        found: u32,
+    },
+    /// A value out of its range.
+    #[error("value {found:#x} is out of range")]
+    BadValue {
+        /// The value as it came.
+        found: u64,
+    },
+    /// An OXM header that names no field that can stand here.
+    #[error("field {header:#010x} is unknown here")]
+    BadField {
+        /// The OXM header as it came.
+        header: u32,
+    },
+    /// An OXM with a mask that the field does not allow.
+    #[error("field {header:#010x} cannot have that mask")]
+    BadMask {
+        /// The OXM header as it came.
+        header: u32,
+    },
+    /// An OXM whose value has bits that its mask does not cover, or more bits than the field.
+    #[error("field {header:#010x} has value bits outside of its mask or width")]
+    BadWildcards {
+        /// The OXM header as it came.
+        header: u32,
+    },
+    /// The same field twice in a match.
+    #[error("field {header:#010x} comes twice")]
+    DuplicateField {
+        /// The OXM header as it came.
+        header: u32,
+    },
+}
+
+/// Why bytes could not be decoded: in which structure, where, and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DecodeError {
+    /// The structure the error lies in.
+    pub part: Part,
+    /// Bytes from the start of the message.
+    pub offset: usize,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bad {} at byte {}: {}", self.part.name(), self.offset, self.problem)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Why a value has no encoding. The caller is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A structure longer than its 16-bit length field can say.
+    #[error("{len} bytes do not fit a 16-bit length")]
+    TooLong {
+        /// How long it would be.
+        len: usize,
+    },
+    /// A port number that a 16-bit field cannot hold.
+    #[error("port {0} does not fit 16 bits")]
+    PortTooBig(u32),
+    /// A bit range that its field does not have, or that the action cannot hold.
+    #[error("bits {start}..{start}+{len} cannot be used here")]
+    BadSubField {
+        /// The first bit.
+        start: u16,
+        /// The number of bits.
+        len: u16,
+    },
+    /// A field that this message or action has no way to name.
+    #[error("field {0} cannot stand here")]
+    BadField(&'static str),
+}
