@@ -1,0 +1,180 @@
+//! The command line: global options and the tree of commands.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::{container, network, node, pool};
+use crate::connect::{DEFAULT_SERVER, Server};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "weir",
+    version,
+    about = "Manages pools, networks and containers of a Weir controller",
+    after_help = EXIT_CODES,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) globals: Globals,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options that every command takes, before or after its name.
+#[derive(Debug, Args)]
+pub(super) struct Globals {
+    /// The controller: http://HOST:PORT, HOST:PORT or unix:/PATH
+    #[arg(
+        long,
+        global = true,
+        env = "WEIR_SERVER",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = DEFAULT_SERVER,
+        help_heading = "Global options"
+    )]
+    pub(super) server: Server,
+    /// The pool to work in
+    #[arg(
+        long,
+        global = true,
+        env = "WEIR_POOL",
+        hide_env_values = true,
+        value_name = "POOL",
+        help_heading = "Global options"
+    )]
+    pub(super) pool: Option<String>,
+    /// How to print the answer: for people, or as one document for programs
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        help_heading = "Global options"
+    )]
+    pub(super) output: Format,
+    /// How long to wait for the controller, and with --wait for the effect
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = humantime::parse_duration,
+        help_heading = "Global options"
+    )]
+    pub(super) timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    // Documented variants would make every help page twice as long.
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Pools: nodes under one security boundary
+    Pool {
+        #[command(subcommand)]
+        command: pool::Command,
+    },
+    /// Networks of a pool
+    Network {
+        #[command(subcommand)]
+        command: network::Command,
+    },
+    /// Hosts with Open vSwitch and an agent
+    Node {
+        #[command(subcommand)]
+        command: node::Command,
+    },
+    /// Containers and their attachment to a network
+    Container {
+        #[command(subcommand)]
+        command: container::Command,
+    },
+    /// What is connected, in sync or degraded, and why
+    Status,
+    /// Print the completion script of a shell
+    #[command(after_help = "For example, in ~/.bashrc: source <(weir completions bash)")]
+    Completions {
+        /// The shell it is for
+        shell: clap_complete::Shell,
+    },
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no controller answers, 4 --timeout passed;
+'container exec' ends with the code of the command it ran.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_the_two_lines_users_already_write() {
+        let line =
+            "cli --pool=pool2 network create myvlan -d vlan -l 10.209.164.0/22 -l Gateway=10.209.164.1";
+        let arguments = parse(line).unwrap();
+        assert_eq!(arguments.globals.pool.as_deref(), Some("pool2"));
+        let Command::Network { command: network::Command::Create(create) } = arguments.command else {
+            panic!("not a network create");
+        };
+        assert_eq!((create.name.as_str(), create.driver), ("myvlan", network::Driver::Vlan));
+        assert_eq!(create.settings, ["10.209.164.0/22", "Gateway=10.209.164.1"]);
+
+        for option in ["--publish-service", "--publich-service"] {
+            let line = format!("cli --pool=pool2 container create {option}=.myvlan -l ip=10.209.164.8");
+            let Command::Container { command: container::Command::Create(create) } =
+                parse(&line).unwrap().command
+            else {
+                panic!("not a container create");
+            };
+            assert_eq!((create.name, create.image), (None, None));
+            assert_eq!(create.settings, ["ip=10.209.164.8"]);
+            assert!(create.publish_service.is_some());
+        }
+    }
+
+    #[test]
+    fn takes_global_options_before_and_after_the_command() {
+        for line in ["weir --pool p -o json node list", "weir node list --pool p --output=json"] {
+            let globals = parse(line).unwrap().globals;
+            assert_eq!((globals.pool.as_deref(), globals.output), (Some("p"), Format::Json), "{line}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_driver_that_is_not_there_and_names_those_that_are() {
+        let error = parse("weir network create n -d vpc -l 10.0.0.0/24").unwrap_err().to_string();
+        assert!(error.contains("'vpc'") && error.contains("vlan, vxlan"), "{error}");
+    }
+
+    #[test]
+    fn leaves_the_options_of_an_executed_command_alone() {
+        let arguments = parse("weir container exec web -- ping -c 1 --pool x").unwrap();
+        let Command::Container { command: container::Command::Exec(exec) } = arguments.command else {
+            panic!("not an exec");
+        };
+        assert_eq!(exec.command, ["ping", "-c", "1", "--pool", "x"]);
+        assert_eq!(arguments.globals.pool, None);
+    }
+}

@@ -1,0 +1,243 @@
+//! `weir network`: L3 segments of a pool.
+
+use clap::{Args, Subcommand, ValueEnum};
+use comfy_table::Cell;
+use serde::Serialize;
+use weir_api::v1;
+use weir_api::v1::networks_client::NetworksClient;
+
+use super::failure::Failure;
+use super::output::{self, View, or_dash};
+use super::session::Session;
+use super::setting;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a network
+    #[command(after_help = SETTINGS)]
+    Create(Create),
+    /// List the pool's networks, or those of all pools
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one network: its settings, blocks and external neighbours
+    Show(Named),
+    /// Delete a network without containers
+    #[command(visible_alias = "rm")]
+    Delete(Named),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Its name: letters a-z, digits, '-' and '.'
+    pub(super) name: String,
+    /// How packets travel between nodes: tagged on the physical network, or in a tunnel
+    #[arg(long, short, value_enum)]
+    pub(super) driver: Driver,
+    /// A setting: the subnet, or KEY=VALUE (see below)
+    #[arg(long = "setting", short = 'l', value_name = "SETTING")]
+    pub(super) settings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Driver {
+    Vlan,
+    Vxlan,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The network's name
+    name: String,
+}
+
+const SETTINGS: &str = "\
+Settings, keys in any case:
+  10.209.164.0/22       the subnet (required)
+  Gateway=10.209.164.1  the default route's next hop, a host on the VLAN
+  Vlan=100              VLAN id; otherwise the next free one of the pool's range
+  Vni=10000             VXLAN network identifier; otherwise the next free one of the pool's range
+  Mtu=1500              largest IP packet in bytes; otherwise 1500, or 1450 in a tunnel
+  Block=26              prefix length of the blocks of addresses given to nodes
+
+Example:
+  weir --pool=pool2 network create myvlan -d vlan -l 10.209.164.0/22 -l Gateway=10.209.164.1";
+
+pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create(arguments) => {
+            let network = requested(session.pool()?, arguments)?;
+            let request = session.request(v1::CreateNetworkRequest { network: Some(network) });
+            let mut client = client(session).await?;
+            let network = session.patiently("creating", client.create_network(request)).await?;
+            output::show(session.format(), &NetworkView::from(network))
+        }
+        Command::List => {
+            let pool = session.pool_or_all();
+            let request = session.request(v1::ListNetworksRequest { pool });
+            let mut client = client(session).await?;
+            let answer = session.patiently("listing", client.list_networks(request)).await?;
+            let networks = answer.networks.into_iter().map(Into::into).collect();
+            output::show(session.format(), &NetworkList(networks))
+        }
+        Command::Show(Named { name }) => {
+            let request = session.request(v1::GetNetworkRequest { pool: session.pool()?, name });
+            let mut client = client(session).await?;
+            let network = session.patiently("asking", client.get_network(request)).await?;
+            output::show(session.format(), &NetworkView::from(network))
+        }
+        Command::Delete(Named { name }) => {
+            let pool = session.pool()?;
+            let request =
+                session.request(v1::DeleteNetworkRequest { pool: pool.clone(), name: name.clone() });
+            let mut client = client(session).await?;
+            session.patiently("deleting", client.delete_network(request)).await?;
+            output::show(session.format(), &output::Deleted { kind: "network", pool: Some(pool), name })
+        }
+    }
+}
+
+async fn client(session: &Session) -> Result<NetworksClient<tonic::transport::Channel>, Failure> {
+    Ok(NetworksClient::new(session.channel().await?))
+}
+
+fn requested(pool: String, arguments: Create) -> Result<v1::Network, Failure> {
+    let settings = setting::network(&arguments.settings).map_err(|e| Failure::Usage(e.to_string()))?;
+    let driver = match arguments.driver {
+        Driver::Vlan => "vlan",
+        Driver::Vxlan => "vxlan",
+    };
+    Ok(v1::Network {
+        pool,
+        name: arguments.name,
+        driver: driver.to_owned(),
+        subnet: settings.subnet,
+        gateway: settings.gateway,
+        vlan: settings.vlan,
+        vni: settings.vni,
+        mtu: settings.mtu,
+        block_prefix_len: settings.block_prefix_len,
+        ..v1::Network::default()
+    })
+}
+
+#[derive(Serialize)]
+struct NetworkView {
+    pool: String,
+    name: String,
+    driver: String,
+    subnet: String,
+    gateway: Option<String>,
+    vlan: Option<u32>,
+    vni: Option<u32>,
+    mtu: u32,
+    block_prefix_len: u32,
+    id: u32,
+    revision: u64,
+    blocks: Vec<BlockView>,
+    neighbours: Vec<NeighbourView>,
+}
+
+#[derive(Serialize)]
+struct BlockView {
+    prefix: String,
+    node: String,
+    used: u32,
+}
+
+#[derive(Serialize)]
+struct NeighbourView {
+    address: String,
+    mac: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct NetworkList(Vec<NetworkView>);
+
+impl From<v1::Network> for NetworkView {
+    fn from(network: v1::Network) -> NetworkView {
+        let blocks = network.blocks.into_iter();
+        let neighbours = network.neighbours.into_iter();
+        NetworkView {
+            pool: network.pool,
+            name: network.name,
+            driver: network.driver,
+            subnet: network.subnet,
+            gateway: output::present(network.gateway),
+            vlan: (network.vlan != 0).then_some(network.vlan),
+            vni: (network.vni != 0).then_some(network.vni),
+            mtu: network.mtu,
+            block_prefix_len: network.block_prefix_len,
+            id: network.id,
+            revision: network.revision,
+            blocks: blocks.map(|v1::Block { prefix, node, used }| BlockView { prefix, node, used }).collect(),
+            neighbours: neighbours
+                .map(|v1::Neighbour { address, mac }| NeighbourView { address, mac: output::present(mac) })
+                .collect(),
+        }
+    }
+}
+
+impl NetworkView {
+    /// What tells its frames from others': `vlan 100` or `vni 10000`.
+    fn tag(&self) -> String {
+        match (self.vlan, self.vni) {
+            (Some(vlan), _) => format!("vlan {vlan}"),
+            (None, Some(vni)) => format!("vni {vni}"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+impl View for NetworkView {
+    fn to_text(&self) -> String {
+        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+        let mut text = output::facts([
+            ("Network", format!("{}/{}", self.pool, self.name)),
+            ("Driver", self.driver.clone()),
+            ("Subnet", self.subnet.clone()),
+            ("Gateway", self.gateway.clone().unwrap_or_default()),
+            ("VLAN", number(self.vlan)),
+            ("VNI", number(self.vni)),
+            ("MTU", self.mtu.to_string()),
+            ("Blocks", format!("/{}, {} given to nodes", self.block_prefix_len, self.blocks.len())),
+        ]);
+        if !self.blocks.is_empty() {
+            let rows = self
+                .blocks
+                .iter()
+                .map(|block| vec![Cell::new(&block.prefix), Cell::new(&block.node), Cell::new(block.used)]);
+            text.push('\n');
+            text.push_str(&output::rows(&["BLOCK", "NODE", "USED"], rows));
+        }
+        if !self.neighbours.is_empty() {
+            let rows = self.neighbours.iter().map(|neighbour| {
+                let mac = neighbour.mac.as_deref().unwrap_or("unresolved");
+                vec![Cell::new(&neighbour.address), Cell::new(mac)]
+            });
+            text.push('\n');
+            text.push_str(&output::rows(&["NEIGHBOUR", "MAC"], rows));
+        }
+        text
+    }
+}
+
+impl View for NetworkList {
+    fn to_text(&self) -> String {
+        output::rows(
+            &["POOL", "NAME", "DRIVER", "TAG", "SUBNET", "GATEWAY", "MTU", "BLOCKS"],
+            self.0.iter().map(|network| {
+                vec![
+                    Cell::new(&network.pool),
+                    Cell::new(&network.name),
+                    Cell::new(&network.driver),
+                    Cell::new(or_dash(network.tag())),
+                    Cell::new(&network.subnet),
+                    Cell::new(or_dash(network.gateway.as_deref().unwrap_or_default())),
+                    Cell::new(network.mtu),
+                    Cell::new(network.blocks.len()),
+                ]
+            }),
+        )
+    }
+}

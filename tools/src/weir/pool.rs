@@ -1,0 +1,159 @@
+//! `weir pool`: pools and the ranges their networks take VLANs and VNIs from.
+
+use clap::{Args, Subcommand};
+use comfy_table::Cell;
+use serde::Serialize;
+use weir_api::v1;
+use weir_api::v1::pools_client::PoolsClient;
+
+use super::failure::Failure;
+use super::output::{self, View, or_dash};
+use super::session::Session;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a pool
+    Create(Create),
+    /// List all pools
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one pool
+    Show(Named),
+    /// Delete a pool without nodes and networks
+    #[command(visible_alias = "rm")]
+    Delete(Named),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Its name: letters a-z, digits, '-' and '.'
+    name: String,
+    /// VLAN ids for networks created without one; otherwise 100-199
+    #[arg(long, value_name = "FIRST-LAST", value_parser = range)]
+    vlans: Option<v1::Range>,
+    /// VXLAN network identifiers for networks created without one; otherwise 10000-19999
+    #[arg(long, value_name = "FIRST-LAST", value_parser = range)]
+    vnis: Option<v1::Range>,
+    /// The image of containers created without one
+    #[arg(long, value_name = "IMAGE", default_value = "", hide_default_value = true)]
+    default_image: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The pool's name
+    name: String,
+}
+
+pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    let mut client = PoolsClient::new(session.channel().await?);
+    match command {
+        Command::Create(Create { name, vlans, vnis, default_image }) => {
+            let pool = v1::Pool { name, vlans, vnis, default_image, revision: 0 };
+            let request = session.request(v1::CreatePoolRequest { pool: Some(pool) });
+            let pool = session.patiently("creating", client.create_pool(request)).await?;
+            output::show(session.format(), &PoolView::from(pool))
+        }
+        Command::List => {
+            let request = session.request(v1::ListPoolsRequest {});
+            let answer = session.patiently("listing", client.list_pools(request)).await?;
+            output::show(session.format(), &PoolList(answer.pools.into_iter().map(Into::into).collect()))
+        }
+        Command::Show(Named { name }) => {
+            let request = session.request(v1::GetPoolRequest { name });
+            let pool = session.patiently("asking", client.get_pool(request)).await?;
+            output::show(session.format(), &PoolView::from(pool))
+        }
+        Command::Delete(Named { name }) => {
+            let request = session.request(v1::DeletePoolRequest { name: name.clone() });
+            session.patiently("deleting", client.delete_pool(request)).await?;
+            output::show(session.format(), &output::Deleted { kind: "pool", pool: None, name })
+        }
+    }
+}
+
+/// Reads `FIRST-LAST`, or one number, which is a range of one.
+fn range(text: &str) -> Result<v1::Range, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.trim().parse(), last.trim().parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(v1::Range { first, last }),
+        _ => Err("expected FIRST-LAST, for example 100-199".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+struct RangeView {
+    first: u32,
+    last: u32,
+}
+
+#[derive(Serialize)]
+struct PoolView {
+    name: String,
+    vlans: Option<RangeView>,
+    vnis: Option<RangeView>,
+    default_image: String,
+    revision: u64,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct PoolList(Vec<PoolView>);
+
+impl From<v1::Pool> for PoolView {
+    fn from(pool: v1::Pool) -> PoolView {
+        let v1::Pool { name, vlans, vnis, default_image, revision } = pool;
+        PoolView { name, vlans: vlans.map(Into::into), vnis: vnis.map(Into::into), default_image, revision }
+    }
+}
+
+impl From<v1::Range> for RangeView {
+    fn from(v1::Range { first, last }: v1::Range) -> RangeView {
+        RangeView { first, last }
+    }
+}
+
+fn range_text(range: Option<&RangeView>) -> String {
+    range.map(|range| format!("{}-{}", range.first, range.last)).unwrap_or_default()
+}
+
+impl View for PoolView {
+    fn to_text(&self) -> String {
+        output::facts([
+            ("Pool", self.name.clone()),
+            ("VLANs", range_text(self.vlans.as_ref())),
+            ("VNIs", range_text(self.vnis.as_ref())),
+            ("Default image", self.default_image.clone()),
+        ])
+    }
+}
+
+impl View for PoolList {
+    fn to_text(&self) -> String {
+        output::rows(
+            &["NAME", "VLANS", "VNIS", "DEFAULT IMAGE"],
+            self.0.iter().map(|pool| {
+                vec![
+                    Cell::new(&pool.name),
+                    Cell::new(or_dash(range_text(pool.vlans.as_ref()))),
+                    Cell::new(or_dash(range_text(pool.vnis.as_ref()))),
+                    Cell::new(or_dash(pool.default_image.as_str())),
+                ]
+            }),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_ranges() {
+        assert_eq!(range("100-199"), Ok(v1::Range { first: 100, last: 199 }));
+        assert_eq!(range("7"), Ok(v1::Range { first: 7, last: 7 }));
+        for text in ["", "-", "9-3", "a-b", "1-2-3", "1-"] {
+            assert!(range(text).is_err(), "{text:?}");
+        }
+    }
+}

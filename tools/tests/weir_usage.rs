@@ -1,0 +1,92 @@
+//! The `weir` program as a user without a controller meets it: usage errors, help, completions, nothing listening.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn weir() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.env_remove("WEIR_SERVER").env_remove("WEIR_POOL");
+    command
+}
+
+fn run(line: &str) -> Output {
+    weir().args(line.split_whitespace()).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs `line`, expects a usage error and returns what was said.
+fn refused(line: &str) -> String {
+    let output = run(line);
+    assert_eq!(output.status.code(), Some(2), "{line}: {output:?}");
+    assert!(output.stdout.is_empty(), "{line}: {output:?}");
+    stderr(&output)
+}
+
+#[test]
+fn a_missing_pool_is_asked_for() {
+    for line in ["network show n", "container show c", "container create --publish-service=.n"] {
+        assert!(refused(line).contains("--pool"), "{line}");
+    }
+}
+
+#[test]
+fn an_unknown_setting_is_answered_with_the_known_ones() {
+    let said = refused("--pool p network create n -d vlan -l 10.0.0.0/24 -l Gatway=10.0.0.1");
+    assert!(said.contains("Gatway") && said.contains("Gateway=") && said.contains("Block="), "{said}");
+    let said = refused("--pool p container create --publish-service=.n -l vlan=5");
+    assert!(said.contains("Vlan") && said.contains("ip="), "{said}");
+}
+
+#[test]
+fn the_vpc_driver_is_refused_naming_those_there_are() {
+    let said = refused("--pool p network create n -d vpc -l 10.0.0.0/24");
+    assert!(said.contains("vlan") && said.contains("vxlan"), "{said}");
+}
+
+#[test]
+fn a_container_needs_a_network_and_is_told_how_to_name_one() {
+    assert!(refused("--pool p container create").contains("--publish-service"));
+    assert!(refused("--pool p container create --publish-service=web").contains("web.NETWORK"));
+    assert!(refused("--pool p container create --publish-service=a.b.c").contains("--network"));
+}
+
+#[test]
+fn nothing_listening_is_told_with_the_address_tried() {
+    for server in ["unix:/nonexistent/weir.sock", "127.0.0.1:1"] {
+        let output = run(&format!("--server {server} status"));
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(stderr(&output).contains(server), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_bad_address_is_a_usage_error() {
+    assert!(refused("--server https://a:1 status").contains("TLS"));
+    let output = weir().env("WEIR_SERVER", "nowhere").arg("status").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&format!("completions {shell}"));
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("publish-service"), "{shell}");
+        assert!(!script.contains("publich"), "{shell}: the alias is hidden");
+    }
+}
+
+#[test]
+fn linked_under_another_name_it_speaks_of_itself_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let cli = dir.path().join("cli");
+    symlink(Path::new(env!("CARGO_BIN_EXE_weir")), &cli).unwrap();
+    let help = Command::new(&cli).args(["network", "--help"]).output().unwrap();
+    assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: cli network"));
+    let script = Command::new(&cli).args(["completions", "bash"]).output().unwrap();
+    assert!(String::from_utf8(script.stdout).unwrap().contains("complete -F _cli"));
+}
