@@ -1,0 +1,220 @@
+//! What is intended: records in a store, one owner, revisions.
+//!
+//! ```text
+//! requests ─▶ transact ─▶ owner thread: validate and change the working state, many requests at a time
+//!                           │  one durable commit for all of them (or all are taken back)
+//!                           ├─▶ published state, for readers
+//!                           ├─▶ subscribers: one Commit a revision, nothing left out
+//!                           └─▶ replies
+//! ```
+//!
+//! A request that was answered has been stored; one that was refused has changed nothing. Readers never see what is not
+//! stored.
+
+pub mod model;
+mod refusal;
+mod state;
+pub mod store;
+mod transaction;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use model::{Change, Record, Settings};
+pub use refusal::{IntentError, Refusal};
+pub use state::{Hosted, Members, Space, State};
+pub use store::{Commit, Contents};
+use store::{Store, StoreError};
+pub use transaction::{Stored, Transaction};
+
+/// Requests that wait for the owner.
+const QUEUE: usize = 1024;
+/// Requests in one commit.
+const BATCH: usize = 256;
+/// Commits that a subscriber may be behind before it must subscribe again.
+const BACKLOG: usize = 1024;
+
+/// The intent. Copies are handles to the same; the owner ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: RwLock<State>,
+    commits: broadcast::Sender<Arc<Commit>>,
+}
+
+/// A request: changes what it wants to, and leaves behind what will answer it.
+type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
+type Answer = Box<dyn FnOnce(Result<u64, Arc<StoreError>>)>;
+
+/// All records at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The number of the last commit.
+    pub revision: u64,
+    /// All records; what is referred to comes before what refers to it.
+    pub records: Vec<Record>,
+}
+
+/// A request's result, and the revision at which it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed<T> {
+    /// What the request returned.
+    pub value: T,
+    /// The store's revision: that of the commit, or the present one if nothing had to be changed.
+    pub revision: u64,
+}
+
+impl Intent {
+    /// Loads the store and starts the thread that owns it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn start(mut store: impl Store + 'static) -> Result<Self, StoreError> {
+        let mut contents = store.load()?;
+        if contents.revision == 0 {
+            contents = seed(&mut store)?;
+        }
+        let mut state = State::default();
+        for record in contents.records {
+            state.apply(&Change { before: None, after: Some(record) });
+        }
+        state.revision = contents.revision;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (commits, _) = broadcast::channel(BACKLOG);
+        let shared = Arc::new(Shared { state: RwLock::new(state.clone()), commits });
+        let owner = Owner { store, state, shared: shared.clone() };
+        std::thread::Builder::new()
+            .name("intent".to_owned())
+            .spawn(move || owner.run(queue))
+            .map_err(|error| StoreError::Write { path: "intent".into(), reason: error.to_string() })?;
+        Ok(Self { jobs, shared })
+    }
+
+    /// Has `request` check and change the state, and waits until that is stored.
+    ///
+    /// The request runs alone and sees all requests before it.
+    ///
+    /// # Errors
+    /// What the request refused; the store's error; the controller is stopping. Nothing has changed then.
+    pub async fn transact<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut Transaction<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<Committed<T>, IntentError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |transaction| {
+            let mark = transaction.mark();
+            let outcome = request(transaction);
+            if outcome.is_err() {
+                transaction.undo(mark);
+            }
+            Box::new(move |stored| {
+                let result = match stored {
+                    Ok(revision) => {
+                        outcome.map(|value| Committed { value, revision }).map_err(IntentError::Refused)
+                    }
+                    Err(error) => Err(IntentError::Store(error)),
+                };
+                // Nobody waits for the answer if the caller has gone; what was stored stays.
+                drop(reply.send(result));
+            })
+        });
+        self.jobs.send(job).await.map_err(|_| IntentError::Stopped)?;
+        answer.await.map_err(|_| IntentError::Stopped)?
+    }
+
+    /// Reads the stored state; `read` must be short, since it holds up commits.
+    pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.shared.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All records, and every commit after them. One who falls too far behind ([`broadcast::error::RecvError::Lagged`])
+    /// subscribes again.
+    #[must_use]
+    pub fn subscribe(&self) -> (Arc<Snapshot>, broadcast::Receiver<Arc<Commit>>) {
+        self.read(|state| {
+            let snapshot = Snapshot { revision: state.revision, records: state.records() };
+            (Arc::new(snapshot), self.shared.commits.subscribe())
+        })
+    }
+
+    /// Returns when the owner has ended, which it does only by a defect: without it the controller is of no use.
+    pub async fn ended(&self) {
+        self.jobs.closed().await;
+    }
+}
+
+/// Gives a new store its random number.
+fn seed(store: &mut impl Store) -> Result<Contents, StoreError> {
+    let random = RandomState::new().build_hasher().finish();
+    #[expect(clippy::cast_possible_truncation, reason = "16 of the random bits are wanted")]
+    let mac_salt = random as u16;
+    let settings = Record::Settings(Arc::new(Settings { mac_salt, revision: 1, ..Settings::default() }));
+    let change = Change { before: None, after: Some(settings.clone()) };
+    store.commit(&Commit { revision: 1, changes: vec![change] })?;
+    Ok(Contents { revision: 1, records: vec![settings] })
+}
+
+/// Owns the store and the state that is ahead of it while a commit is made.
+struct Owner<S> {
+    store: S,
+    state: State,
+    shared: Arc<Shared>,
+}
+
+impl<S: Store> Owner<S> {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            let mut jobs = vec![job];
+            while jobs.len() < BATCH
+                && let Ok(job) = queue.try_recv()
+            {
+                jobs.push(job);
+            }
+            self.batch(jobs);
+        }
+    }
+
+    fn batch(&mut self, jobs: Vec<Job>) {
+        let mut transaction = Transaction::new(&mut self.state);
+        let answers: Vec<Answer> = jobs.into_iter().map(|job| job(&mut transaction)).collect();
+        let changes = transaction.net();
+        let outcome = if changes.is_empty() {
+            transaction.undo(0);
+            Ok(self.state.revision)
+        } else {
+            let commit = Commit { revision: transaction.revision(), changes };
+            match self.store.commit(&commit) {
+                Ok(()) => {
+                    self.state.revision = commit.revision;
+                    self.publish(commit);
+                    Ok(self.state.revision)
+                }
+                Err(error) => {
+                    transaction.undo(0);
+                    tracing::error!(%error, "commit failed, requests are refused");
+                    Err(Arc::new(error))
+                }
+            }
+        };
+        for answer in answers {
+            answer(outcome.clone());
+        }
+    }
+
+    fn publish(&self, commit: Commit) {
+        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        for change in &commit.changes {
+            state.apply(change);
+        }
+        state.revision = commit.revision;
+        // Sending fails only if nobody subscribes.
+        drop(self.shared.commits.send(Arc::new(commit)));
+    }
+}

@@ -1,0 +1,266 @@
+//! The records of the store: what is intended, each with the revision of its last change.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId, PoolId};
+use flowlib::types::{DatapathId, MacAddr, PortNo};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// Numbers given by the store, and what identifies the store itself. There is one such record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// 16 random bits, the middle of every NAT MAC that this store gives: two controllers on one fabric differ in them.
+    pub mac_salt: u16,
+    /// The last number given to a pool.
+    pub last_pool: u32,
+    /// The last number given to a network.
+    pub last_network: u32,
+    /// The last number given to a node.
+    pub last_node: u32,
+    /// The last number given to an endpoint.
+    pub last_endpoint: u32,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// An inclusive range of VLAN ids or VXLAN network identifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberRange {
+    /// The lowest.
+    pub first: u32,
+    /// The highest.
+    pub last: u32,
+}
+
+/// Nodes under one security boundary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its number.
+    pub id: PoolId,
+    /// Its name, unique in the store.
+    pub name: String,
+    /// VLAN ids for networks that ask for none in particular.
+    pub vlans: NumberRange,
+    /// VXLAN network identifiers for networks that ask for none in particular.
+    pub vnis: NumberRange,
+    /// The image of containers created without one; may be empty.
+    pub default_image: String,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// One L3 segment of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its number.
+    pub id: NetworkId,
+    /// Whose it is.
+    pub pool: PoolId,
+    /// Its name, unique in the pool.
+    pub name: String,
+    /// How it reaches other nodes, with its VLAN id or VXLAN network identifier.
+    pub driver: Driver,
+    /// Its addresses.
+    pub subnet: Ipv4Net,
+    /// The next hop of what is not in the subnet; VLANs only.
+    pub gateway: Option<Ipv4Addr>,
+    /// Bytes of an endpoint's largest IP packet.
+    pub mtu: u32,
+    /// Prefix length of the blocks given to nodes.
+    pub block_prefix_len: u8,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// A host with Open vSwitch and an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Whose it is.
+    pub pool: PoolId,
+    /// Its name, unique in the pool.
+    pub name: String,
+    /// Its switch's identity, unique in the store.
+    pub datapath_id: DatapathId,
+    /// The one address it shows on the fabric.
+    pub nat_mac: MacAddr,
+    /// Its VTEP's address, unique in the pool.
+    pub tunnel_address: Ipv4Addr,
+    /// What its operator says of it.
+    pub labels: BTreeMap<String, String>,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// A slice of a subnet, given to one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Whose subnet.
+    pub network: NetworkId,
+    /// Its addresses.
+    pub prefix: Ipv4Net,
+    /// The node it was given to.
+    pub node: NodeId,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// One attachment of a container to a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its number; a container that moves gets a new endpoint.
+    pub id: EndpointId,
+    /// The network it is attached to.
+    pub network: NetworkId,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Where it is.
+    pub node: NodeId,
+    /// Its port on its node's br-int.
+    pub ofport: PortNo,
+}
+
+/// A container as intended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Whose it is.
+    pub pool: PoolId,
+    /// Its name, unique in the pool.
+    pub name: String,
+    /// What it runs; may be empty.
+    pub image: String,
+    /// What runs it: `netns`.
+    pub runtime: String,
+    /// The name it is published under in its network.
+    pub service: String,
+    /// What its owner says of it.
+    pub labels: BTreeMap<String, String>,
+    /// Its attachment.
+    pub endpoint: Endpoint,
+    /// It is being removed: its endpoint is intended no longer, and a [`Retiring`] of the same number says what is
+    /// left of it. The record goes with that.
+    pub deleting: bool,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+impl Container {
+    /// The endpoint, if it is intended to be there: flows and port are for this one.
+    #[must_use]
+    pub fn live(&self) -> Option<&Endpoint> {
+        (!self.deleting).then_some(&self.endpoint)
+    }
+}
+
+/// An endpoint that is intended no longer, but whose port or flows may still be on its node. Its port number is not
+/// used again before the record is gone, nor is its address, unless the container itself moved and kept it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retiring {
+    /// What it was.
+    pub endpoint: Endpoint,
+    /// Whose it was.
+    pub pool: PoolId,
+    /// Whose container it was.
+    pub container: String,
+    /// The store's revision at the last change: from here on the endpoint is to be gone.
+    pub revision: u64,
+}
+
+/// An address that was released and is not given again by choice for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cooling {
+    /// Whose subnet.
+    pub network: NetworkId,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// When it was released: milliseconds since the Unix epoch.
+    pub released_ms: u64,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// What identifies a record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)] // The variants are those of `Record`, and hold what its types call unique.
+pub enum Key {
+    Settings,
+    Pool(PoolId),
+    Network(NetworkId),
+    Node(NodeId),
+    Block(NetworkId, Ipv4Net),
+    Container(ContainerKey),
+    Retiring(EndpointId),
+    Cooling(NetworkId, Ipv4Addr),
+}
+
+/// A container's pool and name.
+pub type ContainerKey = (PoolId, String);
+
+/// One record. Copies are cheap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // Each variant is the type it holds.
+pub enum Record {
+    Settings(Arc<Settings>),
+    Pool(Arc<Pool>),
+    Network(Arc<Network>),
+    Node(Arc<Node>),
+    Block(Arc<Block>),
+    Container(Arc<Container>),
+    Retiring(Arc<Retiring>),
+    Cooling(Arc<Cooling>),
+}
+
+impl Record {
+    /// What identifies it.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Settings(_) => Key::Settings,
+            Self::Pool(pool) => Key::Pool(pool.id),
+            Self::Network(network) => Key::Network(network.id),
+            Self::Node(node) => Key::Node(node.id),
+            Self::Block(block) => Key::Block(block.network, block.prefix),
+            Self::Container(container) => Key::Container((container.pool, container.name.clone())),
+            Self::Retiring(retiring) => Key::Retiring(retiring.endpoint.id),
+            Self::Cooling(cooling) => Key::Cooling(cooling.network, cooling.address),
+        }
+    }
+
+    /// The store's revision at its last change.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        match self {
+            Self::Settings(record) => record.revision,
+            Self::Pool(record) => record.revision,
+            Self::Network(record) => record.revision,
+            Self::Node(record) => record.revision,
+            Self::Block(record) => record.revision,
+            Self::Container(record) => record.revision,
+            Self::Retiring(record) => record.revision,
+            Self::Cooling(record) => record.revision,
+        }
+    }
+}
+
+/// What a commit did to one record: `before` is `None` if it is new, `after` if it is gone; never both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The record as it was.
+    pub before: Option<Record>,
+    /// The record as it is.
+    pub after: Option<Record>,
+}
+
+impl Change {
+    /// What identifies the record.
+    #[must_use]
+    pub fn key(&self) -> Option<Key> {
+        self.after.as_ref().or(self.before.as_ref()).map(Record::key)
+    }
+}

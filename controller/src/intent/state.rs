@@ -1,0 +1,392 @@
+//! All records in memory, with the indexes that requests need. Changed only by [`State::apply`], so that a change can be
+//! undone exactly by applying its inverse. Every index is a function of the records.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId, PoolId};
+use flowlib::types::{DatapathId, PortNo, VlanVid, Vni};
+use ipnet::Ipv4Net;
+
+use super::model::{
+    Block, Change, Container, ContainerKey, Cooling, Endpoint, Key, Network, Node, Pool, Record, Retiring,
+    Settings,
+};
+
+/// The intent at one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    pub(super) revision: u64,
+    settings: Arc<Settings>,
+    pools: BTreeMap<PoolId, Arc<Pool>>,
+    networks: BTreeMap<NetworkId, Arc<Network>>,
+    nodes: BTreeMap<NodeId, Arc<Node>>,
+    containers: BTreeMap<ContainerKey, Arc<Container>>,
+    retiring: BTreeMap<EndpointId, Arc<Retiring>>,
+    pool_names: HashMap<String, PoolId>,
+    network_names: HashMap<(PoolId, String), NetworkId>,
+    node_names: HashMap<(PoolId, String), NodeId>,
+    datapaths: HashMap<DatapathId, NodeId>,
+    endpoints: HashMap<EndpointId, ContainerKey>,
+    vlans: BTreeMap<VlanVid, NetworkId>,
+    vnis: BTreeMap<Vni, NetworkId>,
+    members: HashMap<PoolId, Members>,
+    spaces: HashMap<NetworkId, Space>,
+    hosted: HashMap<NodeId, Hosted>,
+}
+
+/// What belongs to a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Its networks.
+    pub networks: BTreeSet<NetworkId>,
+    /// Its nodes.
+    pub nodes: BTreeSet<NodeId>,
+}
+
+/// A network's addresses: who has which.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Blocks given to nodes; disjoint, all of the network's block length.
+    pub blocks: BTreeMap<Ipv4Net, Arc<Block>>,
+    /// Addresses of endpoints, live or retiring; more than one endpoint while a container moves.
+    pub used: BTreeMap<Ipv4Addr, BTreeSet<EndpointId>>,
+    /// Addresses released a short while ago.
+    pub cooling: BTreeMap<Ipv4Addr, Arc<Cooling>>,
+}
+
+/// What is on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosted {
+    /// Endpoints intended to be there.
+    pub live: BTreeSet<EndpointId>,
+    /// Endpoints being removed.
+    pub retiring: BTreeSet<EndpointId>,
+    /// Port numbers in use by either.
+    pub ofports: BTreeMap<PortNo, EndpointId>,
+    /// Blocks given to it.
+    pub blocks: BTreeSet<(NetworkId, Ipv4Net)>,
+}
+
+static NO_MEMBERS: Members = Members { networks: BTreeSet::new(), nodes: BTreeSet::new() };
+static NO_SPACE: Space = Space { blocks: BTreeMap::new(), used: BTreeMap::new(), cooling: BTreeMap::new() };
+static NOTHING_HOSTED: Hosted = Hosted {
+    live: BTreeSet::new(),
+    retiring: BTreeSet::new(),
+    ofports: BTreeMap::new(),
+    blocks: BTreeSet::new(),
+};
+
+impl State {
+    /// The number of the last commit.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The store's own record.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All pools.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.values()
+    }
+
+    /// A pool by number.
+    #[must_use]
+    pub fn pool(&self, id: PoolId) -> Option<&Arc<Pool>> {
+        self.pools.get(&id)
+    }
+
+    /// A pool by name.
+    #[must_use]
+    pub fn pool_named(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(self.pool_names.get(name)?)
+    }
+
+    /// What belongs to a pool.
+    #[must_use]
+    pub fn members(&self, pool: PoolId) -> &Members {
+        self.members.get(&pool).unwrap_or(&NO_MEMBERS)
+    }
+
+    /// All networks.
+    pub fn networks(&self) -> impl Iterator<Item = &Arc<Network>> {
+        self.networks.values()
+    }
+
+    /// A network by number.
+    #[must_use]
+    pub fn network(&self, id: NetworkId) -> Option<&Arc<Network>> {
+        self.networks.get(&id)
+    }
+
+    /// A network by name.
+    #[must_use]
+    pub fn network_named(&self, pool: PoolId, name: &str) -> Option<&Arc<Network>> {
+        self.networks.get(self.network_names.get(&(pool, name.to_owned()))?)
+    }
+
+    /// The network that has a VLAN.
+    #[must_use]
+    pub fn network_of_vlan(&self, vid: VlanVid) -> Option<&Arc<Network>> {
+        self.networks.get(self.vlans.get(&vid)?)
+    }
+
+    /// The network that has a VXLAN network identifier.
+    #[must_use]
+    pub fn network_of_vni(&self, vni: Vni) -> Option<&Arc<Network>> {
+        self.networks.get(self.vnis.get(&vni)?)
+    }
+
+    /// A network's addresses.
+    #[must_use]
+    pub fn space(&self, network: NetworkId) -> &Space {
+        self.spaces.get(&network).unwrap_or(&NO_SPACE)
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values()
+    }
+
+    /// A node by number.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.get(&id)
+    }
+
+    /// A node by name.
+    #[must_use]
+    pub fn node_named(&self, pool: PoolId, name: &str) -> Option<&Arc<Node>> {
+        self.nodes.get(self.node_names.get(&(pool, name.to_owned()))?)
+    }
+
+    /// The node whose switch has a datapath id.
+    #[must_use]
+    pub fn node_of_datapath(&self, datapath_id: DatapathId) -> Option<&Arc<Node>> {
+        self.nodes.get(self.datapaths.get(&datapath_id)?)
+    }
+
+    /// What is on a node.
+    #[must_use]
+    pub fn hosted(&self, node: NodeId) -> &Hosted {
+        self.hosted.get(&node).unwrap_or(&NOTHING_HOSTED)
+    }
+
+    /// All containers, deleting ones included, by pool and name.
+    pub fn containers(&self) -> impl Iterator<Item = &Arc<Container>> {
+        self.containers.values()
+    }
+
+    /// A pool's containers, deleting ones included, by name.
+    pub fn containers_of(&self, pool: PoolId) -> impl Iterator<Item = &Arc<Container>> {
+        self.containers.range((pool, String::new())..).map(|(_, c)| c).take_while(move |c| c.pool == pool)
+    }
+
+    /// A container by pool and name.
+    #[must_use]
+    pub fn container(&self, key: &ContainerKey) -> Option<&Arc<Container>> {
+        self.containers.get(key)
+    }
+
+    /// The container that an endpoint is of; not that of an endpoint it left behind when it moved.
+    #[must_use]
+    pub fn container_of(&self, endpoint: EndpointId) -> Option<&Arc<Container>> {
+        self.containers.get(self.endpoints.get(&endpoint)?)
+    }
+
+    /// An endpoint that is being removed.
+    #[must_use]
+    pub fn retiring(&self, endpoint: EndpointId) -> Option<&Arc<Retiring>> {
+        self.retiring.get(&endpoint)
+    }
+
+    /// All endpoints that are being removed.
+    pub fn all_retiring(&self) -> impl Iterator<Item = &Arc<Retiring>> {
+        self.retiring.values()
+    }
+
+    /// Every record, in an order in which what is referred to comes before what refers to it.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        let mut records = vec![Record::Settings(self.settings.clone())];
+        records.extend(self.pools.values().cloned().map(Record::Pool));
+        records.extend(self.networks.values().cloned().map(Record::Network));
+        records.extend(self.nodes.values().cloned().map(Record::Node));
+        for (network, space) in self.spaces.iter().collect::<BTreeMap<_, _>>() {
+            records
+                .extend(space.blocks.keys().filter_map(|prefix| self.find(&Key::Block(*network, *prefix))));
+            records.extend(space.cooling.keys().filter_map(|at| self.find(&Key::Cooling(*network, *at))));
+        }
+        records.extend(self.containers.values().cloned().map(Record::Container));
+        records.extend(self.retiring.values().cloned().map(Record::Retiring));
+        records
+    }
+
+    /// The record of a key.
+    #[must_use]
+    pub fn find(&self, key: &Key) -> Option<Record> {
+        match key {
+            Key::Settings => Some(Record::Settings(self.settings.clone())),
+            Key::Pool(id) => self.pools.get(id).cloned().map(Record::Pool),
+            Key::Network(id) => self.networks.get(id).cloned().map(Record::Network),
+            Key::Node(id) => self.nodes.get(id).cloned().map(Record::Node),
+            Key::Container(key) => self.containers.get(key).cloned().map(Record::Container),
+            Key::Retiring(id) => self.retiring.get(id).cloned().map(Record::Retiring),
+            Key::Block(network, prefix) => {
+                self.space(*network).blocks.get(prefix).cloned().map(Record::Block)
+            }
+            Key::Cooling(network, address) => {
+                self.space(*network).cooling.get(address).cloned().map(Record::Cooling)
+            }
+        }
+    }
+
+    /// Makes a change: what was there under its key is replaced, or removed.
+    pub(super) fn apply(&mut self, change: &Change) {
+        if let Some(record) = change.key().and_then(|key| self.find(&key)) {
+            self.remove(&record);
+        }
+        if let Some(record) = &change.after {
+            self.insert(record);
+        }
+    }
+
+    fn insert(&mut self, record: &Record) {
+        match record {
+            Record::Settings(settings) => self.settings = settings.clone(),
+            Record::Pool(pool) => {
+                self.pool_names.insert(pool.name.clone(), pool.id);
+                self.pools.insert(pool.id, pool.clone());
+            }
+            Record::Network(network) => {
+                match network.driver {
+                    Driver::Vlan(vid) => self.vlans.insert(vid, network.id),
+                    Driver::Vxlan(vni) => self.vnis.insert(vni, network.id),
+                };
+                self.network_names.insert((network.pool, network.name.clone()), network.id);
+                self.members.entry(network.pool).or_default().networks.insert(network.id);
+                self.networks.insert(network.id, network.clone());
+            }
+            Record::Node(node) => {
+                self.node_names.insert((node.pool, node.name.clone()), node.id);
+                self.datapaths.insert(node.datapath_id, node.id);
+                self.members.entry(node.pool).or_default().nodes.insert(node.id);
+                self.nodes.insert(node.id, node.clone());
+            }
+            Record::Block(block) => {
+                self.hosted.entry(block.node).or_default().blocks.insert((block.network, block.prefix));
+                self.spaces.entry(block.network).or_default().blocks.insert(block.prefix, block.clone());
+            }
+            Record::Container(container) => {
+                let key = (container.pool, container.name.clone());
+                self.endpoints.insert(container.endpoint.id, key.clone());
+                if let Some(endpoint) = container.live() {
+                    self.hosted.entry(endpoint.node).or_default().live.insert(endpoint.id);
+                    self.occupy(endpoint);
+                }
+                self.containers.insert(key, container.clone());
+            }
+            Record::Retiring(retiring) => {
+                let endpoint = &retiring.endpoint;
+                self.hosted.entry(endpoint.node).or_default().retiring.insert(endpoint.id);
+                self.occupy(endpoint);
+                self.retiring.insert(endpoint.id, retiring.clone());
+            }
+            Record::Cooling(cooling) => {
+                let space = self.spaces.entry(cooling.network).or_default();
+                space.cooling.insert(cooling.address, cooling.clone());
+            }
+        }
+    }
+
+    fn remove(&mut self, record: &Record) {
+        match record {
+            Record::Settings(_) => {}
+            Record::Pool(pool) => {
+                self.pool_names.remove(&pool.name);
+                self.pools.remove(&pool.id);
+            }
+            Record::Network(network) => {
+                match network.driver {
+                    Driver::Vlan(vid) => self.vlans.remove(&vid),
+                    Driver::Vxlan(vni) => self.vnis.remove(&vni),
+                };
+                self.network_names.remove(&(network.pool, network.name.clone()));
+                prune(&mut self.members, network.pool, |members| members.networks.remove(&network.id));
+                self.networks.remove(&network.id);
+            }
+            Record::Node(node) => {
+                self.node_names.remove(&(node.pool, node.name.clone()));
+                self.datapaths.remove(&node.datapath_id);
+                prune(&mut self.members, node.pool, |members| members.nodes.remove(&node.id));
+                self.nodes.remove(&node.id);
+            }
+            Record::Block(block) => {
+                let key = (block.network, block.prefix);
+                prune(&mut self.hosted, block.node, |hosted| hosted.blocks.remove(&key));
+                prune(&mut self.spaces, block.network, |space| space.blocks.remove(&block.prefix));
+            }
+            Record::Container(container) => {
+                self.endpoints.remove(&container.endpoint.id);
+                if let Some(endpoint) = container.live() {
+                    prune(&mut self.hosted, endpoint.node, |hosted| hosted.live.remove(&endpoint.id));
+                    self.vacate(endpoint);
+                }
+                self.containers.remove(&(container.pool, container.name.clone()));
+            }
+            Record::Retiring(retiring) => {
+                let endpoint = &retiring.endpoint;
+                prune(&mut self.hosted, endpoint.node, |hosted| hosted.retiring.remove(&endpoint.id));
+                self.vacate(endpoint);
+                self.retiring.remove(&endpoint.id);
+            }
+            Record::Cooling(cooling) => {
+                prune(&mut self.spaces, cooling.network, |space| space.cooling.remove(&cooling.address));
+            }
+        }
+    }
+
+    /// Notes an endpoint's address and port number as used.
+    fn occupy(&mut self, endpoint: &Endpoint) {
+        self.hosted.entry(endpoint.node).or_default().ofports.insert(endpoint.ofport, endpoint.id);
+        let space = self.spaces.entry(endpoint.network).or_default();
+        space.used.entry(endpoint.address).or_default().insert(endpoint.id);
+    }
+
+    fn vacate(&mut self, endpoint: &Endpoint) {
+        prune(&mut self.hosted, endpoint.node, |hosted| {
+            if hosted.ofports.get(&endpoint.ofport) == Some(&endpoint.id) {
+                hosted.ofports.remove(&endpoint.ofport);
+            }
+        });
+        prune(&mut self.spaces, endpoint.network, |space| {
+            if let Some(holders) = space.used.get_mut(&endpoint.address) {
+                holders.remove(&endpoint.id);
+                if holders.is_empty() {
+                    space.used.remove(&endpoint.address);
+                }
+            }
+        });
+    }
+}
+
+/// Changes an entry, and takes it out of the map if nothing is left in it.
+fn prune<K: Hash + Eq, V: Default + PartialEq, R>(
+    map: &mut HashMap<K, V>,
+    key: K,
+    change: impl FnOnce(&mut V) -> R,
+) {
+    if let Some(entry) = map.get_mut(&key) {
+        change(entry);
+        if *entry == V::default() {
+            map.remove(&key);
+        }
+    }
+}
