@@ -1,1 +1,4 @@
 //! Weir's node agent: bridges, ports and containers of one node.
+
+pub mod jsonrpc;
+pub mod ovsdb;
