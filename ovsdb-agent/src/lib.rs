@@ -1,4 +1,6 @@
 //! Weir's node agent: bridges, ports and containers of one node.
 
 pub mod jsonrpc;
+pub mod link;
 pub mod ovsdb;
+pub mod runtime;

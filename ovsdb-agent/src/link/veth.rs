@@ -1,0 +1,119 @@
+//! A veth pair from the host into a namespace.
+//!
+//! ```text
+//!   host namespace                  |  the container's
+//!   br-int ── OVS port ── we1024 ═══╪═══ eth0  mac, mtu, address, default route
+//! ```
+//!
+//! The pair is made in one request with the inner end already where it belongs and under its last name, so there is
+//! no moment at which the host sees an `eth0` that is not its own.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use rtnetlink::{
+    LinkMessageBuilder, LinkUnspec, LinkVeth,
+    packet_route::link::{InfoData, InfoVeth},
+};
+
+use flowlib::types::MacAddr;
+
+use super::{LinkError, Links, Namespace, isolate};
+
+/// An address with its prefix length, and the default route's next hop if there is to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The address, with the subnet's prefix length.
+    pub address: Ipv4Net,
+    /// The next hop of the default route; `None`: no default route.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// A veth pair to be made.
+#[derive(Clone, Debug)]
+pub struct VethPair<'a> {
+    /// The host end's name, at most 15 bytes.
+    pub host: &'a str,
+    /// What the host end says of itself in `ip link`, so that whoever finds it knows whose it is.
+    pub alias: &'a str,
+    /// The inner end's hardware address.
+    pub mac: MacAddr,
+    /// Both ends' MTU in bytes.
+    pub mtu: u32,
+}
+
+/// What the inner end must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// Its hardware address.
+    pub mac: MacAddr,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Its only address, and the default route.
+    pub address: InterfaceAddress,
+    /// Whether it may leave checksums and segmentation to the switch.
+    pub offload: bool,
+}
+
+/// Makes a pair: `eth0` inside `namespace` (down, not configured) and the host end up, kept from the kernel's stack.
+///
+/// # Errors
+/// The kernel's refusal; EEXIST if either name is taken.
+pub async fn create_veth(links: &Links, namespace: &Namespace, pair: &VethPair<'_>) -> Result<(), LinkError> {
+    let inner = LinkMessageBuilder::<LinkUnspec>::new()
+        .name(INNER)
+        .setns_by_fd(namespace.raw_fd())
+        .address(pair.mac.0.to_vec())
+        .mtu(pair.mtu)
+        .build();
+    let request = LinkVeth::new(pair.host, INNER)
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(inner)))
+        .mtu(pair.mtu)
+        .build();
+    let created = links.handle().link().add(request).execute().await;
+    created.map_err(LinkError::netlink("create", pair.host))?;
+    finish_host_end(links, pair.host, pair.alias).await
+}
+
+/// Gives a pair's host end its alias (which the kernel ignores in the request that makes it), keeps it from the
+/// kernel's stack and sets it up.
+///
+/// # Errors
+/// `NoLink`, or the kernel's refusal.
+pub async fn finish_host_end(links: &Links, host: &str, alias: &str) -> Result<(), LinkError> {
+    // Before it is up: the kernel would greet the container in IPv6 the moment the link comes up.
+    let link = isolate(links, host).await?;
+    let message = LinkMessageBuilder::<LinkUnspec>::default().index(link.index).alias(alias).up().build();
+    links.change(message, "set up", link.index).await
+}
+
+/// Makes the inner end what it must be, through a connection into its namespace; true if anything was changed.
+///
+/// # Errors
+/// `NoLink` if there is no inner end, or the kernel's refusal.
+pub async fn ensure_inner(links: &Links, inner: &Inner) -> Result<bool, LinkError> {
+    let link = links.require(INNER).await?;
+    let mut changed = links.ensure_tx_checksum(INNER, inner.offload)?;
+    if link.mac != Some(inner.mac) {
+        links.set_mac(link.index, inner.mac).await?;
+        changed = true;
+    }
+    if link.mtu != inner.mtu {
+        links.set_mtu(link.index, inner.mtu).await?;
+        changed = true;
+    }
+    changed |= links.ensure_only_address(link.index, inner.address.address).await?;
+    if !link.up {
+        links.set_up(LOOPBACK_INDEX).await?;
+        links.set_up(link.index).await?;
+        changed = true;
+    }
+    changed |= links.ensure_default_route(link.index, inner.address.gateway).await?;
+    Ok(changed)
+}
+
+/// The inner end's name.
+pub const INNER: &str = "eth0";
+
+/// `lo` is the first link of every namespace (`LOOPBACK_IFINDEX` of the kernel).
+const LOOPBACK_INDEX: u32 = 1;

@@ -1,0 +1,173 @@
+//! The runtime `netns`: a container is a named network namespace without processes of its own.
+//!
+//! Everything about an endpoint can be read back from the kernel: the namespace's name and the host end's alias both
+//! bear the endpoint's number, so nothing need be remembered over a restart.
+
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+
+use super::{EndpointId, EndpointSpec, Process, Runtime, RuntimeError};
+use crate::link::{
+    INNER, Inner, Link, LinkError, Links, Namespaces, VethPair, create_veth, ensure_inner, finish_host_end,
+};
+
+/// Makes network namespaces under `/run/netns`, with their interfaces' host ends in the process's own namespace.
+#[derive(Clone, Debug)]
+pub struct Netns {
+    namespaces: Namespaces,
+    host: Links,
+}
+
+impl Netns {
+    /// A runtime in the calling thread's namespace; to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The system's refusal of a socket.
+    pub fn new() -> Result<Self, RuntimeError> {
+        let host = Links::open().map_err(LinkError::namespace("open", "/proc/self/ns/net"))?;
+        Ok(Self { namespaces: Namespaces::default(), host })
+    }
+
+    async fn prepare(&self, spec: &EndpointSpec) -> Result<(), RuntimeError> {
+        let started = Instant::now();
+        let (namespace, inside) = self.namespaces.create(&namespace_name(spec.id)).await?;
+        let (host, alias) = (spec.host_interface(), alias(spec.id));
+        if let Some(link) = self.host.find(&host).await? {
+            let pair = is_pair(&link, &inside).await?;
+            if link.alias != alias && !pair {
+                return Err(in_the_way(link));
+            }
+            if pair {
+                // Also finishes what an earlier life left half done.
+                return self.adopt(spec, &link, &alias).await;
+            }
+        }
+        self.remove_host_ends(spec.id).await?;
+        let pair = VethPair { host: &host, alias: &alias, mac: spec.mac, mtu: spec.mtu };
+        create_veth(&self.host, &namespace, &pair).await?;
+        tracing::debug!(endpoint = spec.id, elapsed_us = started.elapsed().as_micros(), "interface made");
+        Ok(())
+    }
+
+    async fn adopt(&self, spec: &EndpointSpec, link: &Link, alias: &str) -> Result<(), RuntimeError> {
+        if !link.up || link.arp || link.alias != alias {
+            finish_host_end(&self.host, &link.name, alias).await?;
+        }
+        if link.mtu != spec.mtu {
+            self.host.set_mtu(link.index, spec.mtu).await?;
+        }
+        Ok(())
+    }
+
+    async fn configure(&self, spec: &EndpointSpec, offload: bool) -> Result<bool, RuntimeError> {
+        let name = namespace_name(spec.id);
+        let namespace = self.namespaces.open(&name)?.ok_or(RuntimeError::NoContainer(spec.id))?;
+        let links = namespace.connect().await?;
+        let inner = Inner { mac: spec.mac, mtu: spec.mtu, address: spec.address, offload };
+        let changed = ensure_inner(&links, &inner).await?;
+        Ok(self.host.ensure_tx_checksum(&spec.host_interface(), offload)? || changed)
+    }
+
+    async fn remove(&self, endpoint: EndpointId) -> Result<(), RuntimeError> {
+        self.remove_host_ends(endpoint).await?;
+        let name = namespace_name(endpoint);
+        if let Some(namespace) = self.namespaces.open(&name)? {
+            // A host end that never got its alias goes with its inner end; so does one under a forgotten name.
+            namespace.connect().await?.delete(INNER).await?;
+        }
+        self.namespaces.remove(&name)?;
+        Ok(())
+    }
+
+    /// Removes every host end that says it is this endpoint's; the inner ends go with them.
+    async fn remove_host_ends(&self, endpoint: EndpointId) -> Result<(), LinkError> {
+        let alias = alias(endpoint);
+        for link in self.host.list().await?.into_iter().filter(|link| link.alias == alias) {
+            self.host.delete(&link.name).await?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<EndpointId>, RuntimeError> {
+        let mut found: Vec<EndpointId> = Vec::new();
+        for name in self.namespaces.list(NAMESPACE_PREFIX)? {
+            found.extend(name.strip_prefix(NAMESPACE_PREFIX).and_then(parse_id));
+        }
+        for link in self.host.list().await? {
+            found.extend(link.alias.strip_prefix(ALIAS_PREFIX).and_then(parse_id));
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    async fn exec(&self, endpoint: EndpointId, command: &[String]) -> Result<Process, RuntimeError> {
+        let namespace =
+            self.namespaces.open(&namespace_name(endpoint))?.ok_or(RuntimeError::NoContainer(endpoint))?;
+        let owned = command.to_vec();
+        let started = namespace.run(move || Process::start_here(&owned)).await?;
+        let name = command.first().cloned().unwrap_or_default();
+        started.map_err(|source| RuntimeError::Command { command: name, source })
+    }
+}
+
+impl Runtime for Netns {
+    fn prepare<'a>(&'a self, spec: &'a EndpointSpec) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.prepare(spec))
+    }
+
+    fn configure<'a>(
+        &'a self,
+        spec: &'a EndpointSpec,
+        offload: bool,
+    ) -> BoxFuture<'a, Result<bool, RuntimeError>> {
+        Box::pin(self.configure(spec, offload))
+    }
+
+    fn remove(&self, endpoint: EndpointId) -> BoxFuture<'_, Result<(), RuntimeError>> {
+        Box::pin(self.remove(endpoint))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, RuntimeError>> {
+        Box::pin(self.list())
+    }
+
+    fn exec<'a>(
+        &'a self,
+        endpoint: EndpointId,
+        command: &'a [String],
+    ) -> BoxFuture<'a, Result<Process, RuntimeError>> {
+        Box::pin(self.exec(endpoint, command))
+    }
+}
+
+/// Whether the link's other end is the one inside: a pair's ends name each other by index.
+async fn is_pair(host: &Link, inside: &Links) -> Result<bool, LinkError> {
+    Ok(inside.find(INNER).await?.is_some_and(|inner| inner.peer == Some(host.index)))
+}
+
+fn in_the_way(link: Link) -> RuntimeError {
+    let found = match link.alias.as_str() {
+        "" => "not made by this agent".to_owned(),
+        alias => format!("it is {alias}"),
+    };
+    LinkError::InTheWay { name: link.name, found }.into()
+}
+
+fn namespace_name(endpoint: EndpointId) -> String {
+    format!("{NAMESPACE_PREFIX}{endpoint}")
+}
+
+fn alias(endpoint: EndpointId) -> String {
+    format!("{ALIAS_PREFIX}{endpoint}")
+}
+
+/// The number, if it is written as we write it: `7` but not `07` or `+7`.
+fn parse_id(text: &str) -> Option<EndpointId> {
+    text.parse().ok().filter(|id: &EndpointId| id.to_string() == text)
+}
+
+const NAMESPACE_PREFIX: &str = "weir-";
+
+const ALIAS_PREFIX: &str = "weir endpoint ";
