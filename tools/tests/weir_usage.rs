@@ -11,11 +11,11 @@ fn weir() -> Command {
 }
 
 fn run(line: &str) -> Output {
-    weir().args(line.split_whitespace()).output().unwrap()
+    weir().args(line.split_whitespace()).output().expect("the program starts")
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    String::from_utf8(output.stderr.clone()).expect("messages are text")
 }
 
 /// Runs `line`, expects a usage error and returns what was said.
@@ -66,7 +66,7 @@ fn nothing_listening_is_told_with_the_address_tried() {
 #[test]
 fn a_bad_address_is_a_usage_error() {
     assert!(refused("--server https://a:1 status").contains("TLS"));
-    let output = weir().env("WEIR_SERVER", "nowhere").arg("status").output().unwrap();
+    let output = weir().env("WEIR_SERVER", "nowhere").arg("status").output().expect("the program starts");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
@@ -85,8 +85,8 @@ fn linked_under_another_name_it_speaks_of_itself_by_it() {
     let dir = tempfile::tempdir().unwrap();
     let cli = dir.path().join("cli");
     symlink(Path::new(env!("CARGO_BIN_EXE_weir")), &cli).unwrap();
-    let help = Command::new(&cli).args(["network", "--help"]).output().unwrap();
+    let help = Command::new(&cli).args(["network", "--help"]).output().expect("the program starts");
     assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: cli network"));
-    let script = Command::new(&cli).args(["completions", "bash"]).output().unwrap();
+    let script = Command::new(&cli).args(["completions", "bash"]).output().expect("the program starts");
     assert!(String::from_utf8(script.stdout).unwrap().contains("complete -F _cli"));
 }
