@@ -1,0 +1,416 @@
+//! Compares what Open vSwitch has with what the node should have, and says what one transaction must do about it.
+//!
+//! Promises: nothing differs, nothing is done. A bridge's last controller is never taken away, and targets are replaced
+//! in one step, since Open vSwitch flushes a bridge's flows when it goes from none to one or back. br-int appears with
+//! `fail_mode`, `disable-in-band` and its controllers, or not at all. Only ports that bear `weir-endpoint` are ever
+//! removed, and only from br-int. Keys of others in `other_config`, `options` and `external_ids` stay.
+//!
+//! What cannot be put right without touching what is not ours is left and named by `problems`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bridge::desired::{
+    BR_INT, BR_PHY, Desired, EndpointPort, INACTIVITY_PROBE_MS, MAX_BACKOFF_MS, TUNNEL, TUNNEL_OFPORT,
+    UPLINK, UPLINK_OFPORT, UPLINK_PEER, endpoint_of,
+};
+use crate::bridge::offload;
+use crate::ovsdb::operation::Columns;
+use crate::ovsdb::{Atom, Condition, Datum, Mutation, Mutator, Operation, Replica, Row, Uuid};
+
+/// The operations of one transaction that bring the node closer to what is desired; empty if it is there.
+///
+/// One transaction does it all, with one exception: a port whose name was another endpoint's is removed now and made
+/// anew by the next call, since Open vSwitch knows ports by name and must have let go of the old one first.
+pub fn reconcile(replica: &Replica, desired: &Desired) -> Vec<Operation> {
+    let mut plan = Plan { replica, operations: Vec::new(), n_names: 0 };
+    if desired.userspace_tso {
+        plan.operations.extend(offload::request(replica));
+    }
+    plan.bridge(&phy_spec(desired), &[]);
+    if replica.named("Bridge", BR_INT).is_some() || !desired.targets.is_empty() {
+        plan.bridge(&int_spec(desired), &desired.targets);
+        plan.endpoints(desired);
+    }
+    plan.operations
+}
+
+/// What is wrong and not for us to mend, a sentence each.
+pub fn problems(replica: &Replica, desired: &Desired) -> Vec<String> {
+    let mut problems = Vec::new();
+    for spec in [phy_spec(desired), int_spec(desired)] {
+        let bridge = replica.named("Bridge", spec.name).map(|(uuid, _)| uuid);
+        for port in &spec.ports {
+            match (replica.named("Port", &port.name), bridge) {
+                (Some((uuid, _)), bridge) if bridge_of(replica, uuid) != bridge => {
+                    problems
+                        .push(format!("port {} is not on bridge {} but on another", port.name, spec.name));
+                }
+                _ => problems.extend(port_problem(replica, port)),
+            }
+        }
+    }
+    if replica.named("Bridge", BR_INT).is_none() && desired.targets.is_empty() {
+        problems.push(format!("{BR_INT} waits for the controller's OpenFlow address"));
+    }
+    problems
+}
+
+/// The operations that put a new port on br-int.
+pub fn add_endpoint(bridge: Uuid, port: &EndpointPort) -> Vec<Operation> {
+    let spec = PortSpec::endpoint(port);
+    let mut operations = spec.insert("iface", "port");
+    operations.push(Operation::Mutate {
+        table: "Bridge",
+        conditions: vec![Condition::row(bridge)],
+        mutations: vec![Mutation::insert("ports", Atom::NamedUuid("port".to_owned()))],
+    });
+    operations
+}
+
+/// The operation that takes ports off a bridge; their rows go with them.
+pub fn remove_ports(bridge: Uuid, ports: impl IntoIterator<Item = Uuid>) -> Operation {
+    Operation::Mutate {
+        table: "Bridge",
+        conditions: vec![Condition::row(bridge)],
+        mutations: vec![Mutation::delete("ports", Datum::set(ports))],
+    }
+}
+
+/// The ports on a bridge with their interfaces.
+pub fn ports_of<'a>(replica: &'a Replica, bridge: &'a Row) -> impl Iterator<Item = (Uuid, &'a Row)> {
+    bridge.references("ports").filter_map(|port| Some((port, replica.row("Port", port)?))).flat_map(
+        move |(uuid, port)| {
+            port.references("interfaces")
+                .filter_map(move |interface| Some((uuid, replica.row("Interface", interface)?)))
+        },
+    )
+}
+
+/// A bridge as it should be. Its local port is added by itself.
+struct BridgeSpec {
+    name: &'static str,
+    columns: Columns,
+    other_config: Vec<(&'static str, String)>,
+    ports: Vec<PortSpec>,
+}
+
+/// A port of one interface.
+struct PortSpec {
+    name: String,
+    interface_type: &'static str,
+    options: Vec<(&'static str, String)>,
+    ofport: Option<u16>,
+    external_ids: Datum,
+}
+
+impl PortSpec {
+    fn new(name: &str, interface_type: &'static str) -> Self {
+        let external_ids = Datum::Map(BTreeMap::new());
+        Self { name: name.to_owned(), interface_type, options: Vec::new(), ofport: None, external_ids }
+    }
+
+    fn endpoint(port: &EndpointPort) -> Self {
+        Self { ofport: Some(port.ofport), external_ids: port.external_ids(), ..Self::new(&port.name, "") }
+    }
+
+    fn insert(&self, interface_name: &str, port_name: &str) -> Vec<Operation> {
+        let mut row: Columns = vec![
+            ("name", self.name.as_str().into()),
+            ("type", self.interface_type.into()),
+            ("options", Datum::map(self.options.clone())),
+            ("external_ids", self.external_ids.clone()),
+        ];
+        if let Some(ofport) = self.ofport {
+            row.push(("ofport_request", i64::from(ofport).into()));
+        }
+        let interface = Atom::NamedUuid(interface_name.to_owned());
+        let port: Columns = vec![("name", self.name.as_str().into()), ("interfaces", interface.into())];
+        vec![
+            Operation::Insert { table: "Interface", name: Some(interface_name.to_owned()), row },
+            Operation::Insert { table: "Port", name: Some(port_name.to_owned()), row: port },
+        ]
+    }
+}
+
+fn phy_spec(desired: &Desired) -> BridgeSpec {
+    let mut ports = vec![PortSpec::new(&desired.nic, "")];
+    ports
+        .push(PortSpec { options: vec![("peer", UPLINK.to_owned())], ..PortSpec::new(UPLINK_PEER, "patch") });
+    BridgeSpec {
+        name: BR_PHY,
+        columns: vec![("datapath_type", "netdev".into()), ("fail_mode", "standalone".into())],
+        other_config: desired.nic_mac.iter().map(|mac| ("hwaddr", mac.clone())).collect(),
+        ports,
+    }
+}
+
+fn int_spec(desired: &Desired) -> BridgeSpec {
+    let uplink = PortSpec {
+        options: vec![("peer", UPLINK_PEER.to_owned())],
+        ofport: Some(UPLINK_OFPORT),
+        ..PortSpec::new(UPLINK, "patch")
+    };
+    let tunnel = PortSpec {
+        options: vec![
+            ("remote_ip", "flow".to_owned()),
+            ("key", "flow".to_owned()),
+            ("local_ip", desired.tunnel_address.to_string()),
+        ],
+        ofport: Some(TUNNEL_OFPORT),
+        ..PortSpec::new(TUNNEL, "vxlan")
+    };
+    BridgeSpec {
+        name: BR_INT,
+        columns: vec![
+            ("datapath_type", "netdev".into()),
+            ("fail_mode", "secure".into()),
+            ("protocols", "OpenFlow13".into()),
+        ],
+        other_config: vec![
+            ("disable-in-band", "true".to_owned()),
+            ("datapath-id", format!("{:016x}", desired.datapath_id)),
+        ],
+        ports: vec![uplink, tunnel],
+    }
+}
+
+fn controller_row(target: &str) -> Columns {
+    vec![
+        ("target", target.into()),
+        ("connection_mode", "out-of-band".into()),
+        ("max_backoff", MAX_BACKOFF_MS.into()),
+        ("inactivity_probe", INACTIVITY_PROBE_MS.into()),
+    ]
+}
+
+/// The bridge that a port is on.
+fn bridge_of(replica: &Replica, port: Uuid) -> Option<Uuid> {
+    let holds = |(_, bridge): &(Uuid, &Row)| bridge.references("ports").any(|uuid| uuid == port);
+    replica.rows("Bridge").find(holds).map(|(uuid, _)| uuid)
+}
+
+fn port_problem(replica: &Replica, port: &PortSpec) -> Option<String> {
+    let (_, interface) = replica.named("Interface", &port.name)?;
+    if let Some(error) = interface.string("error") {
+        return Some(format!("port {}: {error}", port.name));
+    }
+    let (requested, got) = (port.ofport?, interface.integer("ofport")?);
+    (got != i64::from(requested))
+        .then(|| format!("port {} has number {got} instead of {requested}", port.name))
+}
+
+/// The operations so far.
+struct Plan<'a> {
+    replica: &'a Replica,
+    operations: Vec<Operation>,
+    n_names: usize,
+}
+
+impl Plan<'_> {
+    fn bridge(&mut self, spec: &BridgeSpec, targets: &[String]) {
+        match self.replica.named("Bridge", spec.name) {
+            None => self.create_bridge(spec, targets),
+            Some((uuid, row)) => {
+                self.update("Bridge", uuid, row, &spec.columns);
+                self.entries("Bridge", uuid, row, "other_config", &spec.other_config);
+                self.controllers(uuid, row, targets);
+                self.ports(uuid, row, &spec.ports);
+            }
+        }
+    }
+
+    fn create_bridge(&mut self, spec: &BridgeSpec, targets: &[String]) {
+        let local = PortSpec::new(spec.name, "internal");
+        let free = |port: &&PortSpec| self.replica.named("Port", &port.name).is_none();
+        let specs: Vec<&PortSpec> = std::iter::once(&local).chain(&spec.ports).filter(free).collect();
+        let ports: Vec<Atom> = specs.into_iter().map(|port| self.insert_port(port)).collect();
+        let controllers: Vec<Atom> = targets.iter().map(|target| self.insert_controller(target)).collect();
+        let bridge = self.name("bridge");
+        let mut row = spec.columns.clone();
+        row.push(("name", spec.name.into()));
+        row.push(("other_config", Datum::map(spec.other_config.clone())));
+        row.push(("ports", Datum::set(ports)));
+        row.push(("controller", Datum::set(controllers)));
+        self.operations.push(Operation::Insert { table: "Bridge", name: Some(bridge.clone()), row });
+        self.operations.push(Operation::Mutate {
+            table: "Open_vSwitch",
+            conditions: Vec::new(),
+            mutations: vec![Mutation::insert("bridges", Atom::NamedUuid(bridge))],
+        });
+    }
+
+    /// Keeps the controllers that are wanted, adds those missing, and puts the result in place in one step.
+    fn controllers(&mut self, uuid: Uuid, bridge: &Row, targets: &[String]) {
+        if targets.is_empty() {
+            return;
+        }
+        let mut present: BTreeMap<&str, (Uuid, &Row)> = BTreeMap::new();
+        for controller in bridge.references("controller") {
+            if let Some(row) = self.replica.row("Controller", controller) {
+                present.entry(row.string("target").unwrap_or_default()).or_insert((controller, row));
+            }
+        }
+        let mut wanted = BTreeSet::new();
+        for target in targets {
+            let atom = match present.get(target.as_str()) {
+                Some((controller, row)) => {
+                    self.update("Controller", *controller, row, &controller_row(target));
+                    Atom::Uuid(*controller)
+                }
+                None => self.insert_controller(target),
+            };
+            wanted.insert(atom);
+        }
+        let wanted = Datum::Set(wanted);
+        if bridge.column("controller") != Some(&wanted) {
+            let conditions = vec![Condition::row(uuid)];
+            self.operations.push(Operation::Update {
+                table: "Bridge",
+                conditions,
+                row: vec![("controller", wanted)],
+            });
+        }
+    }
+
+    fn ports(&mut self, uuid: Uuid, bridge: &Row, specs: &[PortSpec]) {
+        let mut added = Vec::new();
+        for spec in specs {
+            let on_bridge =
+                ports_of(self.replica, bridge).any(|(_, row)| row.string("name") == Some(&spec.name));
+            if on_bridge {
+                self.interface(spec);
+            } else if self.replica.named("Port", &spec.name).is_none() {
+                added.push(self.insert_port(spec));
+            }
+        }
+        self.add_ports(uuid, added);
+    }
+
+    fn add_ports(&mut self, bridge: Uuid, ports: Vec<Atom>) {
+        if !ports.is_empty() {
+            self.operations.push(Operation::Mutate {
+                table: "Bridge",
+                conditions: vec![Condition::row(bridge)],
+                mutations: vec![Mutation::insert("ports", Datum::set(ports))],
+            });
+        }
+    }
+
+    fn interface(&mut self, spec: &PortSpec) {
+        let Some((uuid, row)) = self.replica.named("Interface", &spec.name) else { return };
+        let mut columns: Columns = vec![("type", spec.interface_type.into())];
+        if let Some(ofport) = spec.ofport {
+            columns.push(("ofport_request", i64::from(ofport).into()));
+        }
+        self.update("Interface", uuid, row, &columns);
+        self.entries("Interface", uuid, row, "options", &spec.options);
+    }
+
+    fn endpoints(&mut self, desired: &Desired) {
+        let Some(wanted) = &desired.endpoints else { return };
+        let Some((uuid, bridge)) = self.replica.named("Bridge", BR_INT) else {
+            return;
+        };
+        let by_id: BTreeMap<u32, &EndpointPort> =
+            wanted.iter().map(|port| (port.endpoint_id, port)).collect();
+        let mut kept = BTreeSet::new();
+        let mut stale = BTreeSet::new();
+        for (port, interface) in ports_of(self.replica, bridge) {
+            let Some(id) = endpoint_of(interface) else { continue };
+            match by_id.get(&id) {
+                Some(wanted) if is_same_port(interface, wanted) && kept.insert(id) => {
+                    self.external_ids(interface, wanted);
+                }
+                _ => drop(stale.insert(port)),
+            }
+        }
+        if !stale.is_empty() {
+            self.operations.push(remove_ports(uuid, stale));
+        }
+        let is_missing = |port: &&EndpointPort| !kept.contains(&port.endpoint_id);
+        let is_free = |port: &&EndpointPort| self.replica.named("Port", &port.name).is_none();
+        let missing: Vec<&EndpointPort> = by_id.into_values().filter(is_missing).filter(is_free).collect();
+        let added = missing.into_iter().map(|port| self.insert_port(&PortSpec::endpoint(port))).collect();
+        self.add_ports(uuid, added);
+    }
+
+    fn external_ids(&mut self, interface: &Row, wanted: &EndpointPort) {
+        let Some((uuid, _)) = self.replica.named("Interface", &wanted.name) else { return };
+        self.pairs("Interface", uuid, interface, "external_ids", &wanted.external_ids());
+    }
+
+    fn insert_port(&mut self, spec: &PortSpec) -> Atom {
+        let (interface, port) = (self.name("iface"), self.name("port"));
+        self.operations.extend(spec.insert(&interface, &port));
+        Atom::NamedUuid(port)
+    }
+
+    fn insert_controller(&mut self, target: &str) -> Atom {
+        let name = self.name("controller");
+        let row = controller_row(target);
+        self.operations.push(Operation::Insert { table: "Controller", name: Some(name.clone()), row });
+        Atom::NamedUuid(name)
+    }
+
+    /// Sets those columns that differ.
+    fn update(&mut self, table: &'static str, uuid: Uuid, row: &Row, wanted: &Columns) {
+        let differs = |(name, datum): &&(&'static str, Datum)| row.column(name) != Some(datum);
+        let columns: Columns = wanted.iter().filter(differs).cloned().collect();
+        if !columns.is_empty() {
+            let conditions = vec![Condition::row(uuid)];
+            self.operations.push(Operation::Update { table, conditions, row: columns });
+        }
+    }
+
+    fn entries(
+        &mut self,
+        table: &'static str,
+        uuid: Uuid,
+        row: &Row,
+        column: &'static str,
+        wanted: &[Entry],
+    ) {
+        self.pairs(table, uuid, row, column, &Datum::map(wanted.iter().cloned()));
+    }
+
+    /// Sets those keys of a map that differ; insert alone would keep the old value of a key that is there.
+    fn pairs(&mut self, table: &'static str, uuid: Uuid, row: &Row, column: &'static str, wanted: &Datum) {
+        let Datum::Map(wanted) = wanted else { return };
+        let present = match row.column(column) {
+            Some(Datum::Map(pairs)) => pairs.clone(),
+            _ => BTreeMap::new(),
+        };
+        let differing: BTreeMap<Atom, Atom> = wanted
+            .iter()
+            .filter(|(key, value)| present.get(key) != Some(value))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if differing.is_empty() {
+            return;
+        }
+        let keys = Datum::set(differing.keys().cloned());
+        self.operations.push(Operation::Mutate {
+            table,
+            conditions: vec![Condition::row(uuid)],
+            mutations: vec![
+                Mutation { column, mutator: Mutator::Delete, value: keys },
+                Mutation::insert(column, Datum::Map(differing)),
+            ],
+        });
+    }
+
+    /// A name for a row of this transaction.
+    fn name(&mut self, kind: &str) -> String {
+        self.n_names += 1;
+        format!("{kind}{}", self.n_names)
+    }
+}
+
+type Entry = (&'static str, String);
+
+/// True if the interface is the endpoint's port as wanted; an `ofport` other than the one requested is told by status.
+pub fn is_same_port(interface: &Row, wanted: &EndpointPort) -> bool {
+    interface.string("name") == Some(&wanted.name)
+        && interface.integer("ofport_request") == Some(i64::from(wanted.ofport))
+        && endpoint_of(interface) == Some(wanted.endpoint_id)
+}
