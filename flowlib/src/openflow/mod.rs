@@ -1,17 +1,49 @@
 //! OpenFlow 1.3 messages, with the extensions that Open vSwitch knows.
 //!
-//! What messages mean to a switch or a controller is for others to say. Promises: decoding never panics and
-//! never loses anything that encoding would need; equal values encode to equal bytes.
+//! What messages mean to a switch or a controller is for others to say. Promises: decoding never panics; equal
+//! values encode to equal bytes; what is decoded encodes to the bytes it came from, but for what canonical form
+//! (the order of a match, the spelling of a field) takes away.
 
 pub mod action;
+pub mod bundle;
+pub mod error;
+mod error_code;
+pub mod features;
+pub mod fixed_text;
 pub mod flow;
 pub mod flow_mod;
+pub mod flow_removed;
+pub mod group;
+pub mod hello;
 pub mod instruction;
+pub mod message;
+pub mod meter;
+pub mod multipart;
 pub mod oxm;
-mod port;
+pub mod packet_in;
+pub mod packet_out;
+pub mod port;
+mod port_no;
+pub mod role;
 
 pub use action::Action;
+pub use bundle::{BundleAdd, BundleControl, BundleControlType, BundleFlags};
+pub use error::{ErrorCode, ErrorMsg};
+pub use features::{FeaturesReply, SwitchConfig};
 pub use flow::Flow;
 pub use flow_mod::{FlowMod, FlowModCommand, FlowModFlags};
+pub use flow_removed::FlowRemoved;
+pub use group::{Bucket, Group, GroupMod, GroupType};
+pub use hello::Hello;
 pub use instruction::Instruction;
+pub use message::{HEADER_LEN, Message, VERSION};
+pub use meter::{Band, BandKind, Meter, MeterFlags, MeterMod};
+pub use multipart::{
+    AggregateStats, FlowStats, FlowStatsRequest, MultipartReply, MultipartReplyBody, MultipartRequest,
+    MultipartRequestBody,
+};
 pub use oxm::{Field, FieldValue, Match, SubField};
+pub use packet_in::PacketIn;
+pub use packet_out::PacketOut;
+pub use port::{Port, PortMod, PortStatus};
+pub use role::Role;

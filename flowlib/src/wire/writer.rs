@@ -91,12 +91,14 @@ impl<'a> Writer<'a> {
     /// Writes the length since `mark` into the big-endian `u16` that lies `at` bytes after it.
     #[inline]
     pub fn patch_len(&mut self, mark: Mark, at: usize) {
-        let len = self.len_since(mark);
+        self.set_u16_len(Mark(mark.0 + at), self.len_since(mark));
+    }
+
+    /// Writes a length into the big-endian `u16` at `place`.
+    #[inline]
+    pub fn set_u16_len(&mut self, place: Mark, len: usize) {
         match u16::try_from(len) {
-            Ok(short) => {
-                let place = mark.0 + at;
-                self.out[place..place + 2].copy_from_slice(&short.to_be_bytes());
-            }
+            Ok(short) => self.out[place.0..place.0 + 2].copy_from_slice(&short.to_be_bytes()),
             Err(_) => self.fail(EncodeError::TooLong { len }),
         }
     }

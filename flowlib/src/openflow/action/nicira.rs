@@ -1,7 +1,7 @@
 //! Nicira's actions, which Open vSwitch adds to every version of OpenFlow.
 
 use crate::openflow::oxm::{FieldValue, OxmId, SubField, read_field, read_header};
-use crate::openflow::port;
+use crate::openflow::port_no;
 use crate::types::TableId;
 use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
 
@@ -68,7 +68,7 @@ fn padded(r: &mut Reader<'_>, n: usize, action: Action) -> Result<Action, Decode
 
 fn resubmit_port(r: &mut Reader<'_>) -> Result<Option<crate::types::PortNo>, DecodeError> {
     let port = r.u16()?;
-    Ok((port != IN_PORT).then(|| port::from_u16(port)))
+    Ok((port != IN_PORT).then(|| port_no::from_u16(port)))
 }
 
 /// Shape: n_bits `u16`, lowest bit of source `u16`, of destination `u16`, source OXM header, destination OXM
@@ -188,7 +188,7 @@ fn encode_body(action: &Action, w: &mut Writer<'_>) {
     match action {
         Action::Resubmit { port, table } => {
             w.u16(if table.is_some() { RESUBMIT_TABLE } else { RESUBMIT });
-            let port = port.map_or(IN_PORT, |port| port::to_u16(port, w));
+            let port = port.map_or(IN_PORT, |port| port_no::to_u16(port, w));
             w.u16(port);
             w.u8(table.map_or(0, |table| table.0));
             w.zeros(3);

@@ -1,0 +1,170 @@
+//! Errors that one side reports to the other, and which one answers bytes that could not be decoded.
+
+use std::fmt;
+
+use crate::types::Cookie;
+use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
+
+pub use super::error_code::ErrorCode;
+use super::{bundle, message};
+
+/// What went wrong with the message of the same xid.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ErrorMsg {
+    /// What.
+    pub code: ErrorCode,
+    /// The beginning of that message (at least 64 bytes of it, if it has them), or a text if a HELLO failed.
+    pub data: Vec<u8>,
+}
+
+impl ErrorMsg {
+    /// What answers `offending`, which could not be decoded.
+    #[must_use]
+    pub fn for_decode_error(error: &DecodeError, offending: &[u8]) -> Self {
+        Self { code: error_code(error), data: offending.iter().take(64).copied().collect() }
+    }
+
+    /// The cookie of the flow mod that was refused, also if it was in a bundle. A HELLO that failed, and what
+    /// does not bring enough of the message back, has none.
+    #[must_use]
+    pub fn offending_cookie(&self) -> Option<Cookie> {
+        if self.code.error_type == ErrorCode::OFPHFC_INCOMPATIBLE.error_type {
+            return None;
+        }
+        let inner = match *self.data.get(1)? {
+            message::EXPERIMENTER if self.data.get(12..16)? == bundle::ADD.to_be_bytes() => {
+                self.data.get(bundle::INNER_OFFSET..)?
+            }
+            _ => &self.data,
+        };
+        let cookie = inner.get(message::HEADER_LEN..message::HEADER_LEN + 8)?;
+        (*inner.get(1)? == message::FLOW_MOD)
+            .then(|| cookie.try_into().ok().map(u64::from_be_bytes).map(Cookie))
+            .flatten()
+    }
+}
+
+impl fmt::Display for ErrorMsg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.code, f)?;
+        if self.code.error_type == ErrorCode::OFPHFC_INCOMPATIBLE.error_type {
+            write!(f, ": {}", String::from_utf8_lossy(&self.data).escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ErrorMsg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes of the message)", self.code, self.data.len())
+    }
+}
+
+/// Shape: type `u16`, code `u16`, for an experimenter's error its number `u32`, data.
+///
+/// Source: OpenFlow 1.3.5 §7.4.4.
+impl Wire for ErrorMsg {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (error_type, code) = (r.u16()?, r.u16()?);
+        let experimenter = if error_type == ErrorCode::EXPERIMENTER { r.u32()? } else { 0 };
+        Ok(Self { code: ErrorCode { error_type, code, experimenter }, data: r.rest().to_vec() })
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.u16(self.code.error_type);
+        w.u16(self.code.code);
+        if self.code.error_type == ErrorCode::EXPERIMENTER {
+            w.u32(self.code.experimenter);
+        }
+        w.bytes(&self.data);
+    }
+}
+
+/// The error that answers bytes that could not be decoded. Total: every error has one.
+///
+/// Source: OpenFlow 1.3.5 §7.4.4.
+#[must_use]
+pub fn error_code(error: &DecodeError) -> ErrorCode {
+    match error.problem {
+        Problem::BadVersion { .. } => ErrorCode::OFPBRC_BAD_VERSION,
+        Problem::BadField { .. } if error.part == Part::Action => ErrorCode::OFPBAC_BAD_SET_TYPE,
+        Problem::BadMask { .. } | Problem::BadWildcards { .. } if error.part == Part::Action => {
+            ErrorCode::OFPBAC_BAD_SET_ARGUMENT
+        }
+        Problem::BadField { .. } => ErrorCode::OFPBMC_BAD_FIELD,
+        Problem::BadMask { .. } => ErrorCode::OFPBMC_BAD_MASK,
+        Problem::BadWildcards { .. } => ErrorCode::OFPBMC_BAD_WILDCARDS,
+        Problem::DuplicateField { .. } => ErrorCode::OFPBMC_DUP_FIELD,
+        Problem::BadType { .. } => bad_type(error.part),
+        Problem::BadValue { .. } => bad_value(error.part),
+        Problem::Truncated { .. } | Problem::BadLength { .. } | Problem::Trailing { .. } => {
+            bad_length(error.part)
+        }
+    }
+}
+
+fn bad_length(part: Part) -> ErrorCode {
+    match part {
+        Part::Match => ErrorCode::OFPBMC_BAD_LEN,
+        Part::Action => ErrorCode::OFPBAC_BAD_LEN,
+        Part::Instruction => ErrorCode::OFPBIC_BAD_LEN,
+        Part::Bundle => ErrorCode::OFPBFC_MSG_BAD_LEN,
+        _ => ErrorCode::OFPBRC_BAD_LEN,
+    }
+}
+
+fn bad_type(part: Part) -> ErrorCode {
+    match part {
+        Part::Match => ErrorCode::OFPBMC_BAD_TYPE,
+        Part::Action => ErrorCode::OFPBAC_BAD_TYPE,
+        Part::Instruction => ErrorCode::OFPBIC_UNKNOWN_INST,
+        Part::FlowMod => ErrorCode::OFPFMFC_BAD_COMMAND,
+        Part::GroupMod => ErrorCode::OFPGMFC_BAD_COMMAND,
+        Part::MeterMod => ErrorCode::OFPMMFC_BAD_COMMAND,
+        Part::Role => ErrorCode::OFPRRFC_BAD_ROLE,
+        Part::Multipart => ErrorCode::OFPBRC_BAD_STAT,
+        Part::Bundle => ErrorCode::OFPBFC_MSG_UNSUP,
+        Part::Hello => ErrorCode::OFPHFC_INCOMPATIBLE,
+        Part::Message | Part::PortMod => ErrorCode::OFPBRC_BAD_TYPE,
+    }
+}
+
+fn bad_value(part: Part) -> ErrorCode {
+    match part {
+        Part::Match => ErrorCode::OFPBMC_BAD_VALUE,
+        Part::Action => ErrorCode::OFPBAC_BAD_ARGUMENT,
+        Part::Instruction => ErrorCode::OFPBIC_UNSUP_INST,
+        Part::FlowMod => ErrorCode::OFPFMFC_UNKNOWN,
+        Part::GroupMod => ErrorCode::OFPGMFC_INVALID_GROUP,
+        Part::MeterMod => ErrorCode::OFPMMFC_UNKNOWN,
+        Part::PortMod => ErrorCode::OFPPMFC_BAD_CONFIG,
+        Part::Role => ErrorCode::OFPRRFC_BAD_ROLE,
+        Part::Bundle => ErrorCode::OFPBFC_MSG_BAD_XID,
+        Part::Hello => ErrorCode::OFPHFC_INCOMPATIBLE,
+        Part::Message | Part::Multipart => ErrorCode::OFPBRC_BAD_TYPE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bundle::{BundleAdd, BundleFlags};
+    use super::super::{FlowMod, Message};
+    use super::*;
+    use crate::types::Xid;
+
+    #[test]
+    fn finds_the_cookie_of_what_was_refused_bundled_or_not() {
+        let add = Message::FlowMod(FlowMod { cookie: Cookie(0x1234), ..FlowMod::default() });
+        let bundled = Message::BundleAdd(BundleAdd::new(1, BundleFlags::ATOMIC, add.clone()));
+        for message in [add, bundled] {
+            let mut bytes = Vec::new();
+            message.encode(Xid(1), &mut bytes).unwrap();
+            let error = ErrorMsg { code: ErrorCode::OFPFMFC_TABLE_FULL, data: bytes[..64].to_vec() };
+            assert_eq!(error.offending_cookie(), Some(Cookie(0x1234)));
+            for len in 0..16 {
+                let short = ErrorMsg { code: error.code, data: bytes[..len].to_vec() };
+                assert_eq!(short.offending_cookie(), None);
+            }
+        }
+    }
+}
