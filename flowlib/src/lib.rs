@@ -5,9 +5,13 @@
 //! - [`types`]: numbers with a meaning (datapath ids, ports, MAC addresses …)
 //! - [`wire`]: bounded reading, writing with patched lengths
 //! - [`openflow`]: messages, matches, actions
-//! - [`compile`]: from intent to segments
+//! - [`segment`]: sets of flows a switch holds as one, and its ledger of them
+//! - [`pipeline`]: what tables, registers, priorities and drop reasons mean
+//! - [`compile`]: from intent to flows
 
 pub mod compile;
 pub mod openflow;
+pub mod pipeline;
+pub mod segment;
 pub mod types;
 pub mod wire;

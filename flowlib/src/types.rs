@@ -44,6 +44,14 @@ numbers! {
     Cookie(u64) prints "{:#x}";
     /// A flow's priority; the highest match wins. Source: OpenFlow 1.3.5 §5.2.
     Priority(u16) prints "{}";
+    /// A pool's identity: given once by the store and never again, from 1, 28 bits.
+    PoolId(u32) prints "{}";
+    /// A network's identity, in reg0 of its packets; given once, from 1, 28 bits.
+    NetworkId(u32) prints "{}";
+    /// A node's identity; given once, from 1, 28 bits.
+    NodeId(u32) prints "{}";
+    /// An endpoint's identity, in the lower half of its flows' cookies; given once, from 1, 30 bits.
+    EndpointId(u32) prints "{}";
 }
 
 impl PortNo {

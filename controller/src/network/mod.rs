@@ -1,8 +1,16 @@
 //! Between intent and flows: addresses, external neighbours, and what the switches report.
 
+pub mod board;
+pub mod compile;
+pub mod fabric;
+mod facts;
+pub mod frame;
 pub mod ipam;
 pub mod neighbours;
+pub mod resolver;
+pub mod segments;
 pub mod switch_event;
+pub mod timetable;
 
 pub use neighbours::Neighbours;
 pub use switch_event::{Rejection, SwitchEvent};

@@ -5,28 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+pub use crate::types::{EndpointId, NetworkId, NodeId, PoolId};
 use crate::types::{MacAddr, PortNo, VlanVid, Vni};
-
-/// Declares identities: numbers given once by the store and never used again.
-macro_rules! identities {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub u32);
-    )*};
-}
-
-identities! {
-    /// A pool; 28 bits, from 1.
-    PoolId;
-    /// A network, in reg0 of its packets; 28 bits, from 1.
-    NetworkId;
-    /// A node; 28 bits, from 1.
-    NodeId;
-    /// An endpoint: the lower half of its flows' cookies; 31 bits, from 1.
-    EndpointId;
-}
 
 /// How a network reaches its other nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,0 +1,167 @@
+//! The segments as they are now, and which switch should hold which: written by the compiler's task, read by the
+//! sessions.
+//!
+//! A change wakes the sessions it concerns and does not queue: a session looks up what has changed since the version
+//! it applied, so that a slow switch is sent the sum of what it missed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use flowlib::segment::Segment;
+use flowlib::segment::id::SegmentId;
+use flowlib::types::{DatapathId, NodeId};
+use tokio::sync::watch;
+
+use super::compile::Update;
+
+/// What all sessions share. Copies are handles to the same.
+#[derive(Clone, Debug, Default)]
+pub struct Board(Arc<RwLock<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The intent's revision that the segments hold.
+    revision: u64,
+    /// Where the versions of the next new segment begin.
+    next_version: u64,
+    segments: HashMap<SegmentId, Segment>,
+    nodes: HashMap<NodeId, Seat>,
+    datapaths: HashMap<DatapathId, NodeId>,
+    /// Which nodes should hold a segment.
+    holders: HashMap<SegmentId, BTreeSet<NodeId>>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    datapath: DatapathId,
+    segments: BTreeSet<SegmentId>,
+    changed: watch::Sender<()>,
+}
+
+/// What one switch should hold, with the intent's revision at which that is so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The intent's revision.
+    pub revision: u64,
+    /// Its segments.
+    pub segments: BTreeSet<SegmentId>,
+}
+
+impl Board {
+    /// Which node has that datapath id, and a receiver that is marked changed whenever what it should hold changes.
+    /// The receiver closes when the node is no more.
+    #[must_use]
+    pub fn seat(&self, datapath: DatapathId) -> Option<(NodeId, watch::Receiver<()>)> {
+        self.read(|inner| {
+            let node = *inner.datapaths.get(&datapath)?;
+            Some((node, inner.nodes.get(&node)?.changed.subscribe()))
+        })
+    }
+
+    /// The intent's revision that the segments hold.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.read(|inner| inner.revision)
+    }
+
+    /// What a node's switch should hold.
+    #[must_use]
+    pub fn wanted(&self, node: NodeId) -> Wanted {
+        self.read(|inner| Wanted {
+            revision: inner.revision,
+            segments: inner.nodes.get(&node).map(|seat| seat.segments.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// Looks at a segment; `look` must be short.
+    pub fn with_segment<T>(&self, id: SegmentId, look: impl FnOnce(&Segment) -> T) -> Option<T> {
+        self.read(|inner| inner.segments.get(&id).map(look))
+    }
+
+    /// Puts a node's datapath id in force, or (`None`) forgets the node.
+    pub fn seat_node(&self, node: NodeId, datapath: Option<DatapathId>) {
+        self.write(|inner| {
+            let before = inner.nodes.get(&node).map(|seat| seat.datapath);
+            if before == datapath {
+                return;
+            }
+            if let Some(before) = before {
+                inner.datapaths.remove(&before);
+                inner.nodes.remove(&node);
+            }
+            if let Some(datapath) = datapath {
+                let seat = Seat { datapath, segments: BTreeSet::new(), changed: watch::Sender::new(()) };
+                inner.nodes.insert(node, seat);
+                inner.datapaths.insert(datapath, node);
+            }
+        });
+    }
+
+    /// Takes over what was compiled from the intent up to `revision`, and wakes whom it concerns.
+    pub fn publish(&self, revision: u64, update: Update) {
+        self.write(|inner| {
+            inner.revision = revision;
+            let mut concerned: BTreeSet<NodeId> = BTreeSet::new();
+            for (node, segments) in update.subscriptions {
+                inner.subscribe(node, segments);
+                concerned.insert(node);
+            }
+            for (id, owners) in update.segments {
+                if inner.replace(id, owners) {
+                    concerned.extend(inner.holders.get(&id).into_iter().flatten());
+                }
+            }
+            for id in update.dropped {
+                if let Some(segment) = inner.segments.remove(&id) {
+                    inner.next_version = inner.next_version.max(segment.version() + 1);
+                }
+            }
+            for node in concerned {
+                if let Some(seat) = inner.nodes.get(&node) {
+                    seat.changed.send_replace(());
+                }
+            }
+        });
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Inner) -> T) -> T {
+        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Inner {
+    fn subscribe(&mut self, node: NodeId, segments: BTreeSet<SegmentId>) {
+        let Some(seat) = self.nodes.get_mut(&node) else { return };
+        for left in seat.segments.difference(&segments) {
+            if let Some(holders) = self.holders.get_mut(left) {
+                holders.remove(&node);
+                if holders.is_empty() {
+                    self.holders.remove(left);
+                }
+            }
+        }
+        for id in &segments {
+            self.holders.entry(*id).or_default().insert(node);
+        }
+        seat.segments = segments;
+    }
+
+    /// Whether that changed the segment.
+    fn replace(
+        &mut self,
+        id: SegmentId,
+        owners: Vec<(flowlib::segment::id::Owner, Vec<flowlib::openflow::Flow>)>,
+    ) -> bool {
+        let first = self.next_version;
+        let segment = self.segments.entry(id).or_insert_with(|| super::segments::empty(id, first));
+        let before = segment.version();
+        for conflict in segment.replace(owners) {
+            tracing::error!(%conflict, "two intents want the same flow; the later one is left out");
+        }
+        segment.version() != before
+    }
+}

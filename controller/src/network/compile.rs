@@ -1,0 +1,428 @@
+//! From changes of the intent to flows: keeps what is intended in the compiler's terms, and marks what a change
+//! touches.
+//!
+//! Pure. A mark is an owner of a segment; compiling a mark looks only at the present facts, so that what comes out
+//! does not depend on the order in which they came. Every fact that an owner's flows depend on must mark it: the
+//! test at the bottom compares with a compile from nothing, on random histories.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+
+use flowlib::compile;
+use flowlib::compile::model::{Endpoint, Neighbour, Network, Node, Placement};
+use flowlib::openflow::Flow;
+use flowlib::segment::id::{Owner, SegmentId};
+use flowlib::types::{EndpointId, MacAddr, NetworkId, NodeId, PoolId};
+use ipnet::Ipv4Net;
+
+/// What is intended, and what has not been compiled since it changed.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    nodes: BTreeMap<NodeId, (PoolId, Node)>,
+    networks: BTreeMap<NetworkId, Network>,
+    /// By first address: blocks of a network do not overlap.
+    blocks: BTreeMap<(NetworkId, Ipv4Addr), (Ipv4Net, NodeId)>,
+    endpoints: HashMap<EndpointId, (NodeId, Endpoint)>,
+    by_address: BTreeMap<(NetworkId, Ipv4Addr), EndpointId>,
+    by_node: BTreeSet<(NodeId, EndpointId)>,
+    neighbours: BTreeMap<(NetworkId, Ipv4Addr), MacAddr>,
+    /// How many blocks and endpoints of a network a node has.
+    presence: BTreeMap<(NodeId, NetworkId), u32>,
+    /// The same pairs, by network.
+    holders: BTreeSet<(NetworkId, NodeId)>,
+    marks: BTreeSet<(SegmentId, Owner)>,
+    moved_in_or_out: BTreeSet<NodeId>,
+}
+
+/// What a change of the intent comes to.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// New flows of owners, by segment.
+    pub segments: BTreeMap<SegmentId, Vec<(Owner, Vec<Flow>)>>,
+    /// Segments that are no more.
+    pub dropped: Vec<SegmentId>,
+    /// The segments of nodes for which they changed; empty for a node that is no more.
+    pub subscriptions: BTreeMap<NodeId, BTreeSet<SegmentId>>,
+}
+
+impl Compiler {
+    /// A node is there, has changed, or (`None`) is no more.
+    pub fn set_node(&mut self, id: NodeId, node: Option<(PoolId, Node)>) {
+        let before = self.nodes.get(&id).copied();
+        if before == node {
+            return;
+        }
+        for pool in [before, node].into_iter().flatten().map(|(pool, _)| pool) {
+            self.mark(SegmentId::Pool(pool), Owner::Node(id));
+            self.mark(SegmentId::Pool(pool), Owner::Segment);
+        }
+        match node {
+            Some(node) => self.nodes.insert(id, node),
+            None => self.nodes.remove(&id),
+        };
+        self.mark(SegmentId::Node(id), Owner::Segment);
+        self.moved_in_or_out.insert(id);
+        self.mark_all_of(id);
+    }
+
+    /// A network is there, has changed, or (`None`) is no more.
+    pub fn set_network(&mut self, id: NetworkId, network: Option<Network>) {
+        let before = match network {
+            Some(network) => self.networks.insert(id, network),
+            None => self.networks.remove(&id),
+        };
+        if before == network {
+            return;
+        }
+        self.mark(SegmentId::Network(id), Owner::Segment);
+        let blocks: Vec<_> = self.blocks_of(id).collect();
+        for (prefix, node) in blocks {
+            self.mark_placement(id, prefix);
+            self.mark_presence(node, id);
+        }
+        let endpoints: Vec<_> = self.endpoints_in(id, all_addresses()).collect();
+        for (node, endpoint) in endpoints {
+            self.mark_endpoint(node, &endpoint);
+            self.mark_presence(node, id);
+        }
+        let neighbours: Vec<_> = self.neighbours_of(id).map(|n| n.address).collect();
+        for address in neighbours {
+            self.mark_neighbour(id, address);
+        }
+    }
+
+    /// A block belongs to that node, or (`None`) to nobody.
+    pub fn set_block(&mut self, network: NetworkId, prefix: Ipv4Net, node: Option<NodeId>) {
+        let key = (network, prefix.network());
+        let before = match node {
+            Some(node) => self.blocks.insert(key, (prefix, node)),
+            None => self.blocks.remove(&key),
+        };
+        if before == node.map(|node| (prefix, node)) {
+            return;
+        }
+        for (prefix, node) in [before, node.map(|node| (prefix, node))].into_iter().flatten() {
+            self.mark_placement(network, prefix);
+            self.mark(SegmentId::Node(node), Owner::Network(network));
+            // Whether an endpoint of the block is an exception depends on whose the block is.
+            let inside: Vec<_> = self.endpoints_in(network, (prefix.network(), prefix.broadcast())).collect();
+            for (node, endpoint) in inside {
+                self.mark_endpoint(node, &endpoint);
+            }
+        }
+        if let Some((_, node)) = before {
+            self.leave(node, network);
+        }
+        if let Some(node) = node {
+            self.enter(node, network);
+        }
+    }
+
+    /// An endpoint is on that node, or (`None`) is no more.
+    pub fn set_endpoint(&mut self, id: EndpointId, endpoint: Option<(NodeId, Endpoint)>) {
+        let before = match endpoint {
+            Some(endpoint) => self.endpoints.insert(id, endpoint),
+            None => self.endpoints.remove(&id),
+        };
+        if before == endpoint {
+            return;
+        }
+        if let Some((node, endpoint)) = before {
+            let key = (endpoint.network, endpoint.address);
+            if self.by_address.get(&key) == Some(&id) {
+                self.by_address.remove(&key);
+            }
+            self.by_node.remove(&(node, id));
+            self.mark_endpoint(node, &endpoint);
+            self.leave(node, endpoint.network);
+        }
+        if let Some((node, endpoint)) = endpoint {
+            self.by_address.insert((endpoint.network, endpoint.address), id);
+            self.by_node.insert((node, id));
+            self.mark_endpoint(node, &endpoint);
+            self.enter(node, endpoint.network);
+        }
+    }
+
+    /// A host of a VLAN has that MAC address, or (`None`) is not known any more.
+    pub fn set_neighbour(&mut self, network: NetworkId, address: Ipv4Addr, mac: Option<MacAddr>) {
+        let before = match mac {
+            Some(mac) => self.neighbours.insert((network, address), mac),
+            None => self.neighbours.remove(&(network, address)),
+        };
+        if before != mac {
+            self.mark_neighbour(network, address);
+        }
+    }
+
+    /// Compiles what is marked.
+    pub fn compile(&mut self) -> Update {
+        let mut update = Update::default();
+        for (segment, owner) in std::mem::take(&mut self.marks) {
+            if !self.exists(segment) {
+                if update.dropped.last() != Some(&segment) {
+                    update.dropped.push(segment);
+                }
+                continue;
+            }
+            let flows = self.flows(segment, owner);
+            update.segments.entry(segment).or_default().push((owner, flows));
+        }
+        for node in std::mem::take(&mut self.moved_in_or_out) {
+            update.subscriptions.insert(node, self.segments_of(node));
+        }
+        update
+    }
+
+    /// The networks present on a node.
+    pub fn networks_on(&self, node: NodeId) -> impl Iterator<Item = &Network> {
+        self.presence
+            .range((node, NetworkId(0))..=(node, NetworkId(u32::MAX)))
+            .filter_map(|((_, network), _)| self.networks.get(network))
+    }
+
+    /// The nodes on which a network is present.
+    pub fn nodes_with(&self, network: NetworkId) -> impl Iterator<Item = &Node> {
+        let pairs = self.holders.range((network, NodeId(0))..=(network, NodeId(u32::MAX)));
+        pairs.filter_map(|(_, node)| self.node(*node))
+    }
+
+    /// A node.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(&id).map(|(_, node)| node)
+    }
+
+    /// A network.
+    #[must_use]
+    pub fn network(&self, id: NetworkId) -> Option<&Network> {
+        self.networks.get(&id)
+    }
+
+    /// An endpoint and its node.
+    #[must_use]
+    pub fn endpoint(&self, id: EndpointId) -> Option<(NodeId, &Endpoint)> {
+        self.endpoints.get(&id).map(|(node, endpoint)| (*node, endpoint))
+    }
+
+    /// Whether an endpoint of that network has the address.
+    #[must_use]
+    pub fn is_taken(&self, network: NetworkId, address: Ipv4Addr) -> bool {
+        self.by_address.contains_key(&(network, address))
+    }
+
+    /// Whether that is a node's NAT MAC.
+    #[must_use]
+    pub fn is_nat_mac(&self, mac: MacAddr) -> bool {
+        self.nodes.values().any(|(_, node)| node.nat_mac == mac)
+    }
+
+    /// The segments a node's switch should hold.
+    fn segments_of(&self, id: NodeId) -> BTreeSet<SegmentId> {
+        let Some((pool, _)) = self.nodes.get(&id) else { return BTreeSet::new() };
+        let networks = self.networks_on(id).map(|network| SegmentId::Network(network.id));
+        networks.chain([SegmentId::Pool(*pool), SegmentId::Node(id)]).collect()
+    }
+
+    fn exists(&self, segment: SegmentId) -> bool {
+        match segment {
+            SegmentId::Pool(pool) => self.nodes.values().any(|(p, _)| *p == pool),
+            SegmentId::Network(network) => self.networks.contains_key(&network),
+            SegmentId::Node(node) => self.nodes.contains_key(&node),
+        }
+    }
+
+    /// The flows that an owner has by the present facts.
+    fn flows(&self, segment: SegmentId, owner: Owner) -> Vec<Flow> {
+        match segment {
+            SegmentId::Pool(pool) => self.pool_flows(pool, owner),
+            SegmentId::Network(id) => {
+                self.networks.get(&id).map(|network| self.network_flows(network, owner)).unwrap_or_default()
+            }
+            SegmentId::Node(id) => {
+                self.nodes.get(&id).map(|(_, node)| self.node_flows(node, owner)).unwrap_or_default()
+            }
+        }
+    }
+
+    fn pool_flows(&self, pool: PoolId, owner: Owner) -> Vec<Flow> {
+        match owner {
+            Owner::Segment => compile::fixed(),
+            Owner::Node(id) => match self.nodes.get(&id) {
+                Some((of, node)) if *of == pool => compile::pool_node(node),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn network_flows(&self, network: &Network, owner: Owner) -> Vec<Flow> {
+        let address = |offset: u32| Ipv4Addr::from(u32::from(network.subnet.network()).wrapping_add(offset));
+        let placed = |prefix, node| {
+            let placement = Placement { network: network.id, prefix, node };
+            let node = self.nodes.get(&node).map(|(_, node)| node);
+            node.map(|node| compile::placement(network, &placement, node)).unwrap_or_default()
+        };
+        match owner {
+            Owner::Segment => compile::network(network),
+            Owner::Placement { offset, exception: false } => {
+                match self.blocks.get(&(network.id, address(offset))) {
+                    Some((prefix, node)) => placed(*prefix, *node),
+                    None => Vec::new(),
+                }
+            }
+            Owner::Placement { offset, exception: true } => {
+                match self
+                    .by_address
+                    .get(&(network.id, address(offset)))
+                    .and_then(|id| self.endpoints.get(id))
+                {
+                    Some((node, endpoint)) if self.is_exception(*node, endpoint) => {
+                        placed(endpoint.address.into(), *node)
+                    }
+                    _ => Vec::new(),
+                }
+            }
+            Owner::Neighbour { offset } => {
+                let address = address(offset);
+                let neighbour =
+                    self.neighbours.get(&(network.id, address)).map(|mac| Neighbour { address, mac: *mac });
+                neighbour.map(|n| compile::neighbour(network, &n)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn node_flows(&self, node: &Node, owner: Owner) -> Vec<Flow> {
+        match owner {
+            Owner::Segment => compile::node(node),
+            Owner::Network(id) if self.presence.contains_key(&(node.id, id)) => {
+                match self.networks.get(&id) {
+                    Some(network) => compile::node_network(node, network, &self.own_placements(node.id, id)),
+                    None => Vec::new(),
+                }
+            }
+            Owner::Endpoint(id) => match self.endpoints.get(&id) {
+                Some((on, endpoint)) if *on == node.id => match self.networks.get(&endpoint.network) {
+                    Some(network) => {
+                        let exception = self.is_exception(node.id, endpoint);
+                        compile::endpoint(node, network, endpoint, exception)
+                    }
+                    None => Vec::new(),
+                },
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn own_placements(&self, node: NodeId, network: NetworkId) -> Vec<Placement> {
+        let own = self.blocks_of(network).filter(|(_, n)| *n == node);
+        own.map(|(prefix, node)| Placement { network, prefix, node }).collect()
+    }
+
+    /// Whether the endpoint's address is in no block of its node.
+    fn is_exception(&self, node: NodeId, endpoint: &Endpoint) -> bool {
+        let upto = (endpoint.network, Ipv4Addr::UNSPECIFIED)..=(endpoint.network, endpoint.address);
+        let block = self.blocks.range(upto).next_back().map(|(_, block)| block);
+        !block.is_some_and(|(prefix, holder)| *holder == node && prefix.contains(&endpoint.address))
+    }
+
+    fn blocks_of(&self, network: NetworkId) -> impl Iterator<Item = (Ipv4Net, NodeId)> {
+        let (first, last) = all_addresses();
+        self.blocks.range((network, first)..=(network, last)).map(|(_, block)| *block)
+    }
+
+    fn endpoints_in(
+        &self,
+        network: NetworkId,
+        (first, last): (Ipv4Addr, Ipv4Addr),
+    ) -> impl Iterator<Item = (NodeId, Endpoint)> {
+        let ids = self.by_address.range((network, first)..=(network, last)).map(|(_, id)| id);
+        ids.filter_map(|id| self.endpoints.get(id)).copied()
+    }
+
+    fn neighbours_of(&self, network: NetworkId) -> impl Iterator<Item = Neighbour> {
+        let (first, last) = all_addresses();
+        let entries = self.neighbours.range((network, first)..=(network, last));
+        entries.map(|((_, address), mac)| Neighbour { address: *address, mac: *mac })
+    }
+
+    fn enter(&mut self, node: NodeId, network: NetworkId) {
+        let count = self.presence.entry((node, network)).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.holders.insert((network, node));
+            self.mark_presence(node, network);
+        }
+    }
+
+    fn leave(&mut self, node: NodeId, network: NetworkId) {
+        if let Some(count) = self.presence.get_mut(&(node, network)) {
+            *count -= 1;
+            if *count == 0 {
+                self.presence.remove(&(node, network));
+                self.holders.remove(&(network, node));
+                self.mark_presence(node, network);
+            }
+        }
+    }
+
+    fn mark_presence(&mut self, node: NodeId, network: NetworkId) {
+        self.moved_in_or_out.insert(node);
+        self.mark(SegmentId::Node(node), Owner::Network(network));
+    }
+
+    fn mark_endpoint(&mut self, node: NodeId, endpoint: &Endpoint) {
+        self.mark(SegmentId::Node(node), Owner::Endpoint(endpoint.id));
+        self.mark_placement(endpoint.network, endpoint.address.into());
+    }
+
+    fn mark_placement(&mut self, network: NetworkId, prefix: Ipv4Net) {
+        if let Some(n) = self.networks.get(&network) {
+            // A host prefix may be an exception's or, where blocks are that small, a block's.
+            let offset = compile::offset(n, prefix.network());
+            let exception = prefix.prefix_len() == 32;
+            self.marks.insert((SegmentId::Network(network), Owner::Placement { offset, exception: false }));
+            if exception {
+                self.marks
+                    .insert((SegmentId::Network(network), Owner::Placement { offset, exception: true }));
+            }
+        }
+    }
+
+    fn mark_neighbour(&mut self, network: NetworkId, address: Ipv4Addr) {
+        if let Some(n) = self.networks.get(&network) {
+            let owner = Owner::Neighbour { offset: compile::offset(n, address) };
+            self.mark(SegmentId::Network(network), owner);
+        }
+    }
+
+    /// Everything that mentions a node's addresses.
+    fn mark_all_of(&mut self, id: NodeId) {
+        let endpoints: Vec<_> = self
+            .by_node
+            .range((id, EndpointId(0))..=(id, EndpointId(u32::MAX)))
+            .filter_map(|(_, endpoint)| self.endpoints.get(endpoint).copied())
+            .collect();
+        for (node, endpoint) in endpoints {
+            self.mark_endpoint(node, &endpoint);
+        }
+        let networks: Vec<NetworkId> = self.networks_on(id).map(|network| network.id).collect();
+        for network in networks {
+            self.mark(SegmentId::Node(id), Owner::Network(network));
+            let own = self.own_placements(id, network);
+            for placement in own {
+                self.mark_placement(network, placement.prefix);
+            }
+        }
+    }
+
+    fn mark(&mut self, segment: SegmentId, owner: Owner) {
+        self.marks.insert((segment, owner));
+    }
+}
+
+fn all_addresses() -> (Ipv4Addr, Ipv4Addr) {
+    (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST)
+}

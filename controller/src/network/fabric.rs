@@ -1,0 +1,345 @@
+//! The network as one task sees it: what is intended, which switches are connected, which frames are due.
+//!
+//! Sans-I/O: takes events with their time, publishes segments on the [`Board`], and leaves messages for switches in
+//! [`Fabric::outgoing`].
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flowlib::compile::model::{Driver, Network};
+use flowlib::openflow::oxm::field;
+use flowlib::openflow::{Action, Message, PacketIn, PacketOut};
+use flowlib::pipeline::register::{self, Origin};
+use flowlib::pipeline::{port, table::Table};
+use flowlib::types::{EndpointId, MacAddr, NetworkId, NodeId, PortNo, VlanVid};
+
+use super::board::Board;
+use super::compile::Compiler;
+use super::frame::{self, Seen};
+use super::neighbours::Neighbours;
+use super::resolver::{self, Resolver};
+use super::timetable::Timetable;
+use crate::intent::model::{Change, Record};
+
+/// When an endpoint that was started or moved is announced: one lost frame costs a gateway up to 35 s.
+const ANNOUNCEMENTS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
+/// Between two frames into each tunnel; Open vSwitch forgets a neighbour after 15 minutes.
+const TUNNEL_REFRESH: Duration = Duration::from_secs(300);
+/// The VNI of frames that are only to warm a tunnel: no network has it.
+const WARM_UP_VNI: u64 = 0xff_ffff;
+/// Tunnels warmed by one message.
+const TUNNELS_A_MESSAGE: usize = 100;
+
+/// How often the fabric is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two frames that keep a NAT MAC in the switches' tables.
+    pub mac_refresh: Duration,
+    /// How long an external neighbour's answer is believed.
+    pub neighbour_refresh: Duration,
+}
+
+/// A frame that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Due {
+    /// An endpoint's announcement, of three.
+    Announcement(EndpointId, usize),
+    /// The NAT MAC of a node on a VLAN.
+    Presence(NodeId, NetworkId),
+    /// The tunnels of a node.
+    Tunnels(NodeId),
+}
+
+/// The network.
+#[derive(Debug)]
+pub struct Fabric {
+    compiler: Compiler,
+    board: Board,
+    neighbours: Arc<Neighbours>,
+    resolver: Resolver,
+    timetable: Timetable<Due>,
+    connected: BTreeSet<NodeId>,
+    pace: Pace,
+    /// Messages for nodes' switches.
+    pub outgoing: Vec<(NodeId, Message)>,
+}
+
+impl Fabric {
+    /// A network without anything.
+    #[must_use]
+    pub fn new(board: Board, neighbours: Arc<Neighbours>, pace: Pace) -> Self {
+        Self {
+            compiler: Compiler::default(),
+            board,
+            neighbours,
+            resolver: Resolver::new(pace.neighbour_refresh),
+            timetable: Timetable::default(),
+            connected: BTreeSet::new(),
+            pace,
+            outgoing: Vec::new(),
+        }
+    }
+
+    /// The intent has changed, up to that revision.
+    pub fn handle_commit(&mut self, now: Instant, revision: u64, changes: &[Change]) {
+        let mut gone = Vec::new();
+        for change in changes {
+            self.take(change, &mut gone);
+        }
+        self.publish(now, revision);
+        for node in gone {
+            self.board.seat_node(node, None);
+        }
+    }
+
+    /// A switch's session is up.
+    pub fn handle_up(&mut self, now: Instant, node: NodeId) {
+        self.connected.insert(node);
+        self.expect_frames(now, node);
+    }
+
+    /// A switch's session has ended.
+    pub fn handle_down(&mut self, node: NodeId) {
+        self.connected.remove(&node);
+    }
+
+    /// A switch has taken in what was published; those endpoints are new to it.
+    pub fn handle_applied(&mut self, now: Instant, node: NodeId, new_endpoints: &[EndpointId]) {
+        let gateways: Vec<_> = self
+            .compiler
+            .networks_on(node)
+            .filter_map(|n| n.gateway.map(|gateway| (n.id, gateway)))
+            .collect();
+        for (network, gateway) in gateways {
+            self.resolver.pin(now, network, gateway);
+        }
+        for endpoint in new_endpoints {
+            for (nth, after) in ANNOUNCEMENTS.into_iter().enumerate() {
+                self.timetable.set(now + after, Due::Announcement(*endpoint, nth));
+            }
+        }
+    }
+
+    /// A switch shows a packet.
+    pub fn handle_packet_in(&mut self, now: Instant, node: NodeId, packet: PacketIn) {
+        let network = NetworkId(packet.metadata(register::NETWORK.field).to_u32());
+        let Some((of, _)) = self.vlan(network) else { return };
+        match frame::read(&packet.data) {
+            Some(Seen::Reply { address, mac }) => {
+                let ours = self.compiler.is_taken(network, address) || self.compiler.is_nat_mac(mac);
+                if !ours && let Some(action) = self.resolver.replied(now, network, address, mac) {
+                    self.carry_out(now, action);
+                }
+            }
+            Some(Seen::Packet { destination }) if is_host(&of, destination) => {
+                if !self.compiler.is_taken(network, destination) {
+                    let from_endpoint =
+                        packet.metadata(register::ORIGIN.field).to_u32() == Origin::Endpoint as u32;
+                    let held = from_endpoint.then_some((node, packet.data));
+                    self.resolver.wanted(now, network, destination, held);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.resolver.poll_timeout(), self.timetable.next()].into_iter().flatten().min()
+    }
+
+    /// Sends what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for action in self.resolver.handle_timeout(now) {
+            self.carry_out(now, action);
+        }
+        while let Some(due) = self.timetable.take_due(now) {
+            match due {
+                Due::Announcement(endpoint, _) => self.announce(endpoint),
+                Due::Presence(node, network) => self.show_presence(now, node, network),
+                Due::Tunnels(node) => self.warm_tunnels(now, node),
+            }
+        }
+    }
+
+    /// Takes over one change of a record; nodes that are no more are left in `gone`.
+    fn take(&mut self, change: &Change, gone: &mut Vec<NodeId>) {
+        // An endpoint that has another number now is gone under the old one.
+        if let Some(Record::Container(container)) = &change.before {
+            self.compiler.set_endpoint(container.endpoint.id, None);
+        }
+        match (&change.before, &change.after) {
+            (_, Some(Record::Node(node))) => {
+                self.board.seat_node(node.id, Some(node.datapath_id));
+                self.compiler.set_node(node.id, Some((node.pool, node.as_ref().into())));
+            }
+            (Some(Record::Node(node)), None) => {
+                self.compiler.set_node(node.id, None);
+                gone.push(node.id);
+            }
+            (_, Some(Record::Network(network))) => {
+                self.compiler.set_network(network.id, Some(network.as_ref().into()));
+            }
+            (Some(Record::Network(network)), None) => {
+                self.compiler.set_network(network.id, None);
+                self.resolver.forget(network.id);
+                self.neighbours.forget_network(network.id);
+            }
+            (_, Some(Record::Block(block))) => {
+                self.compiler.set_block(block.network, block.prefix, Some(block.node));
+            }
+            (Some(Record::Block(block)), None) => self.compiler.set_block(block.network, block.prefix, None),
+            (_, Some(Record::Container(container))) => {
+                if let Some(endpoint) = container.live() {
+                    self.compiler.set_endpoint(endpoint.id, Some((endpoint.node, endpoint.into())));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn publish(&mut self, now: Instant, revision: u64) {
+        let update = self.compiler.compile();
+        let touched: Vec<NodeId> = update.subscriptions.keys().copied().collect();
+        self.board.publish(revision, update);
+        for node in touched {
+            self.expect_frames(now, node);
+        }
+    }
+
+    /// Plans the frames that the networks present on a node call for.
+    fn expect_frames(&mut self, now: Instant, node: NodeId) {
+        if !self.connected.contains(&node) {
+            return;
+        }
+        let networks: Vec<Network> = self.compiler.networks_on(node).copied().collect();
+        for network in &networks {
+            let due = Due::Presence(node, network.id);
+            if matches!(network.driver, Driver::Vlan(_)) && !self.timetable.contains(&due) {
+                self.timetable.set(now + self.pace.mac_refresh, due);
+            }
+        }
+        for peer in self.tunnel_peers(node).into_iter().map(|(peer, _)| peer).chain([node]) {
+            self.timetable.set(now, Due::Tunnels(peer));
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, action: resolver::Action) {
+        match action {
+            resolver::Action::Probe { network, address } => self.probe(network, address),
+            resolver::Action::Resolved { network, address, mac, held } => {
+                self.compiler.set_neighbour(network, address, mac);
+                match mac {
+                    Some(_) => self.neighbours.set(network, address, mac),
+                    None => self.neighbours.forget(network, address),
+                }
+                let revision = self.board.revision();
+                self.publish(now, revision);
+                if let Some(mac) = mac {
+                    tracing::info!(%network, %address, %mac, "external neighbour resolved");
+                    for (node, packet) in held {
+                        self.outgoing.push((node, release(network, mac, packet)));
+                    }
+                } else {
+                    tracing::info!(%network, %address, "external neighbour has fallen silent");
+                }
+            }
+        }
+    }
+
+    /// Asks a VLAN who has an address, by one connected node on which the network is present.
+    fn probe(&mut self, network: NetworkId, address: Ipv4Addr) {
+        let Some((_, vid)) = self.vlan(network) else { return };
+        let by = self.compiler.nodes_with(network).find(|node| self.connected.contains(&node.id));
+        if let Some(node) = by {
+            if self.neighbours.of(network).iter().all(|(known, _)| *known != address) {
+                self.neighbours.set(network, address, None);
+            }
+            self.outgoing.push((node.id, by_uplink(frame::probe(node.nat_mac, address, vid))));
+        }
+    }
+
+    fn announce(&mut self, endpoint: EndpointId) {
+        let Some((node, endpoint)) = self.compiler.endpoint(endpoint) else { return };
+        let (Some(node), Some((_, vid))) = (self.compiler.node(node), self.vlan(endpoint.network)) else {
+            return;
+        };
+        let announcement = by_uplink(frame::announcement(node.nat_mac, endpoint.address, vid));
+        self.outgoing.push((node.id, announcement));
+    }
+
+    fn show_presence(&mut self, now: Instant, id: NodeId, network: NetworkId) {
+        let (Some((_, vid)), Some(node)) = (self.vlan(network), self.compiler.node(id)) else { return };
+        let present = self.compiler.networks_on(id).any(|on| on.id == network);
+        if present && self.connected.contains(&id) {
+            self.outgoing.push((id, by_uplink(frame::presence(node.nat_mac, vid))));
+            self.timetable.set(now + self.pace.mac_refresh, Due::Presence(id, network));
+        }
+    }
+
+    /// Sends a frame into the tunnel to every node that shares a network with this one.
+    fn warm_tunnels(&mut self, now: Instant, id: NodeId) {
+        let Some(node) = self.compiler.node(id) else { return };
+        let peers = self.tunnel_peers(id);
+        if peers.is_empty() || !self.connected.contains(&id) {
+            return;
+        }
+        for some in peers.chunks(TUNNELS_A_MESSAGE) {
+            let mut actions = vec![Action::set_field(field::TUNNEL_ID, WARM_UP_VNI)];
+            for (_, vtep) in some {
+                actions.push(Action::set_field(field::TUN_IPV4_DST, *vtep));
+                actions.push(Action::output(port::TUNNEL));
+            }
+            let data = frame::warm_up(node.nat_mac);
+            self.outgoing.push((id, packet_out(actions, data)));
+        }
+        self.timetable.set(now + TUNNEL_REFRESH, Due::Tunnels(id));
+    }
+
+    fn tunnel_peers(&self, id: NodeId) -> Vec<(NodeId, Ipv4Addr)> {
+        let tunnelled = self.compiler.networks_on(id).filter(|n| matches!(n.driver, Driver::Vxlan(_)));
+        let peers: BTreeSet<_> = tunnelled
+            .flat_map(|network| self.compiler.nodes_with(network.id))
+            .filter(|peer| peer.id != id)
+            .map(|peer| (peer.id, peer.tunnel_address))
+            .collect();
+        peers.into_iter().collect()
+    }
+
+    fn vlan(&self, network: NetworkId) -> Option<(Network, VlanVid)> {
+        let network = self.compiler.network(network)?;
+        match network.driver {
+            Driver::Vlan(vid) => Some((*network, vid)),
+            Driver::Vxlan(_) => None,
+        }
+    }
+}
+
+/// Whether a host of the network may have that address.
+fn is_host(network: &Network, address: Ipv4Addr) -> bool {
+    let subnet = network.subnet;
+    let ends = [subnet.network(), subnet.broadcast()];
+    subnet.contains(&address) && (subnet.prefix_len() >= 31 || !ends.contains(&address))
+}
+
+fn packet_out(actions: Vec<Action>, data: Vec<u8>) -> Message {
+    Message::PacketOut(PacketOut { buffer_id: None, in_port: PortNo::CONTROLLER, actions, data })
+}
+
+/// A whole frame, out of the uplink.
+fn by_uplink(data: Vec<u8>) -> Message {
+    packet_out(vec![Action::output(port::UPLINK)], data)
+}
+
+/// A packet that waited for a neighbour, as `forward` would send it now.
+fn release(network: NetworkId, mac: MacAddr, data: Vec<u8>) -> Message {
+    let actions = vec![
+        Action::load(register::NETWORK.field, network.0.into()),
+        Action::set_field(field::ETH_DST, mac),
+        Action::resubmit(Table::Egress.id()),
+    ];
+    packet_out(actions, data)
+}

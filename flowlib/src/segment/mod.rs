@@ -1,0 +1,11 @@
+//! Sets of flows that a switch holds as one, and the ledger by which it remembers which it holds.
+//!
+//! Does not care what a table is for: a flow has a key (table, priority, match), an owner and its bytes.
+
+pub mod digest;
+pub mod id;
+pub mod ledger;
+pub mod plan;
+mod store;
+
+pub use store::{Change, Conflict, Entry, Key, Segment};
