@@ -1,7 +1,13 @@
 //! Weir's node agent: bridges, ports and containers of one node.
 
+pub mod agent;
 pub mod bridge;
+pub mod config;
+pub mod exec;
+pub mod identity;
 pub mod jsonrpc;
 pub mod link;
+pub mod northbound;
 pub mod ovsdb;
 pub mod runtime;
+pub mod status;

@@ -7,7 +7,6 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use flowlib::types::PortNo;
 use ovsdb_agent::{
     link::{InterfaceAddress, Links, Underlay, keep_underlay},
     runtime::{EndpointSpec, Netns, ProcessEvent, Runtime},
@@ -28,7 +27,7 @@ fn spec(id: u32) -> EndpointSpec {
             gateway: Some("10.1.0.254".parse().unwrap()),
         },
         mtu: 1450,
-        ofport: PortNo(1024 + id),
+        ofport: u16::try_from(1024 + id).unwrap(),
         tunnelled: false,
     }
 }

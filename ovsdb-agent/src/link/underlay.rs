@@ -73,12 +73,17 @@ pub async fn keep_underlay(
 }
 
 async fn put_right(links: &Links, underlay: &Underlay, offload: bool) -> Result<(), LinkError> {
-    isolate(links, &underlay.nic).await?;
+    let link = links.require(&underlay.link).await?;
     let nic = links.require(&underlay.nic).await?;
+    if let Some(address) = links.addresses(nic.index).await?.first() {
+        // Whoever gave it an address reaches this host through it: cut that off and nobody can put it right.
+        let found = format!("it bears {address}, which belongs on {}", underlay.link);
+        return Err(LinkError::InTheWay { name: nic.name, found });
+    }
+    isolate(links, &underlay.nic).await?;
     if !nic.up {
         links.set_up(nic.index).await?;
     }
-    let link = links.require(&underlay.link).await?;
     if !offload {
         links.ensure_tx_checksum(&underlay.link, false)?;
     }

@@ -8,7 +8,7 @@ mod process;
 
 use std::net::AddrParseError;
 
-use flowlib::types::{BadMacAddr, MacAddr, PortNo};
+use flowlib::types::{BadMacAddr, MacAddr};
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use weir_api::v1::DesiredEndpoint;
@@ -42,8 +42,8 @@ pub struct EndpointSpec {
     pub address: InterfaceAddress,
     /// Its MTU in bytes.
     pub mtu: u32,
-    /// The port number it must have on br-int.
-    pub ofport: PortNo,
+    /// The port number it must have on br-int: 1024 to 65279; Open vSwitch's ports have 16 bits.
+    pub ofport: u16,
     /// Whether its frames may leave in a tunnel, which cannot carry packets without a checksum.
     pub tunnelled: bool,
 }
@@ -94,9 +94,10 @@ impl TryFrom<&DesiredEndpoint> for EndpointSpec {
             "" => None,
             text => Some(text.parse()?),
         };
-        if !(FIRST_ENDPOINT_PORT..=PortNo::MAX_OVS.0).contains(&desired.ofport) {
-            return Err(BadEndpoint::PortNo(desired.ofport));
-        }
+        let ofport = u16::try_from(desired.ofport)
+            .ok()
+            .filter(|ofport| (FIRST_ENDPOINT_PORT..=LAST_ENDPOINT_PORT).contains(ofport))
+            .ok_or(BadEndpoint::PortNo(desired.ofport))?;
         let mtu = match desired.mtu {
             0 => DEFAULT_MTU,
             mtu @ 68..=65535 => mtu,
@@ -111,7 +112,7 @@ impl TryFrom<&DesiredEndpoint> for EndpointSpec {
             mac,
             address: InterfaceAddress { address, gateway },
             mtu,
-            ofport: PortNo(desired.ofport),
+            ofport,
             tunnelled: desired.tunnelled,
         })
     }
@@ -172,7 +173,10 @@ pub trait Runtime: Send + Sync + 'static {
 }
 
 /// Numbers below are the bridge's own ports.
-const FIRST_ENDPOINT_PORT: u32 = 1024;
+const FIRST_ENDPOINT_PORT: u16 = 1024;
+
+/// Numbers above have a meaning of their own in OpenFlow's 16 bits.
+const LAST_ENDPOINT_PORT: u16 = 0xfeff;
 
 const DEFAULT_MTU: u32 = 1500;
 

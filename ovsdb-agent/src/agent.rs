@@ -1,0 +1,420 @@
+//! The agent's event loop: it owns all state, and starts what takes time as jobs of its own.
+//!
+//! ```text
+//!  controller ◀─gRPC─▶ northbound ──events──▶ ┌────────────┐ ──jobs──▶ one endpoint's plug or unplug (8 at once)
+//!  ovsdb-server ◀────▶ ovsdb::conn ─replica─▶ │ event loop │ ──job───▶ the bridges
+//!  kernel ◀─rtnetlink─▶ keep_underlay ──────▶ │            │ ──job───▶ survey: what is on this node
+//!  ovs-vswitchd ◀─────▶ restore ────────────▶ └────────────┘ ──tasks─▶ commands relayed from the controller
+//! ```
+//!
+//! Everything is level-triggered: each event only marks what has to be looked at again, and looking compares what
+//! should be with what is. So any event may be lost, or come twice, and the agent may be killed at any moment.
+
+mod endpoints;
+mod work;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use weir_api::v1::{AgentMessage, ExecRequest, Register, agent_message, controller_message};
+
+use self::{
+    endpoints::{Endpoints, Job, Outcome},
+    work::{Bridges, Tools},
+};
+use crate::{
+    bridge::{self, BR_PHY, MONITORED, Switch},
+    config::Config,
+    exec,
+    identity::{Identity, IdentityFile},
+    link::{LinkError, Links, Underlay, keep_underlay},
+    northbound::{self, Client, Event},
+    ovsdb,
+    runtime::{EndpointId, Netns, RuntimeError},
+    status::{Part, Status},
+};
+
+/// Why the agent cannot work at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The state directory cannot be used.
+    #[error("state directory {directory}: {source}")]
+    State {
+        /// The directory.
+        directory: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// No netlink socket: not even as root without a kernel that has it.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// As `Runtime`.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A task that should run for ever has ended.
+    #[error("{0} has stopped")]
+    Stopped(&'static str),
+}
+
+/// Runs the agent until `stop` is cancelled; everything it made on the node stays.
+///
+/// # Errors
+/// Only what no retry can mend.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), AgentError> {
+    let mut agent = Agent::start(config)?;
+    loop {
+        agent.advance();
+        if stop.run_until_cancelled(agent.wait()).await.transpose()?.is_none() {
+            tracing::info!("ending; endpoints stay as they are");
+            return Ok(());
+        }
+    }
+}
+
+struct Agent {
+    tools: Tools,
+    identity_file: IdentityFile,
+    desired_bridges: bridge::Desired,
+    bridges: Reconciled,
+    endpoints: Endpoints,
+    status: Status,
+    /// The open stream to the controller.
+    session: Option<Session>,
+    tso: Option<bool>,
+    survey: Survey,
+    jobs: JoinSet<Done>,
+    commands: JoinSet<()>,
+    northbound: mpsc::Receiver<Event>,
+    ovsdb: watch::Receiver<ovsdb::Link>,
+    underlay_problem: watch::Receiver<Option<String>>,
+    may_offload: watch::Sender<bool>,
+    /// Tasks that live as long as the agent.
+    tasks: JoinSet<&'static str>,
+}
+
+struct Session {
+    reports: mpsc::Sender<AgentMessage>,
+    client: Client,
+}
+
+/// Where the work on the bridges stands.
+#[derive(Default)]
+struct Reconciled {
+    due: bool,
+    running: bool,
+    is_ready: bool,
+    retry_at: Option<Instant>,
+    n_failures: u32,
+}
+
+/// Where the look at what is on this node stands.
+#[derive(Default)]
+struct Survey {
+    running: bool,
+    not_before: Option<Instant>,
+}
+
+/// What a job brings back to the loop.
+enum Done {
+    Endpoint(Job, Outcome),
+    Bridges(Bridges),
+    Survey(Option<Vec<EndpointId>>),
+}
+
+impl Agent {
+    fn start(config: Config) -> Result<Self, AgentError> {
+        let state = |source| AgentError::State { directory: config.state_dir.display().to_string(), source };
+        let identity_file = IdentityFile::open(&config.state_dir).map_err(state)?;
+        let identity = identity_file.load();
+        let client = ovsdb::Client::start(ovsdb::Config::new(
+            config.ovsdb.clone(),
+            ovsdb::Settings::new("Open_vSwitch", MONITORED),
+        ));
+        let tools = Tools {
+            switch: Switch::new(client.clone(), PATIENCE),
+            runtime: Arc::new(Netns::new()?),
+            links: Links::open().map_err(LinkError::namespace("open", "/proc/self/ns/net"))?,
+        };
+        let register = Register {
+            pool: config.pool.clone(),
+            name: config.name.clone(),
+            datapath_id: config.datapath_id(),
+            tunnel_address: config.tunnel_address.addr().to_string(),
+            labels: config.labels(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let (may_offload, offload) = watch::channel(true);
+        let (problem, underlay_problem) = watch::channel(None);
+        let (events, northbound) = mpsc::channel(EVENTS);
+        let underlay =
+            Underlay { link: BR_PHY.to_owned(), nic: config.uplink.clone(), address: config.tunnel_address };
+        let mut tasks = JoinSet::new();
+        let controller = config.controller.clone();
+        tasks.spawn(async move {
+            northbound::attach(controller, register, events).await;
+            "the connection to the controller"
+        });
+        tasks.spawn(async move {
+            if let Err(error) = keep_underlay(underlay, offload, problem).await {
+                tracing::error!(%error, "cannot keep the tunnel address");
+            }
+            "the watch over the tunnel address"
+        });
+        Ok(Self {
+            desired_bridges: bridge::Desired {
+                nic: config.uplink.clone(),
+                nic_mac: None,
+                tunnel_address: IpAddr::V4(config.tunnel_address.addr()),
+                datapath_id: config.datapath_id(),
+                targets: identity.map(|identity| identity.openflow_targets).unwrap_or_default(),
+                userspace_tso: config.userspace_tso,
+                endpoints: None,
+            },
+            bridges: Reconciled { due: true, ..Reconciled::default() },
+            endpoints: Endpoints::default(),
+            status: Status::default(),
+            session: None,
+            tso: None,
+            survey: Survey::default(),
+            jobs: JoinSet::new(),
+            commands: JoinSet::new(),
+            ovsdb: client.watch(),
+            tools,
+            identity_file,
+            northbound,
+            underlay_problem,
+            may_offload,
+            tasks,
+        })
+    }
+
+    /// Starts whatever is due and tells the controller what it does not know yet.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        let is_live = self.ovsdb.borrow().is_live;
+        let bridges_due = self.bridges.due || self.bridges.retry_at.is_some_and(|at| at <= now);
+        if is_live && bridges_due && !self.bridges.running {
+            self.bridges = Reconciled { due: false, running: true, retry_at: None, ..self.bridges };
+            let job = work::bridges(self.tools.clone(), self.desired_bridges.clone());
+            self.jobs.spawn(async { Done::Bridges(job.await) });
+        }
+        let survey_may_start = !self.survey.running && self.survey.not_before.is_none_or(|at| at <= now);
+        if is_live && self.endpoints.needs_survey() && survey_may_start {
+            self.survey = Survey { running: true, not_before: None };
+            let job = work::survey(self.tools.clone());
+            self.jobs.spawn(async { Done::Survey(job.await) });
+        }
+        if is_live && self.bridges.is_ready {
+            for job in self.endpoints.poll_jobs(now) {
+                let job = work::endpoint(self.tools.clone(), job, self.tso == Some(true));
+                self.jobs.spawn(async {
+                    let (job, outcome) = job.await;
+                    Done::Endpoint(job, outcome)
+                });
+            }
+        }
+        self.report();
+    }
+
+    /// Waits for the next thing to happen and notes it down.
+    async fn wait(&mut self) -> Result<(), AgentError> {
+        let timer = self.next_timer();
+        let timer = async {
+            match timer {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Cancel safe: each of these takes nothing from its source unless it wins.
+        tokio::select! {
+            event = self.northbound.recv() => match event {
+                Some(event) => self.handle_controller(event),
+                None => return Err(AgentError::Stopped("the connection to the controller")),
+            },
+            changed = self.ovsdb.changed() => match changed {
+                Ok(()) => self.handle_ovsdb(),
+                Err(_) => return Err(AgentError::Stopped("the connection to the database")),
+            },
+            Ok(()) = self.underlay_problem.changed() => self.handle_underlay(),
+            Some(done) = self.jobs.join_next() => match done {
+                Ok(done) => self.handle_done(done),
+                Err(error) => tracing::error!(%error, "a job failed"),
+            },
+            Some(_) = self.commands.join_next() => {}
+            Some(ended) = self.tasks.join_next() => {
+                return Err(AgentError::Stopped(ended.unwrap_or("a task")));
+            }
+            () = timer => {}
+        }
+        Ok(())
+    }
+
+    /// When `advance` will find something due by itself.
+    fn next_timer(&self) -> Option<Instant> {
+        let is_live = self.ovsdb.borrow().is_live;
+        let bridges = self.bridges.retry_at.filter(|_| is_live && !self.bridges.running);
+        let survey = self.survey.not_before.filter(|_| is_live && self.endpoints.needs_survey());
+        let endpoints = self.endpoints.poll_timeout().filter(|_| is_live && self.bridges.is_ready);
+        [bridges, survey, endpoints].into_iter().flatten().min()
+    }
+
+    fn handle_controller(&mut self, event: Event) {
+        match event {
+            Event::Attached { identity, reports, client } => {
+                tracing::info!(node_id = identity.node_id, nat_mac = %identity.nat_mac, "attached to the controller");
+                self.status.handle_attached();
+                self.session = Some(Session { reports, client });
+                self.handle_identity(&identity);
+            }
+            Event::Message(controller_message::Message::Desired(desired)) => {
+                tracing::debug!(
+                    revision = desired.revision,
+                    complete = desired.complete,
+                    n_endpoints = desired.endpoints.len(),
+                    n_removed = desired.removed.len(),
+                    "desired"
+                );
+                self.endpoints.handle_desired(desired);
+            }
+            Event::Message(controller_message::Message::Exec(request)) => self.handle_exec(request),
+            Event::Message(controller_message::Message::TableSettled(_)) => {}
+            Event::Message(controller_message::Message::Registered(_)) => {
+                tracing::warn!("the controller registered the node twice on one stream: ignored");
+            }
+            Event::Lost { reason } => self.handle_lost(&reason),
+        }
+    }
+
+    fn handle_lost(&mut self, reason: &str) {
+        if self.session.take().is_some() {
+            tracing::warn!(reason, "controller lost; everything goes on as it is");
+        } else {
+            tracing::debug!(reason, "controller not reached");
+        }
+        self.endpoints.handle_lost();
+    }
+
+    fn handle_identity(&mut self, identity: &Identity) {
+        if self.identity_file.load().as_ref() != Some(identity) {
+            let stored = self.identity_file.store(identity);
+            let problem = stored.err().map(|error| format!("cannot keep the node's identity: {error}"));
+            self.status.set(Part::State, problem);
+        }
+        if self.desired_bridges.targets != identity.openflow_targets {
+            self.desired_bridges.targets.clone_from(&identity.openflow_targets);
+            self.bridges.due = true;
+        }
+    }
+
+    fn handle_exec(&mut self, request: ExecRequest) {
+        if let Some(session) = &self.session {
+            self.commands.spawn(exec::relay(self.tools.runtime.clone(), session.client.clone(), request));
+        }
+    }
+
+    /// Looks at the database anew: it has changed, or has come or gone.
+    fn handle_ovsdb(&mut self) {
+        let link = self.ovsdb.borrow_and_update().clone();
+        let problem = link.error.filter(|_| !link.is_live).map(|error| format!("OVSDB: {error}"));
+        self.status.set(Part::Ovsdb, problem);
+        let Some(replica) = link.replica.filter(|_| link.is_live) else { return };
+        self.status.set_foreign_ofports(bridge::endpoint::foreign_ofports(&replica));
+        let may_be_due = !self.bridges.running && self.bridges.retry_at.is_none();
+        if may_be_due && !bridge::reconcile(&replica, &self.desired_bridges).is_empty() {
+            self.bridges.due = true;
+        }
+        let ports: BTreeMap<EndpointId, _> =
+            bridge::endpoint::endpoints(&replica).into_iter().map(|port| (port.endpoint_id, port)).collect();
+        let is_right = |id, ofport| {
+            let port: Option<&bridge::EndpointState> = ports.get(&id);
+            port.is_some_and(|port| port.is_plugged() && port.ofport == Some(ofport))
+        };
+        let wrong: Vec<_> =
+            self.endpoints.up().filter(|spec| !is_right(spec.id, spec.ofport)).map(|spec| spec.id).collect();
+        for id in wrong {
+            tracing::info!(endpoint = id, "the port has changed in Open vSwitch");
+            self.endpoints.recheck(id);
+        }
+    }
+
+    /// br-phy's own link has come, gone or changed: ovs-vswitchd may have restarted.
+    fn handle_underlay(&mut self) {
+        let problem = self.underlay_problem.borrow_and_update().clone();
+        if problem.is_none() {
+            self.bridges.due = true;
+        }
+        self.status.set(Part::Underlay, problem);
+    }
+
+    fn handle_done(&mut self, done: Done) {
+        match done {
+            Done::Endpoint(job, outcome) => self.endpoints.handle_done(&job, outcome, Instant::now()),
+            Done::Survey(found) => {
+                self.survey.running = false;
+                match found {
+                    Some(found) => self.endpoints.handle_survey(found),
+                    None => self.survey.not_before = Some(Instant::now() + FIRST_RETRY),
+                }
+            }
+            Done::Bridges(result) => self.handle_bridges(result),
+        }
+    }
+
+    fn handle_bridges(&mut self, result: Bridges) {
+        self.bridges.running = false;
+        if result.failed {
+            let wait = FIRST_RETRY.saturating_mul(1 << self.bridges.n_failures.min(10)).min(LAST_RETRY);
+            self.bridges.retry_at = Some(Instant::now() + wait);
+            self.bridges.n_failures = self.bridges.n_failures.saturating_add(1);
+        } else {
+            self.bridges.n_failures = 0;
+        }
+        self.status.set(Part::Bridges, result.problems);
+        self.desired_bridges.nic_mac = result.nic_mac;
+        if result.is_ready && !self.bridges.is_ready {
+            self.endpoints.recheck_all();
+        }
+        self.bridges.is_ready = result.is_ready;
+        if result.tso.is_some() && self.tso != result.tso {
+            tracing::info!(userspace_tso = result.tso, "ovs-vswitchd's offloads");
+            self.may_offload.send_replace(result.tso == Some(true));
+            self.tso = result.tso;
+            self.endpoints.recheck_all();
+        }
+    }
+
+    /// Sends the controller what it does not know yet; one that does not read loses the stream.
+    fn report(&mut self) {
+        let reports = self.endpoints.poll_reports();
+        let Some(session) = &self.session else { return };
+        let node = self.status.poll_report().map(agent_message::Message::Node);
+        for message in reports.into_iter().chain(node) {
+            if session.reports.try_send(AgentMessage { message: Some(message) }).is_err() {
+                tracing::warn!("the controller no longer takes reports");
+                self.session = None;
+                return;
+            }
+        }
+    }
+}
+
+/// How long a job waits for the database and for ovs-vswitchd.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// Events of the controller's stream not yet looked at.
+const EVENTS: usize = 64;

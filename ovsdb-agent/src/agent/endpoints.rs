@@ -1,0 +1,489 @@
+//! What every endpoint of this node should be, what it is, and what has to be done next: pure, without clock or I/O.
+//!
+//! ```text
+//!               desired            job taken             job done: up
+//!   (unknown) ──────────▶ due ───────────────▶ running ───────────────▶ settled ── recheck ──▶ due
+//!                          ▲                      │ failed
+//!                          └───── retry_at ───────┘            removed: the entry goes
+//! ```
+//!
+//! An endpoint has at most one job at a time. A goal that changes while a job runs makes it due again, and what that
+//! job brought is not reported: it answers a question nobody asks any more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use weir_api::v1::{
+    Desired, DesiredEndpoint, EndpointReport, Inventory, agent_message::Message, endpoint_report::State,
+};
+
+use crate::runtime::{EndpointId, EndpointSpec};
+
+/// What an endpoint should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// There, like this.
+    Present(EndpointSpec),
+    /// Not there.
+    Absent,
+}
+
+/// Something to be done for one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Job {
+    /// The endpoint.
+    pub(super) id: EndpointId,
+    /// What it should be afterwards.
+    pub(super) goal: Goal,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The endpoint is as it should be, and there.
+    Up,
+    /// Nothing of it is left.
+    Removed,
+    /// OVS gave another port number; nothing of the endpoint is left.
+    OfportTaken(String),
+    /// It could not be done; whatever is there stays.
+    Failed(String),
+}
+
+/// All endpoints of the node.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints {
+    entries: BTreeMap<EndpointId, Entry>,
+    n_running: usize,
+    /// The controller has said what there should be: anything else is to be removed.
+    is_told: bool,
+    inventory: Option<Answer>,
+    reports: Vec<Message>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    goal: Goal,
+    /// The controller sent something that is no endpoint: nothing is done until it sends something better.
+    refused: bool,
+    state: State,
+    message: String,
+    due: bool,
+    running: bool,
+    retry_at: Option<Instant>,
+    n_failures: u32,
+    /// The controller waits for an answer even if nothing changes.
+    answer: bool,
+}
+
+/// The inventory that a complete `desired` is owed.
+#[derive(Debug)]
+struct Answer {
+    revision: u64,
+    waits_for: BTreeSet<EndpointId>,
+    surveyed: bool,
+}
+
+impl Endpoints {
+    /// Takes what the controller wants.
+    pub(super) fn handle_desired(&mut self, desired: Desired) {
+        let mut named = BTreeSet::new();
+        for endpoint in &desired.endpoints {
+            named.insert(endpoint.endpoint_id);
+            self.want(endpoint, !desired.complete);
+        }
+        for id in desired.removed {
+            named.insert(id);
+            self.want_gone(id);
+        }
+        if !desired.complete {
+            return;
+        }
+        self.is_told = true;
+        let unnamed: Vec<_> = self.entries.keys().copied().filter(|id| !named.contains(id)).collect();
+        for id in unnamed {
+            self.want_gone(id);
+        }
+        let unsettled = self.entries.iter().filter(|(_, entry)| entry.due || entry.running);
+        self.inventory = Some(Answer {
+            revision: desired.revision,
+            waits_for: unsettled.map(|(id, _)| *id).collect(),
+            surveyed: false,
+        });
+    }
+
+    /// Takes the endpoints of which anything was found on the node; those nobody asked for will be removed.
+    ///
+    /// To be called with everything there is, at least once after each complete `desired`.
+    pub(super) fn handle_survey(&mut self, found: impl IntoIterator<Item = EndpointId>) {
+        if !self.is_told {
+            return;
+        }
+        for id in found {
+            if self.entries.contains_key(&id) {
+                continue;
+            }
+            tracing::info!(endpoint = id, "found an endpoint that should not be there");
+            self.want_gone(id);
+            if let Some(answer) = &mut self.inventory {
+                answer.waits_for.insert(id);
+            }
+        }
+        if let Some(answer) = &mut self.inventory {
+            answer.surveyed = true;
+        }
+        self.take_inventory();
+    }
+
+    /// True if a survey is needed before the controller can be answered.
+    #[must_use]
+    pub(super) fn needs_survey(&self) -> bool {
+        self.inventory.as_ref().is_some_and(|answer| !answer.surveyed)
+    }
+
+    /// Forgets what the controller is owed: it is gone, and will ask anew.
+    pub(super) fn handle_lost(&mut self) {
+        self.inventory = None;
+        self.reports.clear();
+    }
+
+    /// Has an endpoint looked at again, because something about it has changed.
+    pub(super) fn recheck(&mut self, id: EndpointId) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && !entry.refused
+            && entry.state != State::OfportTaken
+        {
+            entry.due = true;
+        }
+    }
+
+    /// As `recheck`, for every endpoint.
+    pub(super) fn recheck_all(&mut self) {
+        let ids: Vec<_> = self.entries.keys().copied().collect();
+        for id in ids {
+            self.recheck(id);
+        }
+    }
+
+    /// The endpoints that are believed to be up.
+    pub(super) fn up(&self) -> impl Iterator<Item = &EndpointSpec> {
+        self.entries.values().filter_map(|entry| match &entry.goal {
+            Goal::Present(spec) if entry.state == State::Up && !entry.running && !entry.due => Some(spec),
+            _ => None,
+        })
+    }
+
+    /// What to start now.
+    pub(super) fn poll_jobs(&mut self, now: Instant) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for (id, entry) in &mut self.entries {
+            if self.n_running >= MAX_RUNNING {
+                break;
+            }
+            let is_due = entry.due || entry.retry_at.is_some_and(|at| at <= now);
+            if entry.running || entry.refused || !is_due {
+                continue;
+            }
+            entry.running = true;
+            entry.due = false;
+            entry.retry_at = None;
+            self.n_running += 1;
+            jobs.push(Job { id: *id, goal: entry.goal.clone() });
+        }
+        jobs
+    }
+
+    /// When `poll_jobs` will have something new without anything else happening.
+    #[must_use]
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        if self.n_running >= MAX_RUNNING {
+            return None;
+        }
+        self.entries.values().filter(|entry| !entry.running).filter_map(|entry| entry.retry_at).min()
+    }
+
+    /// Takes the end of a job.
+    pub(super) fn handle_done(&mut self, job: &Job, outcome: Outcome, now: Instant) {
+        self.n_running = self.n_running.saturating_sub(1);
+        let Some(entry) = self.entries.get_mut(&job.id) else { return };
+        entry.running = false;
+        if entry.goal != job.goal || entry.refused {
+            entry.due = !entry.refused;
+            return;
+        }
+        let (state, message) = match outcome {
+            Outcome::Up => (State::Up, String::new()),
+            Outcome::Removed => (State::Removed, String::new()),
+            Outcome::OfportTaken(message) => (State::OfportTaken, message),
+            Outcome::Failed(message) => (State::Failed, message),
+        };
+        if state == State::Failed {
+            entry.retry_at = Some(now + backoff(entry.n_failures));
+            entry.n_failures = entry.n_failures.saturating_add(1);
+        } else {
+            entry.n_failures = 0;
+        }
+        let is_new = entry.state != state || entry.message != message;
+        if is_new {
+            tracing::info!(endpoint = job.id, old = ?entry.state, new = ?state, message, "endpoint");
+        }
+        entry.state = state;
+        entry.message = message;
+        if is_new || entry.answer {
+            entry.answer = false;
+            let report = report(job.id, entry);
+            self.reports.push(Message::Endpoint(report));
+        }
+        if state == State::Removed {
+            self.entries.remove(&job.id);
+        }
+        if let Some(answer) = &mut self.inventory {
+            answer.waits_for.remove(&job.id);
+        }
+        self.take_inventory();
+    }
+
+    /// What the controller is to be told, in order.
+    pub(super) fn poll_reports(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.reports)
+    }
+
+    fn want(&mut self, endpoint: &DesiredEndpoint, answer: bool) {
+        let id = endpoint.endpoint_id;
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(Goal::Absent));
+        match EndpointSpec::try_from(endpoint) {
+            Ok(spec) => {
+                let goal = Goal::Present(spec);
+                let is_settled = entry.goal == goal && entry.state == State::Up && !entry.refused;
+                entry.refused = false;
+                entry.goal = goal;
+                entry.due |= !is_settled || answer;
+                entry.answer |= answer;
+                entry.n_failures = 0;
+            }
+            Err(error) => {
+                entry.refused = true;
+                entry.due = false;
+                entry.state = State::Failed;
+                entry.message = format!("not an endpoint: {error}");
+                tracing::warn!(endpoint = id, %error, "the controller wants an endpoint that is none");
+                let report = report(id, entry);
+                self.reports.push(Message::Endpoint(report));
+            }
+        }
+    }
+
+    fn want_gone(&mut self, id: EndpointId) {
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(Goal::Absent));
+        entry.goal = Goal::Absent;
+        entry.refused = false;
+        entry.answer = true;
+        entry.due = true;
+        entry.n_failures = 0;
+    }
+
+    /// Answers the complete `desired` once everything in it was carried out or tried.
+    fn take_inventory(&mut self) {
+        let is_ready = |answer: &mut Answer| answer.surveyed && answer.waits_for.is_empty();
+        if let Some(answer) = self.inventory.take_if(is_ready) {
+            let endpoints = self.entries.iter().map(|(id, entry)| report(*id, entry)).collect();
+            self.reports.push(Message::Inventory(Inventory { revision: answer.revision, endpoints }));
+        }
+    }
+}
+
+impl Entry {
+    fn new(goal: Goal) -> Self {
+        Self {
+            goal,
+            refused: false,
+            state: State::Unspecified,
+            message: String::new(),
+            due: false,
+            running: false,
+            retry_at: None,
+            n_failures: 0,
+            answer: false,
+        }
+    }
+}
+
+fn report(id: EndpointId, entry: &Entry) -> EndpointReport {
+    let ofport = match &entry.goal {
+        Goal::Present(spec) => u32::from(spec.ofport),
+        Goal::Absent => 0,
+    };
+    EndpointReport { endpoint_id: id, state: entry.state.into(), ofport, message: entry.message.clone() }
+}
+
+fn backoff(n_failures: u32) -> Duration {
+    FIRST_RETRY.saturating_mul(1 << n_failures.min(16)).min(LAST_RETRY)
+}
+
+/// Jobs at the same time.
+const MAX_RUNNING: usize = 8;
+
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+
+const LAST_RETRY: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(id: EndpointId) -> DesiredEndpoint {
+        DesiredEndpoint {
+            endpoint_id: id,
+            address: format!("10.1.0.{id}/24"),
+            mac: format!("02:42:0a:01:00:{id:02x}"),
+            ofport: 1024 + id,
+            ..Default::default()
+        }
+    }
+
+    fn desired(complete: bool, ids: &[EndpointId], removed: &[EndpointId]) -> Desired {
+        Desired {
+            revision: 9,
+            complete,
+            endpoints: ids.iter().map(|id| endpoint(*id)).collect(),
+            removed: removed.to_vec(),
+        }
+    }
+
+    /// Runs everything that is due, each job ending as `ends` says.
+    fn run(endpoints: &mut Endpoints, now: Instant, ends: impl Fn(&Job) -> Outcome) -> usize {
+        let mut n_jobs = 0;
+        loop {
+            let jobs = endpoints.poll_jobs(now);
+            if jobs.is_empty() {
+                return n_jobs;
+            }
+            n_jobs += jobs.len();
+            for job in jobs {
+                let outcome = ends(&job);
+                endpoints.handle_done(&job, outcome, now);
+            }
+        }
+    }
+
+    fn well(job: &Job) -> Outcome {
+        match job.goal {
+            Goal::Present(_) => Outcome::Up,
+            Goal::Absent => Outcome::Removed,
+        }
+    }
+
+    fn states(reports: Vec<Message>) -> Vec<(EndpointId, State)> {
+        let mut states = Vec::new();
+        for report in reports {
+            match report {
+                Message::Endpoint(report) => states.push((report.endpoint_id, report.state())),
+                Message::Inventory(inventory) => {
+                    assert_eq!(inventory.revision, 9);
+                    states.push((0, State::Unspecified));
+                    states.extend(inventory.endpoints.iter().map(|one| (one.endpoint_id, one.state())));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        states
+    }
+
+    #[test]
+    fn answers_a_complete_desired_after_leftovers_are_gone() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_survey([7]);
+        assert!(endpoints.poll_jobs(now).is_empty(), "nobody has said that 7 should not be there");
+        endpoints.handle_desired(desired(true, &[1, 2], &[]));
+        assert!(endpoints.needs_survey());
+        assert_eq!(run(&mut endpoints, now, well), 2);
+        assert_eq!(states(endpoints.poll_reports()), [(1, State::Up), (2, State::Up)]);
+        endpoints.handle_survey([1, 2, 7]);
+        assert_eq!(states(endpoints.poll_reports()), []);
+        assert_eq!(run(&mut endpoints, now, well), 1);
+        let inventory = [(7, State::Removed), (0, State::Unspecified), (1, State::Up), (2, State::Up)];
+        assert_eq!(states(endpoints.poll_reports()), inventory);
+        assert_eq!(run(&mut endpoints, now, well), 0, "nothing is done twice");
+    }
+
+    #[test]
+    fn answers_for_what_is_there_and_what_never_was() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(desired(false, &[1], &[]));
+        run(&mut endpoints, now, well);
+        endpoints.handle_desired(desired(false, &[1], &[5]));
+        run(&mut endpoints, now, well);
+        let all = [(1, State::Up), (1, State::Up), (5, State::Removed)];
+        assert_eq!(states(endpoints.poll_reports()), all);
+    }
+
+    #[test]
+    fn a_failure_is_reported_once_and_tried_again_with_patience() {
+        let (mut endpoints, mut now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(desired(false, &[1], &[]));
+        let start = now;
+        for _ in 0..10 {
+            assert_eq!(run(&mut endpoints, now, |_| Outcome::Failed("no".into())), 1);
+            now = endpoints.poll_timeout().unwrap();
+        }
+        assert!(now - start > Duration::from_secs(30));
+        assert_eq!(states(endpoints.poll_reports()), [(1, State::Failed)]);
+        run(&mut endpoints, now, well);
+        assert_eq!(states(endpoints.poll_reports()), [(1, State::Up)]);
+        assert_eq!(endpoints.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_taken_port_number_waits_for_another() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(desired(false, &[1], &[]));
+        run(&mut endpoints, now, |_| Outcome::OfportTaken("5 instead".into()));
+        assert_eq!(states(endpoints.poll_reports()), [(1, State::OfportTaken)]);
+        endpoints.recheck_all();
+        assert_eq!(run(&mut endpoints, now, well), 0);
+        let mut other = desired(false, &[1], &[]);
+        other.endpoints[0].ofport = 2000;
+        endpoints.handle_desired(other);
+        assert_eq!(run(&mut endpoints, now, well), 1);
+        assert_eq!(states(endpoints.poll_reports()), [(1, State::Up)]);
+    }
+
+    #[test]
+    fn a_goal_that_changes_under_way_runs_again_and_the_old_end_is_not_told() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(desired(false, &[1], &[]));
+        let jobs = endpoints.poll_jobs(now);
+        endpoints.handle_desired(desired(false, &[], &[1]));
+        assert!(endpoints.poll_jobs(now).is_empty(), "one job at a time");
+        endpoints.handle_done(&jobs[0], Outcome::Up, now);
+        assert_eq!(run(&mut endpoints, now, well), 1);
+        assert_eq!(states(endpoints.poll_reports()), [(1, State::Removed)]);
+    }
+
+    #[test]
+    fn runs_eight_at_a_time() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(desired(false, &(1..=20).collect::<Vec<_>>(), &[]));
+        let jobs = endpoints.poll_jobs(now);
+        assert_eq!(jobs.len(), MAX_RUNNING);
+        endpoints.handle_done(&jobs[0], Outcome::Up, now);
+        assert_eq!(endpoints.poll_jobs(now).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_and_harms_nothing() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        let mut bad = desired(true, &[1, 2], &[]);
+        bad.endpoints[0].mac = "garbage".into();
+        endpoints.handle_desired(bad);
+        assert_eq!(run(&mut endpoints, now, well), 1);
+        endpoints.handle_survey([]);
+        let expected =
+            [(1, State::Failed), (2, State::Up), (0, State::Unspecified), (1, State::Failed), (2, State::Up)];
+        assert_eq!(states(endpoints.poll_reports()), expected);
+        endpoints.handle_desired(desired(false, &[1], &[]));
+        assert_eq!(run(&mut endpoints, now, well), 1);
+    }
+}

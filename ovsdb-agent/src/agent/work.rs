@@ -1,0 +1,148 @@
+//! The jobs of the event loop: each does one thing to the node, may be repeated, and keeps no state.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt;
+
+use super::endpoints::{Goal, Job, Outcome};
+use crate::{
+    bridge::{self, BR_INT, BR_PHY, EndpointPort, PlugError, Switch, offload},
+    link::Links,
+    runtime::{EndpointId, EndpointSpec, Runtime, RuntimeError},
+};
+
+/// What the jobs work with.
+#[derive(Clone)]
+pub(super) struct Tools {
+    /// Open vSwitch.
+    pub(super) switch: Switch,
+    /// Containers.
+    pub(super) runtime: Arc<dyn Runtime>,
+    /// The host's own links.
+    pub(super) links: Links,
+}
+
+/// How the bridges are after they were brought to what they should be, as far as that went.
+#[derive(Debug, Default)]
+pub(super) struct Bridges {
+    /// br-int is there: endpoints can be plugged.
+    pub(super) is_ready: bool,
+    /// Whether ovs-vswitchd computes the checksums that endpoints leave out; `None` while that cannot be told.
+    pub(super) tso: Option<bool>,
+    /// The NIC's own hardware address.
+    pub(super) nic_mac: Option<String>,
+    /// What went wrong or is not for the agent to mend.
+    pub(super) problems: Vec<String>,
+    /// It should be tried again.
+    pub(super) failed: bool,
+}
+
+/// Does what an endpoint's job asks for.
+pub(super) async fn endpoint(tools: Tools, job: Job, tso: bool) -> (Job, Outcome) {
+    let work = async {
+        match &job.goal {
+            Goal::Present(spec) => bring_up(&tools, spec, tso).await,
+            Goal::Absent => take_down(&tools, job.id).await,
+        }
+    };
+    // A bug in here must not leave the endpoint for ever under way.
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    let failed = |_| Outcome::Failed("the agent failed; its log says more".to_owned());
+    (job, outcome.unwrap_or_else(failed))
+}
+
+async fn bring_up(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Outcome {
+    match plug(tools, spec, tso).await {
+        Ok(()) => Outcome::Up,
+        Err(Failure::Plug(taken @ PlugError::OfportTaken { .. })) => match take_down(tools, spec.id).await {
+            Outcome::Removed => Outcome::OfportTaken(taken.to_string()),
+            other => other,
+        },
+        Err(failure) => Outcome::Failed(failure.to_string()),
+    }
+}
+
+async fn plug(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Result<(), Failure> {
+    if spec.runtime != RUNTIME {
+        return Err(RuntimeError::Unknown(spec.runtime.clone()).into());
+    }
+    let port = EndpointPort {
+        endpoint_id: spec.id,
+        name: spec.host_interface(),
+        ofport: spec.ofport,
+        mac: spec.mac.to_string(),
+        pool: spec.pool.clone(),
+        container: spec.container.clone(),
+        network: spec.network.clone(),
+    };
+    tools.runtime.prepare(spec).await?;
+    // OVS opens the host end while the container's side gets its addresses: both take milliseconds.
+    let offload = tso && !spec.tunnelled;
+    let (plugged, configured) =
+        tokio::join!(tools.switch.plug(&port), tools.runtime.configure(spec, offload));
+    plugged?;
+    configured?;
+    Ok(())
+}
+
+async fn take_down(tools: &Tools, id: EndpointId) -> Outcome {
+    // The port first: else OVS would complain of a device that vanishes under it.
+    if let Err(error) = tools.switch.unplug(id).await {
+        return Outcome::Failed(error.to_string());
+    }
+    match tools.runtime.remove(id).await {
+        Ok(()) => Outcome::Removed,
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+/// Everything of which anything is here, containers and ports; `None` if it cannot be known now.
+pub(super) async fn survey(tools: Tools) -> Option<Vec<EndpointId>> {
+    let replica = tools.switch.replica().await.ok()?;
+    let listed = tools.runtime.list().await;
+    let mut found =
+        listed.inspect_err(|error| tracing::warn!(%error, "cannot list the containers here")).ok()?;
+    found.extend(bridge::endpoint::endpoints(&replica).into_iter().map(|port| port.endpoint_id));
+    Some(found)
+}
+
+/// Brings the bridges to what they should be, and says how they then are.
+pub(super) async fn bridges(tools: Tools, mut desired: bridge::Desired) -> Bridges {
+    let mut result = Bridges::default();
+    match tools.links.find(&desired.nic).await {
+        // Known from before, it stays: a NIC that is away for a moment comes back with it.
+        Ok(nic) => {
+            desired.nic_mac = nic.and_then(|nic| nic.mac).map(|mac| mac.to_string()).or(desired.nic_mac)
+        }
+        Err(error) => result.problems.push(error.to_string()),
+    }
+    result.nic_mac.clone_from(&desired.nic_mac);
+    if let Err(error) = tools.switch.reconcile(&desired).await {
+        result.problems.push(error.to_string());
+        result.failed = true;
+    }
+    if let Some(replica) = tools.switch.client().replica() {
+        result.is_ready = replica.named("Bridge", BR_INT).is_some();
+        result.problems.extend(bridge::reconcile::problems(&replica, &desired));
+        if !result.failed && !bridge::reconcile(&replica, &desired).is_empty() {
+            result.problems.push("the bridges do not become what they should be".to_owned());
+            result.failed = true;
+        }
+    }
+    match offload::is_active(BR_PHY).await {
+        Ok(tso) => result.tso = tso,
+        Err(error) => result.problems.push(format!("cannot ask for {BR_PHY}'s offloads: {error}")),
+    }
+    result
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Plug(#[from] PlugError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// The one runtime there is.
+const RUNTIME: &str = "netns";

@@ -1,0 +1,205 @@
+//! The agent's command line and environment, checked.
+
+use std::{collections::HashMap, fmt, path::PathBuf, str::FromStr};
+
+use clap::Parser;
+use ipnet::Ipv4Net;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::ovsdb;
+
+/// Weir's node agent.
+///
+/// Makes and keeps this node's Open vSwitch bridges, gives the containers that the controller places here their
+/// interfaces and ports, and puts the flow table back when ovs-vswitchd has lost it. Needs root, a running
+/// ovsdb-server and ovs-vswitchd, and a NIC that it may put into br-phy. Everything it makes stays when it ends, and
+/// is taken over, untouched, when it starts again.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "weir-agent", version)]
+pub struct Config {
+    /// The controller's gRPC address: http://HOST:PORT, HOST:PORT or unix:PATH.
+    #[arg(long, env = "WEIR_CONTROLLER", value_name = "ADDRESS", default_value = "http://127.0.0.1:7400")]
+    pub controller: ControllerAddress,
+    /// The pool this node belongs to.
+    #[arg(long, env = "WEIR_POOL", value_parser = name)]
+    pub pool: String,
+    /// This node's name, unique in its pool.
+    #[arg(long, env = "WEIR_NAME", value_parser = name)]
+    pub name: String,
+    /// The OVSDB server of this node: unix:PATH or tcp:HOST:PORT.
+    #[arg(
+        long,
+        env = "WEIR_OVSDB",
+        value_name = "ADDRESS",
+        default_value = "unix:/var/run/openvswitch/db.sock"
+    )]
+    pub ovsdb: ovsdb::Address,
+    /// Where ovs-vswitchd has its management sockets (br-int.mgmt).
+    #[arg(long, env = "WEIR_OVS_RUNDIR", value_name = "DIR", default_value = "/var/run/openvswitch")]
+    pub ovs_rundir: PathBuf,
+    /// The NIC that leads to the fabric; it becomes a port of br-phy.
+    #[arg(long, env = "WEIR_UPLINK", value_name = "NIC", value_parser = interface)]
+    pub uplink: String,
+    /// This node's address on the fabric, with its prefix length; br-phy bears it.
+    #[arg(long, env = "WEIR_TUNNEL_ADDRESS", value_name = "ADDRESS/LEN")]
+    pub tunnel_address: Ipv4Net,
+    /// Where the agent keeps what must survive a restart: what the controller told it of this node, and the node's
+    /// last flow table.
+    #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR", default_value = "/var/lib/weir-agent")]
+    pub state_dir: PathBuf,
+    /// Ask ovs-vswitchd to take over checksums and segmentation of containers (other_config:userspace-tso-enable). It
+    /// reads that only when it starts; until then, and with `false`, containers compute their own.
+    #[arg(long, env = "WEIR_USERSPACE_TSO", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub userspace_tso: bool,
+    /// A label of this node, KEY=VALUE; repeatable.
+    #[arg(long = "label", env = "WEIR_LABELS", value_name = "KEY=VALUE", value_parser = label, value_delimiter = ',')]
+    pub labels: Vec<(String, String)>,
+    /// What to log: a level (error, warn, info, debug, trace), or a filter such as `info,ovsdb_agent::link=debug`.
+    #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+impl Config {
+    /// The datapath id of br-int: the same on every start, another for every node of every pool.
+    #[must_use]
+    pub fn datapath_id(&self) -> u64 {
+        xxh3_64(format!("{}/{}", self.pool, self.name).as_bytes())
+    }
+
+    /// The labels by key; of two with the same key the last one.
+    #[must_use]
+    pub fn labels(&self) -> HashMap<String, String> {
+        self.labels.iter().cloned().collect()
+    }
+}
+
+/// Where the controller's gRPC listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControllerAddress {
+    /// `http://HOST:PORT` or `HOST:PORT`; an IPv6 host in brackets.
+    Http(String),
+    /// `unix:PATH`
+    Unix(PathBuf),
+}
+
+/// The text is no address of a controller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither http://HOST:PORT nor HOST:PORT nor unix:PATH")]
+pub struct BadAddress(String);
+
+impl FromStr for ControllerAddress {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let bad = || BadAddress(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err(bad()) } else { Ok(Self::Unix(path.into())) };
+        }
+        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let (host, port) = authority.rsplit_once(':').ok_or_else(bad)?;
+        let plain = !host.is_empty() && !host.contains(['/', ' ']);
+        if !plain || port.parse::<u16>().is_err() {
+            return Err(bad());
+        }
+        Ok(Self::Http(format!("http://{authority}")))
+    }
+}
+
+impl fmt::Display for ControllerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(uri) => f.write_str(uri),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A pool's or node's name: what the controller takes, and nothing that would mean something in a path.
+fn name(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let begins_plain = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if begins_plain && text.len() <= 63 && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has 1 to 63 letters, digits, `-`, `_` and `.`, and begins with a letter or digit"
+            .to_owned())
+    }
+}
+
+fn interface(text: &str) -> Result<String, String> {
+    if (1..=15).contains(&text.len()) && !text.contains(['/', ' ']) && text != "." && text != ".." {
+        Ok(text.to_owned())
+    } else {
+        Err("not a network interface's name".to_owned())
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(more: &[&str]) -> Result<Config, clap::Error> {
+        let required = [
+            "weir-agent",
+            "--pool",
+            "p",
+            "--name",
+            "n1",
+            "--uplink",
+            "eth1",
+            "--tunnel-address",
+            "172.31.0.1/24",
+        ];
+        Config::try_parse_from(required.iter().chain(more))
+    }
+
+    #[test]
+    fn reads_addresses_of_controllers() {
+        for (text, is) in [
+            ("http://10.0.0.1:7400", "http://10.0.0.1:7400"),
+            ("10.0.0.1:7400", "http://10.0.0.1:7400"),
+            ("[::1]:7400", "http://[::1]:7400"),
+            ("unix:/run/weir.sock", "unix:/run/weir.sock"),
+        ] {
+            assert_eq!(text.parse::<ControllerAddress>().unwrap().to_string(), is);
+        }
+        for text in ["", "unix:", "http://host", "host:port", ":7400", "https://host:1", "http://a/b:1"] {
+            assert!(text.parse::<ControllerAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn takes_a_command_line() {
+        let config = parse(&["--label", "rack=r1,zone=z", "--label", "rack=r2"]).unwrap();
+        assert_eq!(config.labels()["rack"], "r2");
+        assert_eq!(config.labels()["zone"], "z");
+        assert_ne!(config.datapath_id(), 0);
+    }
+
+    #[test]
+    fn refuses_bad_values() {
+        for bad in [
+            ["--name", "../x"],
+            ["--pool", ""],
+            ["--uplink", "a-name-that-is-too-long"],
+            ["--tunnel-address", "172.31.0.1"],
+            ["--label", "rack"],
+            ["--ovsdb", "/run/db.sock"],
+        ] {
+            let arguments: Vec<&str> = bad.to_vec();
+            assert!(
+                Config::try_parse_from(
+                    ["weir-agent"].iter().chain(&arguments).chain(&["--pool", "p", "--name", "n"])
+                )
+                .is_err()
+            );
+        }
+    }
+}
