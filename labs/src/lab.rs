@@ -29,6 +29,14 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// Checks that a lab can be built on this machine at all: root, Open vSwitch, tools.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn possible() -> anyhow::Result<()> {
+        up::possible()
+    }
+
     /// Builds a lab in `dir`, an empty or new folder, and waits until all of it is up.
     ///
     /// # Errors

@@ -6,17 +6,20 @@
 //!
 //! Rooms: `topology` (the file), `state` (names that follow from it), `registry` (what labs on one machine share),
 //! `supervisor` (builds and keeps), `cleanup` (removes), `lab` and `place` (use), `ovs` (a machine's Open vSwitch),
-//! `endpoint` (finds containers), `cli` (the command).
+//! `endpoint` (finds containers),
+//! `capture` and `ping` (what really happened on the wire), `cli` (the command).
 
 #![deny(clippy::await_holding_refcell_ref)]
 
 pub mod api;
+pub mod capture;
 mod cleanup;
 pub mod cli;
 pub mod endpoint;
 mod lab;
 pub mod log;
 pub mod ovs;
+pub mod ping;
 pub mod place;
 pub mod process;
 pub mod protocol;

@@ -29,9 +29,7 @@ pub(crate) fn start(
     dir: &Path,
     tell: &mut dyn FnMut(&Progress),
 ) -> anyhow::Result<Started> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("a lab needs root: it makes network namespaces");
-    }
+    possible()?;
     let name = name(topology, dir)?;
     remove_leftover(&name)?;
     let (dir, dir_created) = make_dir(dir)?;
@@ -40,6 +38,23 @@ pub(crate) fn start(
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
     started
+}
+
+/// Checks that a lab can be built on this machine at all.
+pub(crate) fn possible() -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("a lab needs root: it makes network namespaces");
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !there(program)).collect();
+    if !missing.is_empty() {
+        bail!(
+            "a lab needs {}: install openvswitch-switch, iproute2, ethtool, iputils-ping",
+            missing.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn start_in(order: Order, tell: &mut dyn FnMut(&Progress)) -> anyhow::Result<Started> {
@@ -124,5 +139,20 @@ fn make_dir(dir: &Path) -> anyhow::Result<(PathBuf, bool)> {
     Ok((dir, created))
 }
 
+/// Debian's openvswitch-switch, iproute2, ethtool, iputils-ping, procps, util-linux, mount.
+const PROGRAMS: [&str; 12] = [
+    "ovsdb-tool",
+    "ovsdb-server",
+    "ovs-vswitchd",
+    "ovs-vsctl",
+    "ip",
+    "ethtool",
+    "ping",
+    "sysctl",
+    "nsenter",
+    "unshare",
+    "setpriv",
+    "mount",
+];
 /// Sockets' paths have at most 107 bytes, unix(7); this leaves room for `/node-of-12ch/ovs/ovs-vswitchd.1234567.ctl`.
 const MAX_DIR: usize = 60;
