@@ -1,6 +1,6 @@
 //! What `weir-lab` and a lab's supervisor say to each other: one JSON object a line.
 //!
-//! A supervisor's standard input begins with one [`Order`]; its standard output is [`Progress`] until the lab is up.
+//! A supervisor's standard input begins with one order, what to build; its standard output is [`Progress`] until the lab is up.
 //! Afterwards it answers each [`Request`] on its control socket with one [`Response`].
 
 use std::path::PathBuf;

@@ -2,6 +2,8 @@
 //!
 //! Needs root and Open vSwitch; says so and passes without.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Everything runs on one thread: children are told to die with the thread that made them. Whoever started the
-//! supervisor holds its standard input open; if it ends before saying [`DETACH`], the lab goes down.
+//! supervisor holds its standard input open; if it ends before saying `detach`, the lab goes down.
 
 mod build;
 mod control;
