@@ -15,7 +15,7 @@ use crate::protocol::Progress;
 use crate::state::{Daemon, State};
 use crate::status::{self, Output};
 use crate::topology::{Name, Topology};
-use crate::{registry, supervisor};
+use crate::{registry, report, supervisor};
 
 /// Labs of network namespaces with real Open vSwitch, Weir's controller and its agents, from a topology file.
 #[derive(Parser)]
@@ -86,6 +86,18 @@ enum Verb {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Check every pair, the fabric, the flow tables and the time a start takes; exits with 1 if anything is wrong
+    Report {
+        /// Where to write it as JSON too
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// How many containers to create and delete to measure the time it takes; 0: none
+        #[arg(long, default_value_t = 12)]
+        creates: usize,
+        /// A command that creates the containers, to see the fabric from before the first; it finds WEIR_SERVER set
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
     /// Remove a lab and everything it made, also when its supervisor was killed
     Down {
         /// The lab, if several are up
@@ -127,6 +139,10 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Start { name, daemon } => Lab::open(lab)?.start(&name, daemon)?,
         Verb::Kill { name, daemon } => Lab::open(lab)?.kill(&name, daemon)?,
         Verb::Logs { name, daemon, follow } => logs(lab, &name, daemon, follow)?,
+        Verb::Report { json, creates, command } => {
+            let well = report::run(&Lab::open(lab)?, &report::Options { json, creates, command })?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Verb::Down { name } => down(name.as_deref().or(lab))?,
         Verb::List => list()?,
         Verb::Completions { shell } => {

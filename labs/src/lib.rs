@@ -7,7 +7,8 @@
 //! Rooms: `topology` (the file), `state` (names that follow from it), `registry` (what labs on one machine share),
 //! `supervisor` (builds and keeps), `cleanup` (removes), `lab` and `place` (use), `ovs` (a machine's Open vSwitch),
 //! `endpoint` (finds containers),
-//! `capture` and `ping` (what really happened on the wire), `cli` (the command).
+//! `capture` and `ping` (what really happened on the wire), `report` (whether all is as it should be), `cli` (the
+//! command).
 
 #![deny(clippy::await_holding_refcell_ref)]
 
@@ -24,6 +25,7 @@ pub mod place;
 pub mod process;
 pub mod protocol;
 pub mod registry;
+pub mod report;
 pub mod state;
 mod status;
 pub mod supervisor;

@@ -1,0 +1,287 @@
+//! From the request to create a container to the first reply that another gets from it, and the parts of that time.
+//!
+//! An endpoint on another node sends a ping to the address every 2 ms from before the request. The floor is what Open
+//! vSwitch alone takes: a bare `ovs-vsctl add-port` in the same ovs-vswitchd, in the same run.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use ipnet::Ipv4Net;
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tonic::Streaming;
+use tonic::transport::Channel;
+use weir_api::v1;
+use weir_api::v1::container_status::Phase;
+use weir_api::v1::containers_client::ContainersClient;
+
+use super::echo::{Echo, EchoSocket};
+use super::site;
+use crate::ovs::Ovs;
+use crate::place::Place;
+use crate::state::State;
+
+/// Times in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Latency {
+    /// From the request to the first reply.
+    #[serde(flatten)]
+    pub(super) reply: Percentiles,
+    /// From the request to the answer: the intent is committed.
+    pub(super) committed: Percentiles,
+    /// From the request to the news that it is ready: flows confirmed, port up.
+    pub(super) ready: Percentiles,
+    /// A bare `ovs-vsctl add-port` in the same Open vSwitch.
+    pub(super) bare_add_port: Percentiles,
+    pub(super) creates: usize,
+}
+
+/// The middle and the slow end of some times, in milliseconds (nearest rank).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Percentiles {
+    pub(super) p50: f64,
+    pub(super) p95: f64,
+}
+
+/// The parts of one create.
+struct Times {
+    committed: Duration,
+    ready: Duration,
+    reply: Duration,
+}
+
+/// Creates and deletes `creates` containers, one after another, each on another node than the last where there is one.
+///
+/// Gives `None` if no network has an endpoint on one node and a block on another.
+///
+/// # Errors
+/// If a create fails, or no reply comes within ten seconds.
+pub(super) async fn measure(
+    state: &State,
+    channel: &Channel,
+    containers: &[v1::Container],
+    networks: &[v1::Network],
+    creates: usize,
+) -> anyhow::Result<Option<Latency>> {
+    let targets = targets(containers, networks, creates);
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let mut times = Vec::with_capacity(targets.len());
+    let mut floor = Vec::with_capacity(targets.len());
+    for (number, target) in (0_u32..).zip(&targets) {
+        let name = format!("report-{number}");
+        times.push(
+            create(state, channel, target, &name, number)
+                .await
+                .with_context(|| format!("creating {name}"))?,
+        );
+    }
+    let nodes: BTreeSet<&str> = targets.iter().map(|target| target.node.as_str()).collect();
+    for node in &nodes {
+        floor.extend(bare_add_ports(state, node, creates.div_ceil(nodes.len()))?);
+    }
+    let of = |part: fn(&Times) -> Duration| percentiles(times.iter().map(part).collect());
+    Ok(Some(Latency {
+        reply: of(|times| times.reply),
+        committed: of(|times| times.committed),
+        ready: of(|times| times.ready),
+        bare_add_port: percentiles(floor),
+        creates: times.len(),
+    }))
+}
+
+/// A container to create, and who waits for it.
+struct Target<'a> {
+    observer: &'a v1::Container,
+    node: String,
+    address: Ipv4Addr,
+}
+
+/// Free addresses of nodes' own blocks, in turn over the nodes, each with an endpoint of the network on another node.
+fn targets<'a>(containers: &'a [v1::Container], networks: &[v1::Network], creates: usize) -> Vec<Target<'a>> {
+    let network = networks.iter().max_by_key(|network| (network.driver == "vlan", network.blocks.len()));
+    let Some(network) = network else { return Vec::new() };
+    let members: Vec<_> =
+        containers.iter().filter(|c| c.pool == network.pool && c.network == network.name).collect();
+    let taken: BTreeSet<Ipv4Addr> = members.iter().filter_map(|member| address_of(member)).collect();
+    let mut by_block: Vec<_> = network
+        .blocks
+        .iter()
+        .filter_map(|block| {
+            let observer = members.iter().copied().find(|member| member.node != block.node)?;
+            let prefix: Ipv4Net = block.prefix.parse().ok()?;
+            // The scheduler's own choices grow from a block's start.
+            let hosts: Vec<Ipv4Addr> = prefix.hosts().filter(|address| !taken.contains(address)).collect();
+            Some((observer, block.node.clone(), hosts))
+        })
+        .collect();
+    let mut targets = Vec::with_capacity(creates);
+    while targets.len() < creates {
+        let before = targets.len();
+        for (observer, node, hosts) in &mut by_block {
+            if let (true, Some(address)) = (targets.len() < creates, hosts.pop()) {
+                targets.push(Target { observer, node: node.clone(), address });
+            }
+        }
+        if targets.len() == before {
+            break;
+        }
+    }
+    targets
+}
+
+fn address_of(container: &v1::Container) -> Option<Ipv4Addr> {
+    container.address.split('/').next()?.parse().ok()
+}
+
+async fn create(
+    state: &State,
+    channel: &Channel,
+    target: &Target<'_>,
+    name: &str,
+    number: u32,
+) -> anyhow::Result<Times> {
+    let observer = site::endpoint(state, target.observer)?;
+    let socket = EchoSocket::open(observer.place.namespace())?;
+    let mut client = ContainersClient::new(channel.clone());
+    let pool = target.observer.pool.clone();
+    let container = v1::Container {
+        pool: pool.clone(),
+        name: name.to_owned(),
+        network: target.observer.network.clone(),
+        address: target.address.to_string(),
+        node: target.node.clone(),
+        ..v1::Container::default()
+    };
+    let request = v1::WatchContainersRequest { pool: pool.clone() };
+    let mut events = client.watch_containers(request).await?.into_inner();
+    let mut creator = client.clone();
+    let start = Instant::now();
+    let created = async {
+        let request = v1::CreateContainerRequest { container: Some(container), wait: false };
+        creator.create_container(request).await?;
+        anyhow::Ok(start.elapsed())
+    };
+    let ready = async {
+        until_ready(&mut events, name).await?;
+        anyhow::Ok(start.elapsed())
+    };
+    let reply = async {
+        ping_until_reply(&socket, target.address, number).await?;
+        anyhow::Ok(start.elapsed())
+    };
+    let measured = timeout(PATIENCE, async { tokio::try_join!(created, ready, reply) }).await;
+    let request = v1::DeleteContainerRequest { pool, name: name.to_owned(), wait: true };
+    let deleted = client.delete_container(request).await;
+    let (committed, ready, reply) = measured.context("no reply in time")??;
+    deleted?;
+    Ok(Times { committed, ready, reply })
+}
+
+async fn until_ready(events: &mut Streaming<v1::ContainerEvent>, name: &str) -> anyhow::Result<()> {
+    while let Some(event) = events.message().await? {
+        let Some(container) = event.container.filter(|container| container.name == name) else { continue };
+        if container.status.is_some_and(|status| status.phase() == Phase::Ready) {
+            return Ok(());
+        }
+    }
+    bail!("the watch ended")
+}
+
+/// Sends a request every 2 ms until the first reply.
+async fn ping_until_reply(socket: &EchoSocket, address: Ipv4Addr, number: u32) -> anyhow::Result<()> {
+    let mut tick = interval(Duration::from_millis(2));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut round = 0;
+    loop {
+        // Both branches are cancel safe: a tick or a packet that is not taken is there the next time.
+        tokio::select! {
+            heard = socket.receive() => {
+                let echo = heard?;
+                if echo.reply && echo.from == number && echo.to == number {
+                    return Ok(());
+                }
+            }
+            _ = tick.tick() => {
+                socket.request(address, Echo { reply: false, from: number, to: number, round }).await;
+                round = round.wrapping_add(1);
+            }
+        }
+    }
+}
+
+/// Adds ports to a bridge of its own in a node's Open vSwitch, and removes them again.
+fn bare_add_ports(state: &State, node: &str, count: usize) -> anyhow::Result<Vec<Duration>> {
+    let (ovs, place) = (Ovs::of(state, node)?, Place::machine(state, node)?);
+    ovs.vsctl(["add-br", FLOOR_BRIDGE, "--", "set", "Bridge", FLOOR_BRIDGE, "datapath_type=netdev"])?;
+    let mut times = Vec::with_capacity(count);
+    let added = (0..count).try_for_each(|number| {
+        let (port, peer) = (format!("wfloor{number}"), format!("wfpeer{number}"));
+        place.run(["ip", "link", "add", &port, "type", "veth", "peer", "name", &peer])?;
+        let start = Instant::now();
+        let added = ovs.vsctl(["add-port", FLOOR_BRIDGE, &port]);
+        times.push(start.elapsed());
+        added?;
+        ovs.vsctl(["del-port", FLOOR_BRIDGE, &port])?;
+        place.run(["ip", "link", "del", &port]).map(drop)
+    });
+    ovs.vsctl(["del-br", FLOOR_BRIDGE])?;
+    added.map(|()| times)
+}
+
+/// Nearest rank; zero of nothing.
+fn percentiles(mut times: Vec<Duration>) -> Percentiles {
+    times.sort_unstable();
+    let rank = |percent: usize| {
+        let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
+        let micros = times.get(index).copied().unwrap_or_default().as_micros();
+        // To a hundredth: more would be noise.
+        (micros as f64 / 10.0).round() / 100.0
+    };
+    Percentiles { p50: rank(50), p95: rank(95) }
+}
+
+const FLOOR_BRIDGE: &str = "weir-floor";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let times = (1..=20).map(Duration::from_millis).collect();
+        assert_eq!(percentiles(times), Percentiles { p50: 10.0, p95: 19.0 });
+        assert_eq!(percentiles(vec![Duration::from_micros(1500)]), Percentiles { p50: 1.5, p95: 1.5 });
+        assert_eq!(percentiles(Vec::new()), Percentiles { p50: 0.0, p95: 0.0 });
+    }
+
+    #[test]
+    fn addresses_come_in_turn_from_the_blocks_of_other_nodes() {
+        let container = |node: &str, address: &str| v1::Container {
+            pool: "p".into(),
+            network: "n".into(),
+            node: node.into(),
+            address: address.into(),
+            ..v1::Container::default()
+        };
+        let containers = [container("n1", "10.0.0.1/24"), container("n2", "10.0.0.9/24")];
+        let block =
+            |prefix: &str, node: &str| v1::Block { prefix: prefix.into(), node: node.into(), used: 1 };
+        let network = v1::Network {
+            pool: "p".into(),
+            name: "n".into(),
+            driver: "vlan".into(),
+            blocks: vec![block("10.0.0.0/29", "n1"), block("10.0.0.8/29", "n2")],
+            ..v1::Network::default()
+        };
+        let targets = targets(&containers, &[network], 100);
+        assert_eq!(targets.len(), 10, "six hosts a block, less one each");
+        assert!(targets.iter().all(|target| target.observer.node != target.node));
+        assert_eq!((targets[0].node.as_str(), targets[1].node.as_str()), ("n1", "n2"));
+        assert!(!targets.iter().any(|target| target.address == Ipv4Addr::new(10, 0, 0, 1)));
+    }
+}
