@@ -1,0 +1,173 @@
+//! The controller's settings: command line flags, each with its default and unit.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::serve::listen::Address;
+
+/// Weir's controller.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "weir-controller", version)]
+pub struct Config {
+    /// Where to serve gRPC: ADDRESS:PORT or unix:PATH; may be repeated
+    #[arg(long = "listen", value_name = "ADDR", default_value = "127.0.0.1:7400")]
+    pub listen: Vec<Address>,
+    /// Where switches connect with OpenFlow
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6653")]
+    pub openflow: SocketAddr,
+    /// What agents tell Open vSwitch to connect to, as in tcp:172.31.0.254:6653; may be repeated [default: the address of
+    /// --openflow]
+    #[arg(long = "openflow-target", value_name = "TARGET", value_parser = target)]
+    pub openflow_targets: Vec<String>,
+    /// Where the intent is stored
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir")]
+    pub data_dir: PathBuf,
+    /// Allow listeners that other machines can reach, without credentials
+    #[arg(long)]
+    pub insecure: bool,
+    /// How often each node announces its NAT MAC on each VLAN
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = positive_time)]
+    pub mac_refresh: Duration,
+    /// How often hosts on VLANs that are no containers are looked for again
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = positive_time)]
+    pub neighbour_refresh: Duration,
+    /// How long a released address is not given again by choice
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub address_cool_down: Duration,
+    /// What to log, as in info or weir_controller=debug,info
+    #[arg(long, value_name = "FILTER", env = "WEIR_LOG", default_value = "info,tonic::transport=debug")]
+    pub log: String,
+}
+
+/// Settings that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A listener would be open to the network.
+    #[error(
+        "{flag} {address} can be reached by other machines, and there are no credentials: listen on a loopback \
+         address or a unix socket, or accept it with --insecure"
+    )]
+    Open {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        address: String,
+    },
+    /// No target can be made from an address that stands for all.
+    #[error(
+        "--openflow {0} is no address to connect to: say with --openflow-target which one switches are to use"
+    )]
+    NoTarget(SocketAddr),
+}
+
+impl Config {
+    /// Checks what the flags mean together.
+    ///
+    /// # Errors
+    /// A listener that other machines can reach, without `--insecure`; no usable OpenFlow target.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.insecure {
+            if let Some(address) = self.listen.iter().find(|address| !address.is_local()) {
+                return Err(ConfigError::Open { flag: "--listen", address: address.to_string() });
+            }
+            if !self.openflow.ip().is_loopback() {
+                return Err(ConfigError::Open { flag: "--openflow", address: self.openflow.to_string() });
+            }
+        }
+        if self.openflow_targets.is_empty() && self.openflow.ip().is_unspecified() {
+            return Err(ConfigError::NoTarget(self.openflow));
+        }
+        Ok(())
+    }
+
+    /// What agents tell Open vSwitch to connect to.
+    #[must_use]
+    pub fn targets(&self) -> Vec<String> {
+        if self.openflow_targets.is_empty() {
+            vec![format!("tcp:{}:{}", self.bracketed_ip(), self.openflow.port())]
+        } else {
+            self.openflow_targets.clone()
+        }
+    }
+
+    fn bracketed_ip(&self) -> String {
+        match self.openflow {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        }
+    }
+}
+
+/// An active OpenFlow connection method. Source: ovs-vswitchd.conf.db(5), Controller target.
+fn target(text: &str) -> Result<String, String> {
+    let known =
+        ["tcp:", "ssl:", "unix:"].iter().any(|prefix| text.len() > prefix.len() && text.starts_with(prefix));
+    if known {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no OpenFlow target: it should look like tcp:172.31.0.254:6653"))
+    }
+}
+
+fn positive_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than 0".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &[&str]) -> Config {
+        Config::try_parse_from(["weir-controller"].iter().chain(flags)).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_local_and_complete() {
+        let config = config(&[]);
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!(config.targets(), ["tcp:127.0.0.1:6653"]);
+        assert_eq!(config.address_cool_down, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn listeners_for_other_machines_need_insecure() {
+        for flags in
+            [["--listen", "10.0.0.1:7400"], ["--listen", "[::]:7400"], ["--openflow", "10.0.0.1:6653"]]
+        {
+            assert!(matches!(config(&flags).check(), Err(ConfigError::Open { .. })), "{flags:?}");
+            let accepted = config(&[flags[0], flags[1], "--insecure"]);
+            assert_eq!(accepted.check(), Ok(()), "{flags:?}");
+        }
+        assert_eq!(config(&["--listen", "unix:/tmp/x", "--listen", "[::1]:1"]).check(), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_stands_for_all_needs_a_target() {
+        let all = ["--openflow", "0.0.0.0:6653", "--insecure"];
+        assert!(matches!(config(&all).check(), Err(ConfigError::NoTarget(_))));
+        let config = config(&[all[0], all[1], all[2], "--openflow-target", "tcp:10.0.0.1:6653"]);
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!(config.targets(), ["tcp:10.0.0.1:6653"]);
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for flags in [
+            ["--listen", "localhost"],
+            ["--listen", "unix:"],
+            ["--openflow-target", "10.0.0.1"],
+            ["--mac-refresh", "0s"],
+            ["--address-cool-down", "soon"],
+        ] {
+            assert!(Config::try_parse_from(["weir-controller"].iter().chain(&flags)).is_err(), "{flags:?}");
+        }
+    }
+}

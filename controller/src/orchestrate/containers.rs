@@ -1,0 +1,338 @@
+//! Requests about containers: what they change in the intent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use flowlib::compile::model::{EndpointId, NodeId};
+use flowlib::types::{MacAddr, PortNo};
+
+use crate::intent::model::{Block, Container, Cooling, Endpoint, Key, Network, Pool, Retiring};
+use crate::intent::{Refusal, State, Transaction};
+use crate::network::ipam::{self, AddressError, Ask, Grant};
+
+use super::links::Links;
+use super::ofport::Ports;
+use super::scheduler::{self, Place};
+use super::{name, networks, pools};
+
+/// The one runtime there is: a network namespace.
+pub const NETNS: &str = "netns";
+
+/// A container as asked for; what is empty is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// Whose it is to be.
+    pub pool: String,
+    /// Its name; empty: one is made up.
+    pub name: String,
+    /// What it runs; empty: the pool's default.
+    pub image: String,
+    /// What runs it; empty: [`NETNS`].
+    pub runtime: String,
+    /// The network it is attached to.
+    pub network: String,
+    /// The name it is published under; empty: its own.
+    pub service: String,
+    /// Its address; `None`: one of a block of its node.
+    pub address: Option<Ipv4Addr>,
+    /// The node it must be on; empty: the scheduler's choice.
+    pub node: String,
+    /// What its owner says of it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a request needs to know beyond the intent.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Which nodes are connected.
+    pub links: &'a Links,
+    /// Which port numbers others use.
+    pub ports: &'a Ports,
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// How long a released address is not given again by choice.
+    pub cool_down_ms: u64,
+}
+
+/// The container of that name.
+///
+/// # Errors
+/// [`Refusal::NotFound`]; [`Refusal::Invalid`] if none is named at all.
+pub fn find<'a>(state: &'a State, pool: &str, name: &str) -> Result<&'a Arc<Container>, Refusal> {
+    let pool = pools::find(state, pool)?;
+    if name.is_empty() {
+        return Err(Refusal::Invalid("no container is named".to_owned()));
+    }
+    state.container(&(pool.id, name.to_owned())).ok_or_else(|| {
+        Refusal::NotFound(format!(
+            "there is no container `{}` in the pool `{}`",
+            name.escape_debug(),
+            pool.name
+        ))
+    })
+}
+
+/// Creates a container: place, address, port number. The same one again is not an error.
+///
+/// # Errors
+/// [`Refusal::NotFound`]: pool, network or node. [`Refusal::Exists`]: the name with other content, or a taken address.
+/// [`Refusal::Invalid`]: a bad name, or an address that no endpoint may have. [`Refusal::Exhausted`]: the subnet is
+/// full. [`Refusal::Unavailable`]: no node is connected.
+pub fn create(
+    tx: &mut Transaction<'_>,
+    spec: &ContainerSpec,
+    around: Surroundings<'_>,
+    externals: impl FnOnce(&Network) -> BTreeSet<Ipv4Addr>,
+) -> Result<Arc<Container>, Refusal> {
+    let pool = pools::find(tx.state(), &spec.pool)?.clone();
+    check(spec)?;
+    let network = networks::find(tx.state(), &pool, &spec.network)?.clone();
+    if let Some(existing) = tx.state().container(&(pool.id, spec.name.clone())) {
+        return again(tx.state(), existing, spec, &pool, &network);
+    }
+    let named = Some(spec.node.as_str()).filter(|node| !node.is_empty());
+    let node = scheduler::choose(tx.state(), around.links, &pool, Place { named, except: None })?;
+    let externals = externals(&network);
+    let ask = Ask {
+        network: &network,
+        space: tx.state().space(network.id),
+        externals: &externals,
+        node,
+        now_ms: around.now_ms,
+        cool_down_ms: around.cool_down_ms,
+    };
+    let grant = spec.address.map_or_else(|| ask.any(), |address| ask.fixed(address));
+    let grant = grant.map_err(|error| address_refusal(tx.state(), &network, error))?;
+    take(tx, &network, node, grant);
+    let ofport = ofport(tx.state(), around.ports, node)?;
+    let id = tx.new_endpoint_id();
+    let name = if spec.name.is_empty() { made_up_name(tx.state(), &pool, id) } else { spec.name.clone() };
+    let mac = container_mac(grant.address);
+    let endpoint = Endpoint { id, network: network.id, address: grant.address, mac, node, ofport };
+    tx.put(Container {
+        pool: pool.id,
+        image: or(&spec.image, &pool.default_image),
+        runtime: or(&spec.runtime, NETNS),
+        service: or(&spec.service, &name),
+        labels: spec.labels.clone(),
+        endpoint,
+        deleting: false,
+        revision: 0,
+        name: name.clone(),
+    });
+    find(tx.state(), &spec.pool, &name).cloned()
+}
+
+fn or(value: &str, default: &str) -> String {
+    if value.is_empty() { default } else { value }.to_owned()
+}
+
+fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
+    if !spec.name.is_empty() {
+        name::check("container", &spec.name)?;
+    }
+    if !spec.service.is_empty() {
+        name::check("service", &spec.service)?;
+    }
+    name::check_labels(&spec.labels)?;
+    if spec.image.len() > 4096 {
+        return Err(Refusal::Invalid("the image's name is longer than 4096 bytes".to_owned()));
+    }
+    if !spec.runtime.is_empty() && spec.runtime != NETNS {
+        let runtime = spec.runtime.escape_debug();
+        return Err(Refusal::Invalid(format!("there is no runtime `{runtime}`; there is: {NETNS}")));
+    }
+    Ok(())
+}
+
+/// A request for a name that is there: the same container, or an error that says how it differs.
+fn again(
+    state: &State,
+    existing: &Arc<Container>,
+    spec: &ContainerSpec,
+    pool: &Pool,
+    network: &Network,
+) -> Result<Arc<Container>, Refusal> {
+    let exists = |what: String| {
+        Err(Refusal::Exists(format!("the container `{}` of the pool `{}` {what}", spec.name, spec.pool)))
+    };
+    if existing.deleting {
+        return exists("is being deleted: its name is free when that is done".to_owned());
+    }
+    let endpoint = &existing.endpoint;
+    let node = state.node(endpoint.node).map_or("", |node| &node.name);
+    let its_network = state.network(endpoint.network).map_or("", |network| &network.name);
+    let differs = [
+        ("network", endpoint.network != network.id, its_network.to_owned()),
+        ("image", existing.image != or(&spec.image, &pool.default_image), existing.image.clone()),
+        ("runtime", existing.runtime != or(&spec.runtime, NETNS), existing.runtime.clone()),
+        ("service", existing.service != or(&spec.service, &spec.name), existing.service.clone()),
+        ("address", spec.address.is_some_and(|a| a != endpoint.address), endpoint.address.to_string()),
+        ("node", !spec.node.is_empty() && spec.node != node, node.to_owned()),
+        ("labels", existing.labels != spec.labels, format!("{:?}", existing.labels)),
+    ];
+    match differs.into_iter().find(|(_, differs, _)| *differs) {
+        Some((what, _, is)) => exists(format!("exists with other content: its {what} is `{is}`")),
+        None => Ok(existing.clone()),
+    }
+}
+
+fn address_refusal(state: &State, network: &Network, error: AddressError) -> Refusal {
+    let sentence = format!("network `{}`: {error}", network.name);
+    match error {
+        AddressError::Taken { holder, .. } => {
+            let live = state.container_of(holder).map(|container| (&container.name, container.deleting));
+            let gone = state.retiring(holder).map(|retiring| (&retiring.container, true));
+            Refusal::Exists(match live.or(gone) {
+                Some((name, false)) => format!("{sentence} by the container `{name}`"),
+                Some((name, true)) => format!("{sentence} by the container `{name}`, which is being removed"),
+                None => sentence,
+            })
+        }
+        AddressError::External { .. } => Refusal::Exists(sentence),
+        AddressError::Full { .. } => Refusal::Exhausted(sentence),
+        AddressError::Outside { .. } | AddressError::NotAHost { .. } | AddressError::Gateway { .. } => {
+            Refusal::Invalid(sentence)
+        }
+    }
+}
+
+/// Records what a grant brings along: the node's new block, and the end of a cool-down.
+fn take(tx: &mut Transaction<'_>, network: &Network, node: NodeId, grant: Grant) {
+    if let Some(prefix) = grant.new_block {
+        tx.put(Block { network: network.id, prefix, node, revision: 0 });
+    }
+    tx.delete(&Key::Cooling(network.id, grant.address));
+}
+
+fn ofport(state: &State, ports: &Ports, node: NodeId) -> Result<PortNo, Refusal> {
+    ports.choose(node, &state.hosted(node).ofports).ok_or_else(|| {
+        let name = state.node(node).map_or("", |node| &node.name);
+        Refusal::Exhausted(format!("the node `{name}` has no port number left"))
+    })
+}
+
+fn made_up_name(state: &State, pool: &Pool, id: EndpointId) -> String {
+    let taken = |name: &String| state.container(&(pool.id, name.clone())).is_some();
+    let plain = format!("c{}", id.0);
+    if !taken(&plain) {
+        return plain;
+    }
+    (1u32..).map(|n| format!("c{}-{n}", id.0)).find(|name| !taken(name)).unwrap_or(plain)
+}
+
+/// The address's own MAC address: it stays the same wherever the container goes, and whoever has the address next.
+fn container_mac(address: Ipv4Addr) -> MacAddr {
+    let [a, b, c, d] = address.octets();
+    MacAddr([0x02, 0x42, a, b, c, d])
+}
+
+/// Marks a container as deleting and its endpoint as retiring; again is not an error.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<Arc<Container>, Refusal> {
+    let container = find(tx.state(), pool, name)?.clone();
+    if container.deleting {
+        return Ok(container);
+    }
+    tx.put(Container { deleting: true, ..Container::clone(&container) });
+    retire(tx, &container);
+    find(tx.state(), pool, name).cloned()
+}
+
+fn retire(tx: &mut Transaction<'_>, container: &Container) {
+    let Container { pool, name, endpoint, .. } = container;
+    tx.put(Retiring { endpoint: endpoint.clone(), pool: *pool, container: name.clone(), revision: 0 });
+}
+
+/// Moves a container to the node of that name, or if it is empty to another of the scheduler's choice. Name, address and
+/// MAC stay; endpoint and port number are new. To where it is already is not an error.
+///
+/// # Errors
+/// [`Refusal::NotFound`]: pool, container or node. [`Refusal::Precondition`]: it is being deleted.
+/// [`Refusal::Unavailable`]: the node is not connected.
+pub fn migrate(
+    tx: &mut Transaction<'_>,
+    (pool, name): (&str, &str),
+    node: &str,
+    around: Surroundings<'_>,
+) -> Result<Arc<Container>, Refusal> {
+    let container = find(tx.state(), pool, name)?.clone();
+    let its_pool = pools::find(tx.state(), pool)?.clone();
+    if container.deleting {
+        return Err(Refusal::Precondition(format!(
+            "the container `{name}` of the pool `{pool}` is being deleted"
+        )));
+    }
+    let here = container.endpoint.node;
+    if !node.is_empty() && super::nodes::find(tx.state(), &its_pool, node)?.id == here {
+        return Ok(container);
+    }
+    let place = match node {
+        "" => Place { named: None, except: Some(here) },
+        node => Place { named: Some(node), except: None },
+    };
+    let node = scheduler::choose(tx.state(), around.links, &its_pool, place)?;
+    let ofport = ofport(tx.state(), around.ports, node)?;
+    if let Some(network) = tx.state().network(container.endpoint.network).cloned() {
+        let address = container.endpoint.address;
+        let block = ipam::block_of(&network, address);
+        let new_block = block.filter(|block| !tx.state().space(network.id).blocks.contains_key(block));
+        take(tx, &network, node, Grant { address, new_block });
+    }
+    let id = tx.new_endpoint_id();
+    let endpoint = Endpoint { id, node, ofport, ..container.endpoint.clone() };
+    tx.put(Container { endpoint, ..Container::clone(&container) });
+    retire(tx, &container);
+    find(tx.state(), pool, name).cloned()
+}
+
+/// Ends an endpoint's retirement: its port and flows are gone. Its container goes too if it was deleted, and the address
+/// cools down if nothing else has it.
+pub fn retired(tx: &mut Transaction<'_>, endpoint: EndpointId, now_ms: u64) {
+    let Some(retiring) = tx.state().retiring(endpoint).cloned() else { return };
+    tx.delete(&Key::Retiring(endpoint));
+    if let Some(container) = tx.state().container_of(endpoint).filter(|container| container.deleting) {
+        let key = Key::Container((container.pool, container.name.clone()));
+        tx.delete(&key);
+    }
+    let Endpoint { network, address, .. } = retiring.endpoint;
+    if !tx.state().space(network).used.contains_key(&address) {
+        tx.put(Cooling { network, address, released_ms: now_ms, revision: 0 });
+    }
+}
+
+/// Gives an endpoint another port number, if it still has the one that was refused.
+///
+/// # Errors
+/// [`Refusal::Exhausted`]: no number is left on the node.
+pub fn choose_ofport(
+    tx: &mut Transaction<'_>,
+    endpoint: EndpointId,
+    refused: PortNo,
+    ports: &Ports,
+) -> Result<(), Refusal> {
+    let Some(container) = tx.state().container_of(endpoint).cloned() else { return Ok(()) };
+    if container.deleting || container.endpoint.ofport != refused {
+        return Ok(());
+    }
+    let ofport = ofport(tx.state(), ports, container.endpoint.node)?;
+    let endpoint = Endpoint { ofport, ..container.endpoint.clone() };
+    tx.put(Container { endpoint, ..Container::clone(&container) });
+    Ok(())
+}
+
+/// Forgets cool-downs that are over, at most `limit` of them; says how many it forgot.
+pub fn sweep_cooling(tx: &mut Transaction<'_>, now_ms: u64, cool_down_ms: u64, limit: usize) -> usize {
+    let state = tx.state();
+    let all = state.networks().flat_map(|network| state.space(network.id).cooling.values());
+    let over = all.filter(|cooling| now_ms.saturating_sub(cooling.released_ms) >= cool_down_ms);
+    let over: Vec<Key> =
+        over.take(limit).map(|cooling| Key::Cooling(cooling.network, cooling.address)).collect();
+    for key in &over {
+        tx.delete(key);
+    }
+    over.len()
+}

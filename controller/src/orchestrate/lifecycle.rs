@@ -1,0 +1,516 @@
+//! From commits and reports to conditions and orders: pure but for what it writes to the board and the outboxes.
+//!
+//! It compares states, not events: whatever is reported is set against the intent as it is now, so that a report or a
+//! commit that comes late, or twice, does no harm.
+//!
+//! ```text
+//!   commits ───────┐                       ┌──▶ board: how each container is
+//!   agents' words ─┼──▶ Lifecycle ─────────┼──▶ outboxes: what each agent should have
+//!   switch events ─┘                       └──▶ orders: ends of retirements, new port numbers
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use flowlib::compile::model::{Driver, EndpointId, NodeId};
+use flowlib::types::PortNo;
+use ipnet::Ipv4Net;
+
+use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record};
+use crate::intent::{Commit, State};
+use crate::network::{Rejection, SwitchEvent};
+
+use super::board::Board;
+use super::links::Links;
+use super::ofport::Ports;
+use super::outbox::{DesiredEndpoint, Outbox};
+use super::status::{self, Condition, Evidence, PortReport, PortState};
+
+/// How long a switch must have been left alone before its table is worth keeping.
+const QUIET: Duration = Duration::from_millis(200);
+/// How long a table that never rests is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The time, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For people.
+    pub wall: SystemTime,
+    /// For durations.
+    pub clock: Instant,
+}
+
+impl Now {
+    /// The present moment.
+    #[must_use]
+    pub fn read() -> Self {
+        Self { wall: SystemTime::now(), clock: Instant::now() }
+    }
+}
+
+/// What an agent says.
+#[derive(Clone, Debug)]
+pub enum AgentEvent {
+    /// Its stream was opened; what it is to be sent goes into the outbox.
+    Attached(Arc<Outbox>),
+    /// Its stream has ended.
+    Detached,
+    /// All endpoint ports it has, after it has dealt with the complete desired state of a revision.
+    Inventory {
+        /// The revision it answers.
+        revision: u64,
+        /// Its endpoint ports.
+        endpoints: Vec<(EndpointId, PortReport)>,
+    },
+    /// What became of one endpoint.
+    Endpoint(EndpointId, PortReport),
+    /// How the node is.
+    Node {
+        /// Ports of the bridge that are not ours.
+        foreign: BTreeSet<PortNo>,
+        /// What is wrong with the node, a sentence each.
+        problems: Vec<String>,
+    },
+}
+
+/// A change of the intent that the reports call for. Carrying one out twice does no harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// An endpoint's port and flows are gone.
+    Retired(EndpointId),
+    /// An endpoint needs another port number than this one.
+    ChooseOfport(EndpointId, PortNo),
+}
+
+/// How a node is, for readers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeCondition {
+    /// The agent's stream is open.
+    pub agent: bool,
+    /// The switch's OpenFlow connection is up.
+    pub switch: bool,
+    /// The switch has confirmed all that is known to concern it.
+    pub in_sync: bool,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
+    /// Since when the two connections have been as they are.
+    pub since: SystemTime,
+}
+
+/// Joins intent and reports. The owner feeds it events and carries out its orders.
+#[derive(Debug)]
+pub struct Lifecycle {
+    board: Arc<Board>,
+    links: Arc<Links>,
+    ports: Arc<Ports>,
+    nodes: HashMap<NodeId, NodeReports>,
+    orders: Vec<Order>,
+}
+
+/// What is reported of one node.
+#[derive(Debug)]
+struct NodeReports {
+    agent: Option<AgentReports>,
+    switch: Option<SwitchReports>,
+    since: SystemTime,
+}
+
+#[derive(Debug)]
+struct AgentReports {
+    session: u64,
+    outbox: Arc<Outbox>,
+    inventory: Option<u64>,
+    endpoints: HashMap<EndpointId, PortReport>,
+    problems: Vec<String>,
+}
+
+/// What a connected switch has confirmed.
+#[derive(Debug, Default)]
+struct SwitchReports {
+    applied: Option<u64>,
+    rejected: HashMap<EndpointId, String>,
+    problems: Vec<String>,
+    /// When its table will count as settled, and at the latest.
+    settles: Option<(Instant, Instant)>,
+}
+
+impl Lifecycle {
+    /// Begins with nothing reported.
+    #[must_use]
+    pub fn new(board: Arc<Board>, links: Arc<Links>, ports: Arc<Ports>) -> Self {
+        Self { board, links, ports, nodes: HashMap::new(), orders: Vec::new() }
+    }
+
+    /// Takes up the whole intent: at the start, and when too many commits were missed.
+    pub fn resume(&mut self, state: &State, now: Now) {
+        self.board.advance(state.revision());
+        let (_, posted, _) = self.board.subscribe();
+        for key in posted.iter().map(|posted| (posted.container.pool, posted.container.name.clone())) {
+            if state.container(&key).is_none() {
+                self.board.remove(&key);
+            }
+        }
+        for container in state.containers() {
+            self.post(state, container, now);
+        }
+        for retiring in state.all_retiring() {
+            self.check_retiring(state, retiring.endpoint.id);
+        }
+        self.nodes.retain(|id, _| state.node(*id).is_some());
+        for (id, node) in &self.nodes {
+            if let Some(agent) = &node.agent {
+                agent.outbox.set_all(state.revision(), all_desired(state, *id));
+            }
+        }
+    }
+
+    /// Takes up one commit; `state` has it, and perhaps later ones.
+    pub fn commit(&mut self, state: &State, commit: &Commit, now: Now) {
+        self.board.advance(commit.revision);
+        for Change { before, after } in &commit.changes {
+            for record in [before, after].into_iter().flatten() {
+                match record {
+                    Record::Container(container) => {
+                        self.check_container(state, &(container.pool, container.name.clone()), now);
+                        self.tell_agent(state, commit.revision, &container.endpoint);
+                    }
+                    Record::Retiring(retiring) => {
+                        let endpoint = &retiring.endpoint;
+                        self.tell_agent(state, commit.revision, endpoint);
+                        self.check_retiring(state, endpoint.id);
+                        if state.retiring(endpoint.id).is_none() {
+                            self.forget_endpoint(endpoint.node, endpoint.id);
+                        }
+                    }
+                    Record::Node(node) if state.node(node.id).is_none() => self.forget_node(node.id),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Takes up what an agent says; `session` tells the stream from earlier ones of the same node.
+    pub fn agent(&mut self, state: &State, (node, session): (NodeId, u64), event: AgentEvent, now: Now) {
+        if let AgentEvent::Attached(outbox) = event {
+            return self.attached(state, (node, session), outbox, now);
+        }
+        let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) else { return };
+        if agent.session != session {
+            return;
+        }
+        match event {
+            AgentEvent::Attached(_) => {}
+            AgentEvent::Detached => self.detached(state, node, now),
+            AgentEvent::Node { foreign, problems } => {
+                agent.problems = problems;
+                self.ports.set_foreign(node, foreign);
+            }
+            AgentEvent::Endpoint(id, report) => {
+                agent.endpoints.insert(id, report);
+                self.check_endpoint(state, node, id, now);
+            }
+            AgentEvent::Inventory { revision, endpoints } => {
+                let newer = |id: &EndpointId| {
+                    state.container_of(*id).is_some_and(|container| container.revision > revision)
+                };
+                agent.endpoints.retain(|id, report| report.state == PortState::Removed || newer(id));
+                agent.endpoints.extend(endpoints);
+                agent.inventory = agent.inventory.max(Some(revision));
+                self.check_node(state, node, now);
+            }
+        }
+    }
+
+    /// Takes up what a switch's session says.
+    pub fn switch(&mut self, state: &State, event: SwitchEvent, now: Now) {
+        match event {
+            SwitchEvent::Connected { node } => {
+                self.reports(node, now).switch = Some(SwitchReports::default());
+                self.links.change(node, |link| link.switch = true);
+                self.node_changed(state, node, now);
+            }
+            SwitchEvent::Disconnected { node } => {
+                self.reports(node, now).switch = None;
+                self.links.change(node, |link| link.switch = false);
+                self.node_changed(state, node, now);
+            }
+            SwitchEvent::Applied { node, revision, rejected } => {
+                self.applied(state, node, revision, rejected, now);
+            }
+        }
+    }
+
+    /// Says to the agents of tables that have come to rest that they have.
+    pub fn settle(&mut self, clock: Instant) {
+        for node in self.nodes.values_mut() {
+            let Some(switch) = &mut node.switch else { continue };
+            if let (Some((due, _)), Some(agent)) = (switch.settles, &node.agent)
+                && due <= clock
+            {
+                switch.settles = None;
+                agent.outbox.settled();
+            }
+        }
+    }
+
+    /// When [`Lifecycle::settle`] has something to do next.
+    #[must_use]
+    pub fn next_settle(&self) -> Option<Instant> {
+        let waiting = self.nodes.values().filter(|node| node.agent.is_some());
+        waiting.filter_map(|node| Some(node.switch.as_ref()?.settles?.0)).min()
+    }
+
+    /// The orders since the last call.
+    #[must_use]
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
+    /// How a node is.
+    #[must_use]
+    pub fn node(&self, state: &State, id: NodeId) -> Option<NodeCondition> {
+        let node = state.node(id)?;
+        let reports = self.nodes.get(&id);
+        let agent = reports.and_then(|reports| reports.agent.as_ref());
+        let switch = reports.and_then(|reports| reports.switch.as_ref());
+        let mut problems = Vec::new();
+        if agent.is_none() {
+            problems.push("the agent is not connected".to_owned());
+        }
+        if switch.is_none() {
+            problems.push("the switch is not connected".to_owned());
+        }
+        problems.extend(agent.into_iter().flat_map(|agent| agent.problems.clone()));
+        problems.extend(switch.into_iter().flat_map(|switch| switch.problems.clone()));
+        Some(NodeCondition {
+            agent: agent.is_some(),
+            switch: switch.is_some(),
+            in_sync: switch.is_some_and(|switch| is_in_sync(state, id, node.revision, switch)),
+            problems,
+            since: reports.map_or(SystemTime::UNIX_EPOCH, |reports| reports.since),
+        })
+    }
+
+    /// The outbox of a node's agent, if it is connected.
+    #[must_use]
+    pub fn outbox(&self, node: NodeId) -> Option<Arc<Outbox>> {
+        Some(self.nodes.get(&node)?.agent.as_ref()?.outbox.clone())
+    }
+
+    fn reports(&mut self, node: NodeId, now: Now) -> &mut NodeReports {
+        self.nodes.entry(node).or_insert(NodeReports { agent: None, switch: None, since: now.wall })
+    }
+
+    fn attached(&mut self, state: &State, (node, session): (NodeId, u64), outbox: Arc<Outbox>, now: Now) {
+        if state.node(node).is_none() {
+            return outbox.close();
+        }
+        outbox.set_all(state.revision(), all_desired(state, node));
+        let agent = AgentReports {
+            session,
+            outbox,
+            inventory: None,
+            endpoints: HashMap::new(),
+            problems: Vec::new(),
+        };
+        let reports = self.reports(node, now);
+        if let Some(switch) = &mut reports.switch
+            && switch.applied.is_some()
+            && switch.settles.is_none()
+            && switch.rejected.is_empty()
+            && switch.problems.is_empty()
+        {
+            switch.settles = Some((now.clock + QUIET, now.clock + PATIENCE));
+        }
+        if let Some(before) = reports.agent.replace(agent) {
+            tracing::info!(node = node.0, "agent has opened a new stream, the old one is closed");
+            before.outbox.close();
+        }
+        self.ports.forget_reports(node);
+        self.links.change(node, |link| link.agent = true);
+        self.node_changed(state, node, now);
+    }
+
+    fn detached(&mut self, state: &State, node: NodeId, now: Now) {
+        if let Some(agent) = self.reports(node, now).agent.take() {
+            agent.outbox.close();
+        }
+        self.links.change(node, |link| link.agent = false);
+        self.node_changed(state, node, now);
+    }
+
+    fn node_changed(&mut self, state: &State, node: NodeId, now: Now) {
+        let link = self.links.of(node);
+        tracing::info!(node = node.0, agent = link.agent, switch = link.switch, "node's connections changed");
+        self.reports(node, now).since = now.wall;
+        self.check_node(state, node, now);
+    }
+
+    fn applied(&mut self, state: &State, node: NodeId, revision: u64, rejected: Vec<Rejection>, now: Now) {
+        // A session may report before its Connected has been seen only by a defect; its word is good all the same.
+        let switch = self.reports(node, now).switch.get_or_insert_default();
+        let earlier = std::mem::take(&mut switch.rejected);
+        let before = switch.applied;
+        switch.applied = Some(revision);
+        switch.problems.clear();
+        for Rejection { endpoint, message } in rejected {
+            match endpoint {
+                Some(id) => drop(switch.rejected.insert(id, message)),
+                None => switch.problems.push(message),
+            }
+        }
+        switch.settles = (switch.rejected.is_empty() && switch.problems.is_empty()).then(|| {
+            let latest = switch.settles.map_or(now.clock + PATIENCE, |(_, latest)| latest);
+            ((now.clock + QUIET).min(latest), latest)
+        });
+        let changed: HashSet<EndpointId> = earlier.keys().chain(switch.rejected.keys()).copied().collect();
+        for id in self.waiting_since(state, node, before).chain(changed).collect::<Vec<_>>() {
+            self.check_endpoint(state, node, id, now);
+        }
+    }
+
+    /// The endpoints of a node that a newly applied revision may concern: those that are not ready yet.
+    fn waiting_since(
+        &self,
+        state: &State,
+        node: NodeId,
+        before: Option<u64>,
+    ) -> impl Iterator<Item = EndpointId> + use<> {
+        let hosted = state.hosted(node);
+        let waits = |id: &&EndpointId| {
+            state.container_of(**id).is_some_and(|c| before.is_none_or(|before| c.revision > before))
+        };
+        let live: Vec<EndpointId> = hosted.live.iter().filter(waits).copied().collect();
+        live.into_iter().chain(hosted.retiring.clone())
+    }
+
+    /// Looks again at everything on a node.
+    fn check_node(&mut self, state: &State, node: NodeId, now: Now) {
+        let hosted = state.hosted(node);
+        for id in hosted.live.iter().chain(&hosted.retiring) {
+            self.check_endpoint(state, node, *id, now);
+        }
+    }
+
+    /// Looks again at an endpoint: how its container is, whether it needs another port, whether it is gone.
+    fn check_endpoint(&mut self, state: &State, node: NodeId, id: EndpointId, now: Now) {
+        if let Some(container) = state.container_of(id) {
+            self.post(state, container, now);
+            let report = self.nodes.get(&node).and_then(|node| node.agent.as_ref()?.endpoints.get(&id));
+            if let Some(PortReport { state: PortState::OfportTaken, ofport, .. }) = report
+                && *ofport == container.endpoint.ofport
+                && !container.deleting
+            {
+                self.ports.note_taken(node, *ofport);
+                self.orders.push(Order::ChooseOfport(id, *ofport));
+            }
+        }
+        self.check_retiring(state, id);
+    }
+
+    fn check_container(&mut self, state: &State, key: &ContainerKey, now: Now) {
+        match state.container(key) {
+            Some(container) => self.post(state, container, now),
+            None => self.board.remove(key),
+        }
+    }
+
+    fn post(&self, state: &State, container: &Arc<Container>, now: Now) {
+        self.board.post(container, self.condition(state, container), now.wall);
+    }
+
+    fn condition(&self, state: &State, container: &Container) -> Condition {
+        let endpoint = &container.endpoint;
+        let reports = self.nodes.get(&endpoint.node);
+        let agent = reports.and_then(|reports| reports.agent.as_ref());
+        let switch = reports.and_then(|reports| reports.switch.as_ref());
+        let evidence = Evidence {
+            node: state.node(endpoint.node).map_or("", |node| &node.name),
+            agent: agent.is_some(),
+            applied: switch.map(|switch| switch.applied.unwrap_or(0)),
+            rejected: switch.and_then(|switch| switch.rejected.get(&endpoint.id)).map(String::as_str),
+            port: agent.and_then(|agent| agent.endpoints.get(&endpoint.id)),
+        };
+        status::derive(container, evidence)
+    }
+
+    /// Ends a retirement when the port is reported gone and the switch has confirmed that the flows are.
+    fn check_retiring(&mut self, state: &State, id: EndpointId) {
+        let Some(retiring) = state.retiring(id) else { return };
+        let Some(reports) = self.nodes.get(&retiring.endpoint.node) else { return };
+        let (Some(agent), Some(switch)) = (&reports.agent, &reports.switch) else { return };
+        let port_gone = match agent.endpoints.get(&id) {
+            Some(report) => report.state == PortState::Removed,
+            None => agent.inventory.is_some_and(|revision| revision >= retiring.revision),
+        };
+        let flows_gone = switch.applied.is_some_and(|applied| applied >= retiring.revision)
+            && !switch.rejected.contains_key(&id);
+        if port_gone && flows_gone {
+            self.orders.push(Order::Retired(id));
+        }
+    }
+
+    /// Notes for an endpoint's agent how the endpoint is to be now. The revision is that of the commit, not of the state,
+    /// which may hold later ones whose changes the agent has not been told.
+    fn tell_agent(&self, state: &State, revision: u64, endpoint: &Endpoint) {
+        let Some(agent) = self.nodes.get(&endpoint.node).and_then(|node| node.agent.as_ref()) else { return };
+        match state.container_of(endpoint.id).and_then(|container| desired(state, container)) {
+            Some(desired) => agent.outbox.set(revision, endpoint.id, Some(desired)),
+            None if state.retiring(endpoint.id).is_some() => agent.outbox.set(revision, endpoint.id, None),
+            None => {}
+        }
+    }
+
+    fn forget_endpoint(&mut self, node: NodeId, id: EndpointId) {
+        if let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) {
+            agent.endpoints.remove(&id);
+        }
+    }
+
+    fn forget_node(&mut self, node: NodeId) {
+        if let Some(agent) = self.nodes.remove(&node).and_then(|node| node.agent) {
+            agent.outbox.close();
+        }
+        self.ports.forget(node);
+        self.links.change(node, |link| link.agent = false);
+    }
+}
+
+fn is_in_sync(state: &State, id: NodeId, own_revision: u64, switch: &SwitchReports) -> bool {
+    let hosted = state.hosted(id);
+    let live = hosted.live.iter().filter_map(|id| Some(state.container_of(*id)?.revision));
+    let retiring = hosted.retiring.iter().filter_map(|id| Some(state.retiring(*id)?.revision));
+    let newest = live.chain(retiring).chain([own_revision]).max().unwrap_or(0);
+    switch.applied.is_some_and(|applied| applied >= newest)
+        && switch.rejected.is_empty()
+        && switch.problems.is_empty()
+}
+
+/// All that a node's agent should have, and what it should remove.
+fn all_desired(state: &State, node: NodeId) -> BTreeMap<EndpointId, Option<DesiredEndpoint>> {
+    let hosted = state.hosted(node);
+    let live =
+        hosted.live.iter().filter_map(|id| Some((*id, Some(desired(state, state.container_of(*id)?)?))));
+    live.chain(hosted.retiring.iter().map(|id| (*id, None))).collect()
+}
+
+/// An endpoint as its agent is told to make it; `None` if it is not intended to be there.
+fn desired(state: &State, container: &Container) -> Option<DesiredEndpoint> {
+    let endpoint = container.live()?;
+    let network = state.network(endpoint.network)?;
+    Some(DesiredEndpoint {
+        id: endpoint.id,
+        pool: state.pool(container.pool)?.name.clone(),
+        container: container.name.clone(),
+        runtime: container.runtime.clone(),
+        image: container.image.clone(),
+        network: network.name.clone(),
+        address: Ipv4Net::new(endpoint.address, network.subnet.prefix_len()).ok()?,
+        mac: endpoint.mac,
+        gateway: network.gateway,
+        mtu: network.mtu,
+        ofport: endpoint.ofport,
+        tunnelled: matches!(network.driver, Driver::Vxlan(_)),
+    })
+}

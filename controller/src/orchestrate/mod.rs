@@ -1,0 +1,332 @@
+//! From requests to intent, and from reports to conditions: placement, addresses, port numbers, life cycles, agents.
+//!
+//! Requests are functions of a transaction (a file for each kind of thing); [`Orchestrator`] is the handle by which the
+//! API calls them. One task (`task.rs`) owns what is reported, in [`lifecycle::Lifecycle`].
+
+pub mod board;
+pub mod containers;
+pub mod lifecycle;
+pub mod links;
+pub mod name;
+pub mod networks;
+pub mod nodes;
+pub mod ofport;
+pub mod outbox;
+pub mod pools;
+pub mod scheduler;
+pub mod status;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use flowlib::compile::model::NodeId;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::intent::model::{Container, Network, Node, Pool};
+use crate::intent::{Intent, IntentError, State, Transaction};
+use crate::network::{Neighbours, SwitchEvent};
+
+use board::{Board, Posted};
+use containers::{ContainerSpec, Surroundings};
+use lifecycle::{AgentEvent, Lifecycle, NodeCondition};
+use links::Links;
+use networks::NetworkSpec;
+use nodes::NodeSpec;
+use ofport::Ports;
+use outbox::Outbox;
+use pools::PoolSpec;
+use status::Phase;
+
+/// Messages that wait for the lifecycle task.
+const QUEUE: usize = 1024;
+
+/// The handle by which the API reaches orchestration. Copies are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Orchestrator {
+    inner: Arc<Inner>,
+    inputs: mpsc::Sender<Input>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    intent: Intent,
+    neighbours: Arc<Neighbours>,
+    board: Arc<Board>,
+    links: Arc<Links>,
+    ports: Arc<Ports>,
+    cool_down: Duration,
+    sessions: AtomicU64,
+}
+
+/// What the lifecycle task is sent.
+enum Input {
+    Agent { node: NodeId, session: u64, event: AgentEvent },
+    Look(Look),
+}
+
+/// Looks at what is reported, in the owner's task.
+type Look = Box<dyn FnOnce(&Lifecycle, &State) + Send>;
+
+/// An agent's open stream, from its node's point of view.
+#[derive(Debug)]
+pub struct Attachment {
+    /// The node, as registered.
+    pub node: Arc<Node>,
+    /// What the agent is to be sent.
+    pub outbox: Arc<Outbox>,
+    session: u64,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Orchestrator {
+    /// Starts the lifecycle task. Events of switches come in by the sender that is returned.
+    #[must_use]
+    pub fn start(
+        intent: Intent,
+        neighbours: Arc<Neighbours>,
+        cool_down: Duration,
+    ) -> (Self, mpsc::Sender<SwitchEvent>) {
+        let (inputs, queue) = mpsc::channel(QUEUE);
+        let (switch_events, switches) = mpsc::channel(QUEUE);
+        let inner = Arc::new(Inner {
+            intent,
+            neighbours,
+            board: Arc::default(),
+            links: Arc::default(),
+            ports: Arc::default(),
+            cool_down,
+            sessions: AtomicU64::new(1),
+        });
+        tokio::spawn(task::run(inner.clone(), queue, switches));
+        (Self { inner, inputs }, switch_events)
+    }
+
+    /// The intent.
+    #[must_use]
+    pub fn intent(&self) -> &Intent {
+        &self.inner.intent
+    }
+
+    /// How every container is.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.inner.board
+    }
+
+    /// The hosts of VLANs that are no endpoints.
+    #[must_use]
+    pub fn neighbours(&self) -> &Neighbours {
+        &self.inner.neighbours
+    }
+
+    /// Creates a pool: [`pools::create`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn create_pool(&self, spec: PoolSpec) -> Result<Arc<Pool>, IntentError> {
+        Ok(self.intent().transact(move |tx| pools::create(tx, spec)).await?.value)
+    }
+
+    /// Deletes a pool: [`pools::delete`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn delete_pool(&self, name: String) -> Result<(), IntentError> {
+        self.intent().transact(move |tx| pools::delete(tx, &name)).await.map(drop)
+    }
+
+    /// Creates a network: [`networks::create`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn create_network(&self, spec: NetworkSpec) -> Result<Arc<Network>, IntentError> {
+        Ok(self.intent().transact(move |tx| networks::create(tx, &spec)).await?.value)
+    }
+
+    /// Deletes a network: [`networks::delete`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn delete_network(&self, pool: String, name: String) -> Result<(), IntentError> {
+        self.intent().transact(move |tx| networks::delete(tx, &pool, &name)).await.map(drop)
+    }
+
+    /// Forgets a node: [`nodes::delete`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn delete_node(&self, pool: String, name: String) -> Result<(), IntentError> {
+        let inner = self.inner.clone();
+        let now_ms = now_ms();
+        let delete = move |tx: &mut Transaction<'_>| {
+            nodes::delete(tx, &pool, &name, |id| inner.links.of(id).agent, now_ms)
+        };
+        self.intent().transact(delete).await?;
+        Ok(())
+    }
+
+    /// Creates a container: [`containers::create`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn create_container(&self, spec: ContainerSpec) -> Result<Arc<Container>, IntentError> {
+        let inner = self.inner.clone();
+        let create = move |tx: &mut Transaction<'_>| {
+            containers::create(tx, &spec, inner.surroundings(), |network| {
+                inner.neighbours.resolved(network.id)
+            })
+        };
+        Ok(self.intent().transact(create).await?.value)
+    }
+
+    /// Deletes a container: [`containers::delete`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn delete_container(&self, pool: String, name: String) -> Result<Arc<Container>, IntentError> {
+        Ok(self.intent().transact(move |tx| containers::delete(tx, &pool, &name)).await?.value)
+    }
+
+    /// Moves a container: [`containers::migrate`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn move_container(
+        &self,
+        pool: String,
+        name: String,
+        node: String,
+    ) -> Result<Arc<Container>, IntentError> {
+        let inner = self.inner.clone();
+        let migrate = move |tx: &mut Transaction<'_>| {
+            containers::migrate(tx, (&pool, &name), &node, inner.surroundings())
+        };
+        Ok(self.intent().transact(migrate).await?.value)
+    }
+
+    /// Waits until a container is ready. `None`: this endpoint of it is intended no longer.
+    pub async fn wait_ready(&self, container: &Arc<Container>) -> Option<Posted> {
+        let key = (container.pool, container.name.clone());
+        let mut changes = self.board().changes();
+        loop {
+            let current = self.intent().read(|state| state.container(&key).cloned());
+            let current = current.filter(|c| c.endpoint.id == container.endpoint.id && !c.deleting)?;
+            let posted = self.board().look(&current);
+            if posted.condition.phase == Phase::Ready {
+                return Some(posted);
+            }
+            self.next_change(&mut changes, &key).await?;
+        }
+    }
+
+    /// Waits until a deleted container is gone.
+    pub async fn wait_gone(&self, container: &Container) {
+        let key = (container.pool, container.name.clone());
+        let mut changes = self.board().changes();
+        let there = || {
+            let of = |state: &State| state.container(&key).map(|container| container.endpoint.id);
+            self.intent().read(of) == Some(container.endpoint.id)
+        };
+        while there() {
+            if self.next_change(&mut changes, &key).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Returns after a change of that container, or when changes were missed; `None` when there will be no more.
+    async fn next_change(
+        &self,
+        changes: &mut tokio::sync::broadcast::Receiver<Arc<board::Event>>,
+        key: &(flowlib::compile::model::PoolId, String),
+    ) -> Option<()> {
+        loop {
+            match changes.recv().await {
+                Ok(event) => {
+                    let container = &event.posted.container;
+                    if container.pool == key.0 && container.name == key.1 {
+                        return Some(());
+                    }
+                }
+                Err(RecvError::Lagged(_)) => return Some(()),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Registers a node whose agent has opened a stream: [`nodes::register`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn attach(&self, spec: NodeSpec) -> Result<Attachment, IntentError> {
+        let node = self.intent().transact(move |tx| nodes::register(tx, spec)).await?.value;
+        let session = self.inner.sessions.fetch_add(1, Ordering::Relaxed);
+        let outbox = Arc::new(Outbox::default());
+        let attachment = Attachment { node, outbox: outbox.clone(), session, inputs: self.inputs.clone() };
+        attachment.report(AgentEvent::Attached(outbox)).await;
+        Ok(attachment)
+    }
+
+    /// How all nodes are.
+    ///
+    /// # Errors
+    /// [`IntentError::Stopped`].
+    pub async fn node_conditions(&self) -> Result<HashMap<NodeId, NodeCondition>, IntentError> {
+        self.look(|lifecycle, state| {
+            state.nodes().filter_map(|node| Some((node.id, lifecycle.node(state, node.id)?))).collect()
+        })
+        .await
+    }
+
+    /// The outbox of a node's agent, if it is connected.
+    ///
+    /// # Errors
+    /// [`IntentError::Stopped`].
+    pub async fn outbox(&self, node: NodeId) -> Result<Option<Arc<Outbox>>, IntentError> {
+        self.look(move |lifecycle, _| lifecycle.outbox(node)).await
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Lifecycle, &State) -> T + Send + 'static,
+    ) -> Result<T, IntentError> {
+        let (reply, answer) = oneshot::channel();
+        let look: Look = Box::new(move |lifecycle, state| drop(reply.send(look(lifecycle, state))));
+        self.inputs.send(Input::Look(look)).await.map_err(|_| IntentError::Stopped)?;
+        answer.await.map_err(|_| IntentError::Stopped)
+    }
+}
+
+impl Inner {
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            links: &self.links,
+            ports: &self.ports,
+            now_ms: now_ms(),
+            cool_down_ms: self.cool_down_ms(),
+        }
+    }
+
+    fn cool_down_ms(&self) -> u64 {
+        u64::try_from(self.cool_down.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Attachment {
+    /// Passes on what the agent says.
+    pub async fn report(&self, event: AgentEvent) {
+        let input = Input::Agent { node: self.node.id, session: self.session, event };
+        // Sending fails only when the controller stops.
+        drop(self.inputs.send(input).await);
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

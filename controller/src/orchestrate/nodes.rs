@@ -1,0 +1,147 @@
+//! Requests about nodes.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use flowlib::compile::model::NodeId;
+use flowlib::types::{DatapathId, MacAddr};
+
+use crate::intent::model::{Key, Node, Pool};
+use crate::intent::{Refusal, State, Transaction};
+
+use super::{containers, name, pools};
+
+/// A node as its agent describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Whose it is.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// Its switch's identity.
+    pub datapath_id: DatapathId,
+    /// Its VTEP's address.
+    pub tunnel_address: Ipv4Addr,
+    /// What its operator says of it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The node of that name.
+///
+/// # Errors
+/// [`Refusal::NotFound`]; [`Refusal::Invalid`] if none is named at all.
+pub fn find<'a>(state: &'a State, pool: &Pool, name: &str) -> Result<&'a Arc<Node>, Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::Invalid("no node is named".to_owned()));
+    }
+    state.node_named(pool.id, name).ok_or_else(|| {
+        Refusal::NotFound(format!("there is no node `{}` in the pool `{}`", name.escape_debug(), pool.name))
+    })
+}
+
+/// Takes up a node, or what has changed about it.
+///
+/// # Errors
+/// [`Refusal::NotFound`]: no such pool. [`Refusal::Exists`]: another node has its datapath id or tunnel address.
+/// [`Refusal::Invalid`]: name, labels, datapath id or tunnel address.
+pub fn register(tx: &mut Transaction<'_>, spec: NodeSpec) -> Result<Arc<Node>, Refusal> {
+    name::check("node", &spec.name)?;
+    name::check_labels(&spec.labels)?;
+    let pool = pools::find(tx.state(), &spec.pool)?.clone();
+    check_identity(tx.state(), &pool, &spec)?;
+    let known = tx.state().node_named(pool.id, &spec.name).cloned();
+    let (id, nat_mac) = match &known {
+        Some(node) => (node.id, node.nat_mac),
+        None => {
+            let id = tx.new_node_id();
+            (id, nat_mac(tx.state().settings().mac_salt, id))
+        }
+    };
+    let node = Node {
+        id,
+        pool: pool.id,
+        name: spec.name.clone(),
+        datapath_id: spec.datapath_id,
+        nat_mac,
+        tunnel_address: spec.tunnel_address,
+        labels: spec.labels,
+        revision: known.as_ref().map_or(0, |node| node.revision),
+    };
+    if known.as_deref() != Some(&node) {
+        tx.put(node);
+    }
+    find(tx.state(), &pool, &spec.name).cloned()
+}
+
+fn check_identity(state: &State, pool: &Pool, spec: &NodeSpec) -> Result<(), Refusal> {
+    if spec.datapath_id.0 == 0 {
+        return Err(Refusal::Invalid("a datapath id of 0 is none".to_owned()));
+    }
+    let address = spec.tunnel_address;
+    if address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.is_broadcast() {
+        return Err(Refusal::Invalid(format!(
+            "{address} is no tunnel address: other nodes must be able to reach it"
+        )));
+    }
+    let is_other = |node: &Node| node.pool != pool.id || node.name != spec.name;
+    if let Some(other) = state.node_of_datapath(spec.datapath_id).filter(|node| is_other(node)) {
+        let pool = state.pool(other.pool).map_or("", |pool| &pool.name);
+        return Err(Refusal::Exists(format!(
+            "the datapath id {} is that of the node `{}` of the pool `{pool}`",
+            spec.datapath_id, other.name
+        )));
+    }
+    let mut members = state.members(pool.id).nodes.iter().filter_map(|id| state.node(*id));
+    match members.find(|node| node.tunnel_address == address && is_other(node)) {
+        Some(other) => Err(Refusal::Exists(format!(
+            "the tunnel address {address} is that of the node `{}` of the pool `{}`",
+            other.name, pool.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A locally administered address: 0e, the store's 16 random bits, the node's number.
+fn nat_mac(salt: u16, id: NodeId) -> MacAddr {
+    let [s, t] = salt.to_be_bytes();
+    let [_, a, b, c] = id.0.to_be_bytes();
+    MacAddr([0x0e, s, t, a, b, c])
+}
+
+/// Forgets a node, its blocks, and what is left of containers that were deleted from it.
+///
+/// # Errors
+/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has containers or its agent is connected.
+pub fn delete(
+    tx: &mut Transaction<'_>,
+    pool: &str,
+    name: &str,
+    agent_connected: impl FnOnce(NodeId) -> bool,
+    now_ms: u64,
+) -> Result<Arc<Node>, Refusal> {
+    let pool = pools::find(tx.state(), pool)?.clone();
+    let node = find(tx.state(), &pool, name)?.clone();
+    let hosted = tx.state().hosted(node.id).clone();
+    if !hosted.live.is_empty() {
+        return Err(Refusal::Precondition(format!(
+            "the node `{name}` of the pool `{}` has {} containers: delete or move them first",
+            pool.name,
+            hosted.live.len()
+        )));
+    }
+    if agent_connected(node.id) {
+        return Err(Refusal::Precondition(format!(
+            "the agent of the node `{name}` of the pool `{}` is connected: stop it first, or it comes back",
+            pool.name
+        )));
+    }
+    for endpoint in hosted.retiring {
+        containers::retired(tx, endpoint, now_ms);
+    }
+    for (network, prefix) in hosted.blocks {
+        tx.delete(&Key::Block(network, prefix));
+    }
+    tx.delete(&Key::Node(node.id));
+    Ok(node)
+}

@@ -1,0 +1,196 @@
+//! What is to be sent to one agent: not a queue, but the sum of what it has not been sent yet. However slow an agent
+//! is, no more is kept for it than it has endpoints.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flowlib::compile::model::EndpointId;
+use flowlib::types::{MacAddr, PortNo};
+use ipnet::Ipv4Net;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// An endpoint as its agent is told to make it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredEndpoint {
+    /// Its number.
+    pub id: EndpointId,
+    /// The pool's name.
+    pub pool: String,
+    /// The container's name.
+    pub container: String,
+    /// What runs it.
+    pub runtime: String,
+    /// What it runs.
+    pub image: String,
+    /// The network's name.
+    pub network: String,
+    /// Its address, with the subnet's prefix length.
+    pub address: Ipv4Net,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// The default route's next hop.
+    pub gateway: Option<Ipv4Addr>,
+    /// Bytes of its largest IP packet.
+    pub mtu: u32,
+    /// The number its port must have.
+    pub ofport: PortNo,
+    /// Its frames may leave in a tunnel.
+    pub tunnelled: bool,
+}
+
+/// A command to run in an endpoint's container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecOrder {
+    /// What the agent names when it opens the relay.
+    pub id: String,
+    /// Where to run it.
+    pub endpoint: EndpointId,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+}
+
+/// One message to an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// What it should have.
+    Desired(Desired),
+    /// A command to run.
+    Exec(ExecOrder),
+    /// The switch holds all it should.
+    TableSettled,
+}
+
+/// What an agent should have, or how that has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// The store's revision that it goes up to.
+    pub revision: u64,
+    /// `endpoints` is all there should be.
+    pub complete: bool,
+    /// What there should be; `None` is to be removed.
+    pub endpoints: BTreeMap<EndpointId, Option<DesiredEndpoint>>,
+}
+
+/// Commands that may wait for a slow agent.
+const EXECS: usize = 64;
+
+/// The messages of one agent's stream.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    pending: Mutex<Pending>,
+    wake: Notify,
+    closed: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    closed: bool,
+    desired: Option<Desired>,
+    settled: bool,
+    execs: VecDeque<ExecOrder>,
+}
+
+impl Outbox {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces all that waits by everything that there should be.
+    pub fn set_all(&self, revision: u64, endpoints: BTreeMap<EndpointId, Option<DesiredEndpoint>>) {
+        self.pending().desired = Some(Desired { revision, complete: true, endpoints });
+        self.wake.notify_one();
+    }
+
+    /// Adds one change to what waits.
+    pub fn set(&self, revision: u64, id: EndpointId, endpoint: Option<DesiredEndpoint>) {
+        let mut pending = self.pending();
+        let desired = pending.desired.get_or_insert_default();
+        desired.revision = desired.revision.max(revision);
+        desired.endpoints.insert(id, endpoint);
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    /// Says that the switch holds all it should.
+    pub fn settled(&self) {
+        self.pending().settled = true;
+        self.wake.notify_one();
+    }
+
+    /// Asks for a command to be run; `false` if the agent is too far behind, or gone.
+    #[must_use]
+    pub fn exec(&self, order: ExecOrder) -> bool {
+        let mut pending = self.pending();
+        let room = !pending.closed && pending.execs.len() < EXECS;
+        if room {
+            pending.execs.push_back(order);
+            drop(pending);
+            self.wake.notify_one();
+        }
+        room
+    }
+
+    /// Ends the stream.
+    pub fn close(&self) {
+        self.pending().closed = true;
+        self.closed.cancel();
+        self.wake.notify_one();
+    }
+
+    /// Waits until the stream is ended. Cancel safe.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Waits for the next message; `None` when the stream has ended. For one caller at a time; cancel safe.
+    pub async fn next(&self) -> Option<Outgoing> {
+        loop {
+            if let Some(next) = self.pending().take() {
+                return next;
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+impl Pending {
+    /// `Some(None)` when closed, `None` when there is nothing to send now.
+    fn take(&mut self) -> Option<Option<Outgoing>> {
+        if self.closed {
+            return Some(None);
+        }
+        if let Some(desired) = self.desired.take() {
+            return Some(Some(Outgoing::Desired(desired)));
+        }
+        if let Some(order) = self.execs.pop_front() {
+            return Some(Some(Outgoing::Exec(order)));
+        }
+        std::mem::take(&mut self.settled).then_some(Some(Outgoing::TableSettled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_agent_is_sent_the_sum() {
+        let outbox = Outbox::default();
+        outbox.set_all(1, BTreeMap::from([(EndpointId(1), None)]));
+        outbox.set(2, EndpointId(2), None);
+        outbox.set(3, EndpointId(2), None);
+        outbox.settled();
+        outbox.settled();
+        let Some(Outgoing::Desired(desired)) = outbox.next().await else { panic!("no desired") };
+        assert!(desired.complete);
+        assert_eq!((desired.revision, desired.endpoints.len()), (3, 2));
+        assert_eq!(outbox.next().await, Some(Outgoing::TableSettled));
+        outbox.set(4, EndpointId(5), None);
+        let Some(Outgoing::Desired(desired)) = outbox.next().await else { panic!("no desired") };
+        assert!(!desired.complete);
+        outbox.close();
+        assert_eq!(outbox.next().await, None);
+    }
+}

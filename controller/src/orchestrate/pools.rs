@@ -1,0 +1,103 @@
+//! Requests about pools.
+
+use std::sync::Arc;
+
+use crate::intent::model::{Key, NumberRange, Pool};
+use crate::intent::{Refusal, State, Transaction};
+
+use super::name;
+
+/// VLAN ids of a pool that names none.
+pub const DEFAULT_VLANS: NumberRange = NumberRange { first: 100, last: 199 };
+/// VXLAN network identifiers of a pool that names none.
+pub const DEFAULT_VNIS: NumberRange = NumberRange { first: 10_000, last: 19_999 };
+
+/// A pool as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// Its name.
+    pub name: String,
+    /// VLAN ids for its networks; `None`: [`DEFAULT_VLANS`].
+    pub vlans: Option<NumberRange>,
+    /// VXLAN network identifiers for its networks; `None`: [`DEFAULT_VNIS`].
+    pub vnis: Option<NumberRange>,
+    /// The image of containers created without one; may be empty.
+    pub default_image: String,
+}
+
+/// The pool of that name.
+///
+/// # Errors
+/// [`Refusal::NotFound`]; [`Refusal::Invalid`] if no pool is named at all.
+pub fn find<'a>(state: &'a State, name: &str) -> Result<&'a Arc<Pool>, Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::Invalid("no pool is named".to_owned()));
+    }
+    state
+        .pool_named(name)
+        .ok_or_else(|| Refusal::NotFound(format!("there is no pool `{}`", name.escape_debug())))
+}
+
+/// Creates a pool; the same one again is not an error.
+///
+/// # Errors
+/// [`Refusal::Invalid`]: name or ranges. [`Refusal::Exists`]: a pool of that name has other content.
+pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Refusal> {
+    name::check("pool", &spec.name)?;
+    let vlans = range("VLAN ids", spec.vlans, DEFAULT_VLANS, 4094)?;
+    let vnis = range("VXLAN network identifiers", spec.vnis, DEFAULT_VNIS, (1 << 24) - 1)?;
+    if let Some(pool) = tx.state().pool_named(&spec.name) {
+        let same = pool.vlans == vlans && pool.vnis == vnis && pool.default_image == spec.default_image;
+        return if same {
+            Ok(pool.clone())
+        } else {
+            Err(Refusal::Exists(format!(
+                "the pool `{}` exists with VLANs {}-{}, VNIs {}-{} and default image `{}`",
+                pool.name,
+                pool.vlans.first,
+                pool.vlans.last,
+                pool.vnis.first,
+                pool.vnis.last,
+                pool.default_image
+            )))
+        };
+    }
+    let id = tx.new_pool_id();
+    let name = spec.name.clone();
+    tx.put(Pool { id, name, vlans, vnis, default_image: spec.default_image, revision: 0 });
+    find(tx.state(), &spec.name).cloned()
+}
+
+fn range(
+    what: &str,
+    asked: Option<NumberRange>,
+    default: NumberRange,
+    max: u32,
+) -> Result<NumberRange, Refusal> {
+    let range = asked.unwrap_or(default);
+    if 1 <= range.first && range.first <= range.last && range.last <= max {
+        return Ok(range);
+    }
+    let NumberRange { first, last } = range;
+    Err(Refusal::Invalid(format!(
+        "{first}-{last} is no range of {what}: they go from 1 to {max}, lowest first"
+    )))
+}
+
+/// Deletes an empty pool.
+///
+/// # Errors
+/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has nodes or networks.
+pub fn delete(tx: &mut Transaction<'_>, name: &str) -> Result<(), Refusal> {
+    let pool = find(tx.state(), name)?.clone();
+    let members = tx.state().members(pool.id);
+    if !members.nodes.is_empty() || !members.networks.is_empty() {
+        return Err(Refusal::Precondition(format!(
+            "the pool `{name}` has {} networks and {} nodes: delete them first",
+            members.networks.len(),
+            members.nodes.len()
+        )));
+    }
+    tx.delete(&Key::Pool(pool.id));
+    Ok(())
+}

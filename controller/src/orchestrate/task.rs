@@ -1,0 +1,107 @@
+//! The shell around the lifecycle: takes in events, carries out orders, keeps time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+
+use crate::intent::{IntentError, State};
+use crate::network::SwitchEvent;
+
+use super::lifecycle::{Lifecycle, Now, Order};
+use super::{Inner, Input, containers, now_ms};
+
+/// How often addresses that have cooled down are looked for, and how many are forgotten in one commit.
+const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP_LIMIT: usize = 1000;
+/// How long an order waits that the store did not take.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs until the last handle to its inputs is gone.
+pub(super) async fn run(
+    inner: Arc<Inner>,
+    mut inputs: mpsc::Receiver<Input>,
+    mut switches: mpsc::Receiver<SwitchEvent>,
+) {
+    let (_, mut commits) = inner.intent.subscribe();
+    let mut lifecycle = Lifecycle::new(inner.board.clone(), inner.links.clone(), inner.ports.clone());
+    inner.intent.read(|state| lifecycle.resume(state, Now::read()));
+    let mut sweep = interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let settle = lifecycle.next_settle().map(Instant::from_std);
+        // All branches are cancel safe: an event is taken from its channel, or stays there.
+        tokio::select! {
+            commit = commits.recv() => match commit {
+                Ok(commit) => with(&inner, |state| lifecycle.commit(state, &commit, Now::read())),
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "lifecycle is behind, takes up the whole intent again");
+                    with(&inner, |state| lifecycle.resume(state, Now::read()));
+                }
+                Err(RecvError::Closed) => return,
+            },
+            input = inputs.recv() => match input {
+                Some(Input::Agent { node, session, event }) => {
+                    with(&inner, |state| lifecycle.agent(state, (node, session), event, Now::read()));
+                }
+                Some(Input::Look(look)) => with(&inner, |state| look(&lifecycle, state)),
+                None => return,
+            },
+            Some(event) = switches.recv() => {
+                with(&inner, |state| lifecycle.switch(state, event, Now::read()));
+            }
+            () = async { sleep_until(settle.unwrap_or_else(Instant::now)).await }, if settle.is_some() => {
+                lifecycle.settle(Now::read().clock);
+            }
+            _ = sweep.tick() => {
+                tokio::spawn(sweep_cooling(inner.clone()));
+            }
+        }
+        for order in lifecycle.take_orders() {
+            tokio::spawn(carry_out(inner.clone(), order));
+        }
+    }
+}
+
+fn with(inner: &Inner, handle: impl FnOnce(&State)) {
+    inner.intent.read(handle);
+}
+
+/// Changes the intent as ordered; tries again while the store fails, so that nothing stays half-gone.
+async fn carry_out(inner: Arc<Inner>, order: Order) {
+    loop {
+        let own = inner.clone();
+        let transact = inner.intent.transact(move |tx| match order {
+            Order::Retired(endpoint) => {
+                containers::retired(tx, endpoint, now_ms());
+                Ok(())
+            }
+            Order::ChooseOfport(endpoint, refused) => {
+                containers::choose_ofport(tx, endpoint, refused, &own.ports)
+            }
+        });
+        match transact.await {
+            Ok(_) | Err(IntentError::Stopped) => return,
+            Err(error) => tracing::warn!(?order, %error, "order not carried out yet, tried again"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn sweep_cooling(inner: Arc<Inner>) {
+    let limit_ms = inner.cool_down_ms();
+    let over = |state: &State| {
+        let mut all = state.networks().flat_map(|network| state.space(network.id).cooling.values());
+        all.any(|cooling| now_ms().saturating_sub(cooling.released_ms) >= limit_ms)
+    };
+    if inner.intent.read(over) {
+        let sweep = inner
+            .intent
+            .transact(move |tx| Ok(containers::sweep_cooling(tx, now_ms(), limit_ms, SWEEP_LIMIT)));
+        if let Err(error) = sweep.await {
+            tracing::warn!(%error, "addresses that have cooled down are not forgotten yet");
+        }
+    }
+}

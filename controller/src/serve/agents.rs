@@ -1,0 +1,142 @@
+//! The service `weir.v1.Agents`: the controller's side of its agents' streams.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use flowlib::types::{DatapathId, PortNo};
+use futures::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use weir_api::v1::agents_server::Agents;
+use weir_api::v1::{
+    AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, Register, Registered,
+    RelayExecRequest, TableSettled, agent_message, controller_message,
+};
+
+use super::{Api, convert, refused};
+use crate::orchestrate::Attachment;
+use crate::orchestrate::lifecycle::AgentEvent;
+use crate::orchestrate::nodes::NodeSpec;
+use crate::orchestrate::outbox::{Outbox, Outgoing};
+
+#[tonic::async_trait]
+impl Agents for Api {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<ControllerMessage, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let mut messages = request.into_inner();
+        let register = match messages.message().await? {
+            Some(AgentMessage { message: Some(agent_message::Message::Register(register)) }) => register,
+            _ => return Err(Status::invalid_argument("the first message of an agent must be `register`")),
+        };
+        let attachment = self.orchestrator.attach(node_spec(register)?).await.map_err(refused)?;
+        let registered = Registered {
+            node_id: attachment.node.id.0,
+            nat_mac: attachment.node.nat_mac.to_string(),
+            openflow_targets: self.openflow_targets.to_vec(),
+        };
+        let outbox = attachment.outbox.clone();
+        tokio::spawn(listen(attachment, messages));
+        Ok(Response::new(Box::pin(speak(registered, outbox))))
+    }
+
+    type RelayExecStream = ReceiverStream<Result<ExecContainerRequest, Status>>;
+
+    async fn relay_exec(
+        &self,
+        request: Request<Streaming<RelayExecRequest>>,
+    ) -> Result<Response<Self::RelayExecStream>, Status> {
+        let inputs = self.relay(request.into_inner()).await?;
+        Ok(Response::new(ReceiverStream::new(inputs)))
+    }
+}
+
+fn node_spec(register: Register) -> Result<NodeSpec, Status> {
+    Ok(NodeSpec {
+        tunnel_address: convert::ipv4(&register.tunnel_address, "tunnel address")?,
+        pool: register.pool,
+        name: register.name,
+        datapath_id: DatapathId(register.datapath_id),
+        labels: convert::labels(register.labels),
+    })
+}
+
+/// Passes on what an agent says, until its stream ends or another one replaces it.
+async fn listen(attachment: Attachment, mut messages: Streaming<AgentMessage>) {
+    let node = attachment.node.id.0;
+    loop {
+        // Cancel safe: the loop ends when the outbox closes, and no message is waited for any more.
+        let message = tokio::select! {
+            message = messages.message() => message,
+            () = attachment.outbox.closed() => break,
+        };
+        let event = match message {
+            Ok(Some(AgentMessage { message: Some(message) })) => event(message),
+            Ok(Some(AgentMessage { message: None })) => continue,
+            Ok(None) => break,
+            Err(error) => {
+                tracing::debug!(node, %error, "agent's stream broke");
+                break;
+            }
+        };
+        match event {
+            Ok(event) => attachment.report(event).await,
+            Err(error) => {
+                tracing::warn!(
+                    node,
+                    error = error.message(),
+                    "agent's message makes no sense, its stream is closed"
+                );
+                break;
+            }
+        }
+    }
+    attachment.outbox.close();
+    attachment.report(AgentEvent::Detached).await;
+}
+
+fn event(message: agent_message::Message) -> Result<AgentEvent, Status> {
+    use agent_message::Message;
+    Ok(match message {
+        Message::Register(_) => return Err(Status::invalid_argument("a stream registers once")),
+        Message::Inventory(inventory) => AgentEvent::Inventory {
+            revision: inventory.revision,
+            endpoints: inventory.endpoints.into_iter().map(convert::port_report).collect::<Result<_, _>>()?,
+        },
+        Message::Endpoint(report) => {
+            let (id, report) = convert::port_report(report)?;
+            AgentEvent::Endpoint(id, report)
+        }
+        Message::Node(report) => AgentEvent::Node {
+            foreign: report.foreign_ofports.into_iter().map(PortNo).collect(),
+            problems: report.problems,
+        },
+    })
+}
+
+/// The messages to an agent, until its stream is closed.
+fn speak(
+    registered: Registered,
+    outbox: Arc<Outbox>,
+) -> impl Stream<Item = Result<ControllerMessage, Status>> {
+    use controller_message::Message;
+    let message = |message| Ok(ControllerMessage { message: Some(message) });
+    async_stream::stream! {
+        yield message(Message::Registered(registered));
+        while let Some(next) = outbox.next().await {
+            yield message(match next {
+                Outgoing::Desired(desired) => Message::Desired(convert::desired(desired)),
+                Outgoing::Exec(order) => Message::Exec(ExecRequest {
+                    id: order.id,
+                    endpoint_id: order.endpoint.0,
+                    command: order.command,
+                }),
+                Outgoing::TableSettled => Message::TableSettled(TableSettled {}),
+            });
+        }
+        yield Err(Status::aborted("the stream is closed: the node has opened another, or was deleted"));
+    }
+}

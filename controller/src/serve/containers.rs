@@ -1,0 +1,226 @@
+//! The service `weir.v1.Containers`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::sync::broadcast::error::RecvError;
+use tonic::{Request, Response, Status, Streaming};
+use weir_api::v1::container_event::Kind;
+use weir_api::v1::containers_server::Containers;
+use weir_api::v1::{
+    Container, ContainerEvent, CreateContainerRequest, DeleteContainerRequest, ExecContainerRequest,
+    ExecContainerResponse, GetContainerRequest, ListContainersRequest, ListContainersResponse,
+    MoveContainerRequest, WatchContainersRequest,
+};
+
+use super::{Api, convert, deadline, refused};
+use crate::intent::{Refusal, State, model};
+use crate::orchestrate::board::{EventKind, Posted};
+use crate::orchestrate::{containers, networks, nodes, pools};
+
+/// A stream of answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Containers for Api {
+    async fn create_container(
+        &self,
+        request: Request<CreateContainerRequest>,
+    ) -> Result<Response<Container>, Status> {
+        let deadline = deadline::of(request.metadata());
+        let CreateContainerRequest { container, wait } = request.into_inner();
+        let container = container.ok_or_else(|| Status::invalid_argument("no container is given"))?;
+        let spec = convert::container_spec(container)?;
+        let container = self.orchestrator.create_container(spec).await.map_err(refused)?;
+        self.answer(container, wait, deadline).await
+    }
+
+    async fn get_container(
+        &self,
+        request: Request<GetContainerRequest>,
+    ) -> Result<Response<Container>, Status> {
+        let GetContainerRequest { pool, name } = request.into_inner();
+        let find = |state: &State| {
+            let posted = self.orchestrator.board().look(containers::find(state, &pool, &name)?);
+            Ok(convert::container(state, &posted))
+        };
+        self.orchestrator.intent().read(find).map(Response::new).map_err(|error: Refusal| refused(error))
+    }
+
+    async fn list_containers(
+        &self,
+        request: Request<ListContainersRequest>,
+    ) -> Result<Response<ListContainersResponse>, Status> {
+        let request = request.into_inner();
+        let list = |state: &State| self.select(state, &request);
+        self.orchestrator.intent().read(list).map(Response::new).map_err(refused)
+    }
+
+    async fn delete_container(
+        &self,
+        request: Request<DeleteContainerRequest>,
+    ) -> Result<Response<Container>, Status> {
+        let deadline = deadline::of(request.metadata());
+        let DeleteContainerRequest { pool, name, wait } = request.into_inner();
+        let container = self.orchestrator.delete_container(pool, name).await.map_err(refused)?;
+        let posted = self.orchestrator.board().look(&container);
+        if wait {
+            let gone = within(deadline, self.orchestrator.wait_gone(&container)).await;
+            gone.ok_or_else(|| self.too_late("is being deleted, but not gone yet", &container))?;
+        }
+        Ok(Response::new(self.show(&posted)))
+    }
+
+    async fn move_container(
+        &self,
+        request: Request<MoveContainerRequest>,
+    ) -> Result<Response<Container>, Status> {
+        let deadline = deadline::of(request.metadata());
+        let MoveContainerRequest { pool, name, node, wait } = request.into_inner();
+        let container = self.orchestrator.move_container(pool, name, node).await.map_err(refused)?;
+        self.answer(container, wait, deadline).await
+    }
+
+    type WatchContainersStream = Answers<ContainerEvent>;
+
+    async fn watch_containers(
+        &self,
+        request: Request<WatchContainersRequest>,
+    ) -> Result<Response<Self::WatchContainersStream>, Status> {
+        let pool = request.into_inner().pool;
+        if !pool.is_empty() {
+            self.orchestrator.intent().read(|state| pools::find(state, &pool).map(drop)).map_err(refused)?;
+        }
+        Ok(Response::new(Box::pin(watch(self.clone(), pool))))
+    }
+
+    type ExecContainerStream = Answers<ExecContainerResponse>;
+
+    async fn exec_container(
+        &self,
+        request: Request<Streaming<ExecContainerRequest>>,
+    ) -> Result<Response<Self::ExecContainerStream>, Status> {
+        let responses = self.exec(request.into_inner()).await?;
+        Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(responses))))
+    }
+}
+
+impl Api {
+    fn show(&self, posted: &Posted) -> Container {
+        self.orchestrator.intent().read(|state| convert::container(state, posted))
+    }
+
+    /// Answers with a container: at once, or when it is ready.
+    async fn answer(
+        &self,
+        container: Arc<model::Container>,
+        wait: bool,
+        deadline: Option<Duration>,
+    ) -> Result<Response<Container>, Status> {
+        if !wait {
+            return Ok(Response::new(self.show(&self.orchestrator.board().look(&container))));
+        }
+        match within(deadline, self.orchestrator.wait_ready(&container)).await {
+            Some(Some(posted)) => Ok(Response::new(self.show(&posted))),
+            Some(None) => {
+                let name = &container.name;
+                Err(Status::aborted(format!(
+                    "the container `{name}` was deleted or moved before it was ready"
+                )))
+            }
+            None => Err(self.too_late("is committed, but not ready yet", &container)),
+        }
+    }
+
+    fn too_late(&self, what: &str, container: &model::Container) -> Status {
+        let key = (container.pool, container.name.clone());
+        let current = self.orchestrator.intent().read(|state| state.container(&key).cloned());
+        let why = current.map_or_else(String::new, |current| {
+            let condition = self.orchestrator.board().look(&current).condition;
+            format!(": {}: {}", condition.reason.word(), condition.message)
+        });
+        Status::deadline_exceeded(format!("the container `{}` {what}{why}", container.name))
+    }
+
+    /// The containers that a list asks for; empty names stand for all.
+    fn select(
+        &self,
+        state: &State,
+        request: &ListContainersRequest,
+    ) -> Result<ListContainersResponse, Refusal> {
+        let ListContainersRequest { pool, network, node } = request;
+        if pool.is_empty() && !(network.is_empty() && node.is_empty()) {
+            return Err(Refusal::Invalid("a network or node is named, but not its pool".to_owned()));
+        }
+        let pool = (!pool.is_empty()).then(|| pools::find(state, pool)).transpose()?;
+        let network = match pool {
+            Some(pool) if !network.is_empty() => Some(networks::find(state, pool, network)?.id),
+            _ => None,
+        };
+        let node = match pool {
+            Some(pool) if !node.is_empty() => Some(nodes::find(state, pool, node)?.id),
+            _ => None,
+        };
+        let all: Vec<&Arc<model::Container>> = match pool {
+            Some(pool) => state.containers_of(pool.id).collect(),
+            None => state.containers().collect(),
+        };
+        let wanted = all.into_iter().filter(|container| {
+            network.is_none_or(|network| container.endpoint.network == network)
+                && node.is_none_or(|node| container.endpoint.node == node)
+        });
+        let board = self.orchestrator.board();
+        let containers = wanted.map(|container| convert::container(state, &board.look(container))).collect();
+        Ok(ListContainersResponse { containers, revision: state.revision() })
+    }
+}
+
+/// `None` when the deadline came first.
+async fn within<T>(deadline: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout(deadline, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+/// What is there, then what happens; of one pool, or of all if `pool` is empty.
+fn watch(api: Api, pool: String) -> impl Stream<Item = Result<ContainerEvent, Status>> {
+    let (revision, present, mut events) = api.orchestrator.board().subscribe();
+    let wanted = move |container: &Container| pool.is_empty() || container.pool == pool;
+    async_stream::stream! {
+        for posted in present {
+            let container = api.show(&posted);
+            if wanted(&container) {
+                yield Ok(event(Kind::Added, Some(container), revision));
+            }
+        }
+        yield Ok(event(Kind::Synced, None, revision));
+        loop {
+            match events.recv().await {
+                Ok(happened) => {
+                    let container = api.show(&happened.posted);
+                    let kind = match happened.kind {
+                        EventKind::Added => Kind::Added,
+                        EventKind::Modified => Kind::Modified,
+                        EventKind::Deleted => Kind::Deleted,
+                    };
+                    if wanted(&container) {
+                        yield Ok(event(kind, Some(container), happened.revision));
+                    }
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    let message = format!("the watch fell behind by {missed} events: start it again");
+                    yield Err(Status::out_of_range(message));
+                    return;
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+fn event(kind: Kind, container: Option<Container>, revision: u64) -> ContainerEvent {
+    ContainerEvent { kind: kind.into(), container, revision }
+}

@@ -1,0 +1,68 @@
+//! The service `weir.v1.Networks`.
+
+use tonic::{Request, Response, Status};
+use weir_api::v1::networks_server::Networks;
+use weir_api::v1::{
+    CreateNetworkRequest, DeleteNetworkRequest, DeleteNetworkResponse, GetNetworkRequest,
+    ListNetworksRequest, ListNetworksResponse, Network,
+};
+
+use super::{Api, convert, refused};
+use crate::intent::State;
+use crate::orchestrate::{networks, pools};
+
+#[tonic::async_trait]
+impl Networks for Api {
+    async fn create_network(
+        &self,
+        request: Request<CreateNetworkRequest>,
+    ) -> Result<Response<Network>, Status> {
+        let network = request.into_inner().network;
+        let network = network.ok_or_else(|| Status::invalid_argument("no network is given"))?;
+        let spec = convert::network_spec(network)?;
+        let network = self.orchestrator.create_network(spec).await.map_err(refused)?;
+        let neighbours = self.orchestrator.neighbours();
+        let shown = self.orchestrator.intent().read(|state| convert::network(state, neighbours, &network));
+        Ok(Response::new(shown))
+    }
+
+    async fn get_network(&self, request: Request<GetNetworkRequest>) -> Result<Response<Network>, Status> {
+        let GetNetworkRequest { pool, name } = request.into_inner();
+        let neighbours = self.orchestrator.neighbours();
+        let find = |state: &State| {
+            let pool = pools::find(state, &pool)?;
+            networks::find(state, pool, &name).map(|network| convert::network(state, neighbours, network))
+        };
+        self.orchestrator.intent().read(find).map(Response::new).map_err(refused)
+    }
+
+    async fn list_networks(
+        &self,
+        request: Request<ListNetworksRequest>,
+    ) -> Result<Response<ListNetworksResponse>, Status> {
+        let pool = request.into_inner().pool;
+        let neighbours = self.orchestrator.neighbours();
+        let list = |state: &State| {
+            let only = (!pool.is_empty()).then(|| pools::find(state, &pool)).transpose()?;
+            let all = state.networks().filter(|network| only.is_none_or(|pool| network.pool == pool.id));
+            let mut networks: Vec<Network> =
+                all.map(|network| convert::network(state, neighbours, network)).collect();
+            networks.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
+            Ok(ListNetworksResponse { networks })
+        };
+        self.orchestrator
+            .intent()
+            .read(list)
+            .map(Response::new)
+            .map_err(|error: crate::intent::Refusal| refused(error))
+    }
+
+    async fn delete_network(
+        &self,
+        request: Request<DeleteNetworkRequest>,
+    ) -> Result<Response<DeleteNetworkResponse>, Status> {
+        let DeleteNetworkRequest { pool, name } = request.into_inner();
+        self.orchestrator.delete_network(pool, name).await.map_err(refused)?;
+        Ok(Response::new(DeleteNetworkResponse {}))
+    }
+}

@@ -1,0 +1,57 @@
+//! The service `weir.v1.Nodes`.
+
+use tonic::{Request, Response, Status};
+use weir_api::v1::nodes_server::Nodes;
+use weir_api::v1::{
+    DeleteNodeRequest, DeleteNodeResponse, GetNodeRequest, ListNodesRequest, ListNodesResponse, Node,
+};
+
+use super::{Api, convert, refused};
+use crate::intent::{Refusal, State};
+use crate::orchestrate::{nodes, pools};
+
+#[tonic::async_trait]
+impl Nodes for Api {
+    async fn get_node(&self, request: Request<GetNodeRequest>) -> Result<Response<Node>, Status> {
+        let GetNodeRequest { pool, name } = request.into_inner();
+        let conditions = self.orchestrator.node_conditions().await.map_err(refused)?;
+        let find = |state: &State| {
+            let node = nodes::find(state, pools::find(state, &pool)?, &name)?;
+            Ok(convert::node(state, node, conditions.get(&node.id)))
+        };
+        self.orchestrator.intent().read(find).map(Response::new).map_err(|error: Refusal| refused(error))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<ListNodesRequest>,
+    ) -> Result<Response<ListNodesResponse>, Status> {
+        let nodes = self.list(&request.into_inner().pool).await?;
+        Ok(Response::new(ListNodesResponse { nodes }))
+    }
+
+    async fn delete_node(
+        &self,
+        request: Request<DeleteNodeRequest>,
+    ) -> Result<Response<DeleteNodeResponse>, Status> {
+        let DeleteNodeRequest { pool, name } = request.into_inner();
+        self.orchestrator.delete_node(pool, name).await.map_err(refused)?;
+        Ok(Response::new(DeleteNodeResponse {}))
+    }
+}
+
+impl Api {
+    /// The nodes of a pool, or of all if none is named, by pool and name.
+    pub(super) async fn list(&self, pool: &str) -> Result<Vec<Node>, Status> {
+        let conditions = self.orchestrator.node_conditions().await.map_err(refused)?;
+        let list = |state: &State| {
+            let only = (!pool.is_empty()).then(|| pools::find(state, pool)).transpose()?;
+            let all = state.nodes().filter(|node| only.is_none_or(|pool| node.pool == pool.id));
+            let mut nodes: Vec<Node> =
+                all.map(|node| convert::node(state, node, conditions.get(&node.id))).collect();
+            nodes.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
+            Ok(nodes)
+        };
+        self.orchestrator.intent().read(list).map_err(|error: Refusal| refused(error))
+    }
+}

@@ -1,0 +1,79 @@
+//! The service `weir.v1.Status`.
+
+use tonic::{Request, Response, Status as GrpcStatus};
+use weir_api::v1::status_server::Status;
+use weir_api::v1::{GetStatusRequest, GetStatusResponse, Node, Problem};
+
+use super::{Api, convert, refused};
+use crate::intent::{Refusal, State};
+use crate::orchestrate::pools;
+use crate::orchestrate::status::{Phase, Reason};
+
+/// Problems that one answer lists.
+const MOST_PROBLEMS: usize = 1000;
+
+#[tonic::async_trait]
+impl Status for Api {
+    async fn get_status(
+        &self,
+        request: Request<GetStatusRequest>,
+    ) -> Result<Response<GetStatusResponse>, GrpcStatus> {
+        let pool = request.into_inner().pool;
+        let nodes = self.list(&pool).await?;
+        let mut answer = GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Some(convert::timestamp(self.started)),
+            problems: nodes.iter().flat_map(node_problems).collect(),
+            nodes,
+            counters: self.counters.read().into_iter().collect(),
+            ..GetStatusResponse::default()
+        };
+        let fill = |state: &State| self.fill(state, &pool, &mut answer);
+        self.orchestrator.intent().read(fill).map_err(refused)?;
+        answer.problems.truncate(MOST_PROBLEMS);
+        Ok(Response::new(answer))
+    }
+}
+
+fn node_problems(node: &Node) -> Vec<Problem> {
+    let Some(status) = &node.status else { return Vec::new() };
+    let reason =
+        if status.agent_connected && status.switch_connected { "NodeDegraded" } else { "NodeUnreachable" };
+    let problem = |message: &String| Problem {
+        subject: format!("node/{}/{}", node.pool, node.name),
+        reason: reason.to_owned(),
+        message: message.clone(),
+        since: status.since,
+    };
+    status.problems.iter().map(problem).collect()
+}
+
+impl Api {
+    /// Counts networks and containers, and lists the containers that have problems.
+    fn fill(&self, state: &State, pool: &str, answer: &mut GetStatusResponse) -> Result<(), Refusal> {
+        let only = (!pool.is_empty()).then(|| pools::find(state, pool)).transpose()?.map(|pool| pool.id);
+        answer.revision = state.revision();
+        let networks = state.networks().filter(|network| only.is_none_or(|pool| network.pool == pool));
+        answer.networks = convert::count(networks.count());
+        for container in state.containers().filter(|c| only.is_none_or(|pool| c.pool == pool)) {
+            let posted = self.orchestrator.board().look(container);
+            answer.containers += 1;
+            answer.containers_ready += u32::from(posted.condition.phase == Phase::Ready);
+            let stuck = posted.condition.phase == Phase::Degraded
+                || matches!(
+                    posted.condition.reason,
+                    Reason::NodeUnreachable | Reason::FlowRejected | Reason::PortRefused
+                );
+            if stuck && answer.problems.len() < MOST_PROBLEMS {
+                let pool = state.pool(container.pool).map_or("", |pool| &pool.name);
+                answer.problems.push(Problem {
+                    subject: format!("container/{pool}/{}", container.name),
+                    reason: posted.condition.reason.word().to_owned(),
+                    message: posted.condition.message.clone(),
+                    since: Some(convert::timestamp(posted.since)),
+                });
+            }
+        }
+        Ok(())
+    }
+}
