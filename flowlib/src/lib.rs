@@ -5,10 +5,12 @@
 //! - [`types`]: numbers with a meaning (datapath ids, ports, MAC addresses …)
 //! - [`wire`]: bounded reading, writing with patched lengths
 //! - [`openflow`]: messages, matches, actions
+//! - [`channel`]: an OpenFlow channel as a state machine
 //! - [`segment`]: sets of flows a switch holds as one, and its ledger of them
 //! - [`pipeline`]: what tables, registers, priorities and drop reasons mean
 //! - [`compile`]: from intent to flows
 
+pub mod channel;
 pub mod compile;
 pub mod openflow;
 pub mod pipeline;

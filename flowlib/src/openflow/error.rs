@@ -159,7 +159,8 @@ mod tests {
         for message in [add, bundled] {
             let mut bytes = Vec::new();
             message.encode(Xid(1), &mut bytes).unwrap();
-            let error = ErrorMsg { code: ErrorCode::OFPFMFC_TABLE_FULL, data: bytes[..64].to_vec() };
+            let error =
+                ErrorMsg { code: ErrorCode::OFPFMFC_TABLE_FULL, data: bytes[..bytes.len().min(64)].to_vec() };
             assert_eq!(error.offending_cookie(), Some(Cookie(0x1234)));
             for len in 0..16 {
                 let short = ErrorMsg { code: error.code, data: bytes[..len].to_vec() };

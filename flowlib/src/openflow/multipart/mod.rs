@@ -192,7 +192,7 @@ pub enum MultipartReplyBody {
         /// The type: 0xffff for an experimenter's.
         multipart_type: u16,
         /// All that follows type, flags and padding.
-        body: Box<[u8]>,
+        body: Vec<u8>,
     },
 }
 
@@ -220,7 +220,7 @@ impl MultipartReply {
                 Body::Unknown { multipart_type: one, body: all },
                 Body::Unknown { multipart_type: other, body: more },
             ) if *one == other => {
-                *all = [&**all, &*more].concat().into();
+                all.extend(more);
             }
             (_, body) => return Err(Self { flags: next.flags, body }),
         }
@@ -262,7 +262,7 @@ impl Wire for MultipartReply {
             GROUP_DESC => MultipartReplyBody::GroupDesc(decode_list(r)?),
             METER_CONFIG => MultipartReplyBody::MeterConfig(decode_list(r)?),
             PORT_DESC => MultipartReplyBody::PortDesc(decode_list(r)?),
-            _ => MultipartReplyBody::Unknown { multipart_type, body: r.rest().into() },
+            _ => MultipartReplyBody::Unknown { multipart_type, body: r.rest().to_vec() },
         };
         Ok(Self { flags, body })
     }

@@ -1,0 +1,384 @@
+//! An OpenFlow channel, either side of it, as a state machine without sockets or a clock.
+//!
+//! ```text
+//!  bytes, time ──handle_*──▶ deframer ─▶ negotiate ─▶ transaction ──poll_event──▶ what came
+//!  messages ─────send──────▶                liveness              ──poll_transmit─▶ bytes
+//! ```
+//!
+//! Cuts the stream into messages, agrees on OpenFlow 1.3, answers echoes and asks for them, gives out xids, joins
+//! answers and errors to what they answer. What messages mean is left to the user. Promises: whatever the bytes,
+//! it ends in `Closed` with a reason or goes on; what it keeps is bounded by [`Config`] and by what is not polled.
+
+mod deframer;
+mod liveness;
+mod negotiate;
+mod transaction;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+pub use deframer::{BadFrame, Deframer};
+
+use liveness::{Due, Liveness};
+use transaction::{Joined, Transactions};
+
+use crate::openflow::{ErrorMsg, HEADER_LEN, Message, bundle};
+use crate::types::Xid;
+use crate::wire::{DecodeError, EncodeError};
+
+/// The limits of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How long a HELLO may take.
+    pub hello_timeout: Duration,
+    /// How long nothing may come before the peer is asked, and then before it is given up.
+    pub idle_interval: Duration,
+    /// How long a multipart answer may be in all, in bytes.
+    pub max_multipart_len: usize,
+    /// How many bytes may wait to be sent when an echo is to be answered.
+    pub max_backlog_len: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hello_timeout: Duration::from_secs(5),
+            idle_interval: Duration::from_secs(5),
+            max_multipart_len: 256 << 20,
+            max_backlog_len: 64 << 20,
+        }
+    }
+}
+
+/// What came over a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The version is agreed on: messages go both ways from now on.
+    Open,
+    /// A whole answer to what was sent under that xid; the parts of a multipart one are joined.
+    Reply {
+        /// The request's.
+        xid: Xid,
+        /// The answer.
+        message: Message,
+    },
+    /// What was sent under that xid failed.
+    Error {
+        /// The failed message's.
+        xid: Xid,
+        /// How.
+        error: ErrorMsg,
+    },
+    /// A message that answers nothing: packet-in, port status, flow removed, or a request of the peer.
+    Message {
+        /// The peer's.
+        xid: Xid,
+        /// The message.
+        message: Message,
+    },
+    /// It is over. What is still to be transmitted should be, then the connection closed.
+    Closed(CloseReason),
+}
+
+/// Why a channel closed itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The stream cannot be cut into messages.
+    #[error("bad bytes from the peer: {0}")]
+    BadFrame(#[from] BadFrame),
+    /// A message that cannot be decoded.
+    #[error("bad bytes from the peer: {error} (message type {message_type}, xid {xid:#x})")]
+    BadMessage {
+        /// The type in its header.
+        message_type: u8,
+        /// The xid in its header.
+        xid: u32,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// Something else than a HELLO came first.
+    #[error("the peer began with a message of type {message_type}, not with a hello")]
+    NoHello {
+        /// The type that came.
+        message_type: u8,
+    },
+    /// The peer does not speak our version.
+    #[error("the peer does not speak OpenFlow 1.3; its highest version is {version:#04x}")]
+    Version {
+        /// The highest it speaks.
+        version: u8,
+    },
+    /// The peer refused our HELLO.
+    #[error("the peer refused our hello: {0}")]
+    HelloRefused(ErrorMsg),
+    /// No HELLO came in time.
+    #[error("no hello from the peer in time")]
+    HelloTimeout,
+    /// The peer did not answer an echo request in time.
+    #[error("the peer does not answer echo requests")]
+    Unresponsive,
+    /// A multipart answer beyond the limit.
+    #[error("a multipart answer of more than {limit} bytes")]
+    MultipartTooLong {
+        /// [`Config::max_multipart_len`].
+        limit: usize,
+    },
+    /// Parts of different types under one xid.
+    #[error("parts of different types in one multipart answer")]
+    MultipartMixed,
+    /// The peer sends echo requests but does not read the answers.
+    #[error("the peer does not read what is sent to it")]
+    Backlog,
+}
+
+/// An OpenFlow channel.
+///
+/// Feed it with [`Channel::handle_bytes`] and [`Channel::handle_timeout`], and after either, and after sending,
+/// empty [`Channel::poll_event`] and [`Channel::poll_transmit`] and look at [`Channel::poll_timeout`].
+#[derive(Debug)]
+pub struct Channel {
+    config: Config,
+    state: State,
+    deframer: Deframer,
+    transactions: Transactions,
+    transmit: Vec<u8>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Our HELLO is on its way; waits for the peer's. Goes to `Open`, or to `Closed` at the deadline.
+    Hello {
+        deadline: Instant,
+        /// What was sent before the peer's HELLO came.
+        held: Vec<u8>,
+    },
+    /// Messages go both ways. Goes to `Closed`.
+    Open { liveness: Liveness },
+    /// Nothing happens any more.
+    Closed,
+}
+
+impl Channel {
+    /// A channel over a connection that has just been made. Its HELLO is ready to be transmitted.
+    #[must_use]
+    pub fn new(now: Instant, config: Config) -> Self {
+        let mut transactions = Transactions::new(config.max_multipart_len);
+        let mut transmit = Vec::new();
+        let hello = Message::Hello(negotiate::our_hello());
+        hello.encode(transactions.allocate(), &mut transmit).expect("a hello is short");
+        Self {
+            config,
+            state: State::Hello { deadline: now + config.hello_timeout, held: Vec::new() },
+            deframer: Deframer::default(),
+            transactions,
+            transmit,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Whether the version is agreed on and nothing has closed it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// How many requests have no answer yet.
+    #[must_use]
+    pub fn n_waiting(&self) -> usize {
+        self.transactions.n_waiting()
+    }
+
+    /// Sends a message under a new xid, which is given back. Before the version is agreed on it is held; after
+    /// the end it is lost.
+    ///
+    /// # Errors
+    /// If it has no encoding; then nothing is sent.
+    pub fn send(&mut self, message: &Message) -> Result<Xid, EncodeError> {
+        let xid = self.transactions.allocate();
+        self.send_with_xid(xid, message)?;
+        Ok(xid)
+    }
+
+    /// Sends a message under the xid of the request it answers.
+    ///
+    /// # Errors
+    /// If it has no encoding; then nothing is sent.
+    pub fn send_with_xid(&mut self, xid: Xid, message: &Message) -> Result<(), EncodeError> {
+        if let Some(out) = Self::outgoing(&mut self.state, &mut self.transmit) {
+            let start = out.len();
+            message.encode(xid, out)?;
+            self.transactions.sent(xid, &out[start..]);
+        }
+        Ok(())
+    }
+
+    /// Sends a message that is already encoded, with a new xid in place of the one in it (and in the message
+    /// within, if it is a bundle-add).
+    pub fn send_encoded(&mut self, message: &[u8]) -> Xid {
+        let xid = self.transactions.allocate();
+        if let Some(out) = Self::outgoing(&mut self.state, &mut self.transmit) {
+            let start = out.len();
+            out.extend_from_slice(message);
+            let sent = &mut out[start..];
+            patch_xid(sent, 0, xid);
+            if is_bundle_add(sent) {
+                patch_xid(sent, bundle::INNER_OFFSET, xid);
+            }
+            self.transactions.sent(xid, sent);
+        }
+        xid
+    }
+
+    /// Where what is sent goes in this state.
+    fn outgoing<'a>(state: &'a mut State, transmit: &'a mut Vec<u8>) -> Option<&'a mut Vec<u8>> {
+        match state {
+            State::Hello { held, .. } => Some(held),
+            State::Open { .. } => Some(transmit),
+            State::Closed => None,
+        }
+    }
+
+    /// Takes in bytes that came.
+    pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
+        if self.is_closed() {
+            return;
+        }
+        let mut deframer = std::mem::take(&mut self.deframer);
+        deframer.push(bytes);
+        while !self.is_closed() {
+            match deframer.next_message() {
+                Ok(Some(message)) => self.handle_message(now, message),
+                Ok(None) => break,
+                Err(error) => self.close(error.into()),
+            }
+        }
+        self.deframer = deframer;
+    }
+
+    /// Does what is due at `now`. Calling it too early or too late does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Hello { deadline, .. } if now >= *deadline => self.close(CloseReason::HelloTimeout),
+            State::Hello { .. } | State::Closed => {}
+            State::Open { liveness } => match liveness.due(now) {
+                Due::Nothing => {}
+                Due::Dead => self.close(CloseReason::Unresponsive),
+                Due::Probe => {
+                    let xid = self.transactions.allocate();
+                    let echo = Message::EchoRequest(Vec::new());
+                    echo.encode(xid, &mut self.transmit).expect("an empty echo is short");
+                }
+            },
+        }
+    }
+
+    /// When [`Channel::handle_timeout`] should be called; of a closed channel, never.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Hello { deadline, .. } => Some(*deadline),
+            State::Open { liveness } => Some(liveness.deadline()),
+            State::Closed => None,
+        }
+    }
+
+    /// The next thing that came.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// All bytes that are to be transmitted now.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        (!self.transmit.is_empty()).then(|| std::mem::take(&mut self.transmit))
+    }
+
+    fn handle_message(&mut self, now: Instant, bytes: &[u8]) {
+        let (xid, message) = match Message::decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => return self.refuse(bytes, error),
+        };
+        match &mut self.state {
+            State::Hello { .. } => self.handle_hello(now, message),
+            State::Open { liveness } => {
+                liveness.heard(now);
+                self.handle_open(xid, message, bytes.len());
+            }
+            State::Closed => {}
+        }
+    }
+
+    fn handle_hello(&mut self, now: Instant, message: Message) {
+        let hello = match message {
+            Message::Hello(hello) => hello,
+            Message::Error(error) => return self.close(CloseReason::HelloRefused(error)),
+            other => return self.close(CloseReason::NoHello { message_type: other.message_type() }),
+        };
+        if let Err(error) = negotiate::check(&hello) {
+            let xid = self.transactions.allocate();
+            Message::Error(error).encode(xid, &mut self.transmit).expect("our text is short");
+            return self.close(CloseReason::Version { version: hello.version });
+        }
+        let liveness = Liveness::new(now, self.config.idle_interval);
+        if let State::Hello { held, .. } = std::mem::replace(&mut self.state, State::Open { liveness }) {
+            self.transmit.extend(held);
+        }
+        self.events.push_back(Event::Open);
+    }
+
+    fn handle_open(&mut self, xid: Xid, message: Message, len: usize) {
+        match message {
+            Message::EchoRequest(bytes) if self.transmit.len() <= self.config.max_backlog_len => {
+                let reply = Message::EchoReply(bytes);
+                reply.encode(xid, &mut self.transmit).expect("as long as the request");
+            }
+            Message::EchoRequest(_) => self.close(CloseReason::Backlog),
+            // A second HELLO says nothing new.
+            Message::EchoReply(_) | Message::Hello(_) => {}
+            Message::Error(error) => {
+                self.transactions.failed(xid);
+                self.events.push_back(Event::Error { xid, error });
+            }
+            message => match self.transactions.join(xid, message, len) {
+                Ok(Joined::Reply(message)) => self.events.push_back(Event::Reply { xid, message }),
+                Ok(Joined::Part) => {}
+                Ok(Joined::Unasked(message)) => self.events.push_back(Event::Message { xid, message }),
+                Err(reason) => self.close(reason),
+            },
+        }
+    }
+
+    /// Answers a message that cannot be decoded and closes.
+    fn refuse(&mut self, bytes: &[u8], error: DecodeError) {
+        let message_type = bytes.get(1).copied().unwrap_or_default();
+        let xid = bytes.get(4..8).and_then(<[u8]>::first_chunk).map_or(0, |xid| u32::from_be_bytes(*xid));
+        let answer = Message::Error(ErrorMsg::for_decode_error(&error, bytes));
+        answer.encode(Xid(xid), &mut self.transmit).expect("the answer holds 64 bytes of it");
+        self.close(CloseReason::BadMessage { message_type, xid, error });
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.state = State::Closed;
+        self.events.push_back(Event::Closed(reason));
+    }
+}
+
+fn is_bundle_add(message: &[u8]) -> bool {
+    message.get(1) == Some(&4) && message.get(12..16) == Some(&bundle::ADD.to_be_bytes())
+}
+
+fn patch_xid(message: &mut [u8], at: usize, xid: Xid) {
+    if let Some(place) = message.get_mut(at + 4..at + HEADER_LEN) {
+        place.copy_from_slice(&xid.0.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;
