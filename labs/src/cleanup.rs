@@ -22,8 +22,13 @@ use crate::wait::wait_until;
 /// # Errors
 /// The first thing that could not be removed, after trying all the others.
 pub(crate) fn remove(state: &State) -> anyhow::Result<()> {
-    let steps =
-        [end_processes(state), remove_namespaces(state), remove_files(state), registry::leave(&state.name)];
+    let steps = [
+        end_processes(state),
+        remove_namespaces(state),
+        keep_logs(state),
+        remove_files(state),
+        registry::leave(&state.name),
+    ];
     steps.into_iter().collect()
 }
 
@@ -69,6 +74,24 @@ fn remove_namespaces(state: &State) -> anyhow::Result<()> {
     removed.into_iter().collect()
 }
 
+/// Copies the logs to `$WEIR_LAB_LOGS/LAB/MACHINE/`, if that is set, for whoever wants to know why something failed.
+fn keep_logs(state: &State) -> anyhow::Result<()> {
+    let Some(folder) = std::env::var_os(KEEP_LOGS) else { return Ok(()) };
+    let folder = Path::new(&folder).join(&state.name);
+    for machine in state.machines.iter().map(|m| m.name.as_str()).chain([""]) {
+        let (from, to) = (state.machine_dir(machine), folder.join(machine));
+        for entry in fs::read_dir(&from).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|e| e == "log") {
+                fs::create_dir_all(&to)
+                    .and_then(|()| fs::copy(&path, to.join(entry.file_name())))
+                    .with_context(|| format!("cannot copy {} to {}", path.display(), to.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes the lab's folder, or its contents if it was there before.
 fn remove_files(state: &State) -> anyhow::Result<()> {
     let failed = || format!("cannot remove {}", state.dir.display());
@@ -90,3 +113,6 @@ fn remove_files(state: &State) -> anyhow::Result<()> {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
 }
+
+/// The environment variable that names a folder for the logs of labs that are removed.
+pub(crate) const KEEP_LOGS: &str = "WEIR_LAB_LOGS";

@@ -31,6 +31,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Build a lab and wait until all of it is up; it then lives on by itself
+    ///
+    /// If it fails, nothing is left behind. With WEIR_LAB_LOGS=FOLDER in the environment the logs of a lab are copied
+    /// to FOLDER/NAME when it is removed.
     Up {
         /// The topology, for example labs/topologies/quickstart.toml
         file: PathBuf,

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use crate::cleanup;
+use crate::cleanup::{self, KEEP_LOGS};
 use crate::log::tail;
 use crate::process::find_executable;
 use crate::protocol::{Order, Progress};
@@ -59,7 +59,12 @@ pub(crate) fn possible() -> anyhow::Result<()> {
 
 fn start_in(order: Order, tell: &mut dyn FnMut(&Progress)) -> anyhow::Result<Started> {
     let log = order.dir.join("supervisor.log");
-    let mut supervisor = Command::new(find_executable("weir-lab")?)
+    let mut command = Command::new(find_executable("weir-lab")?);
+    // The supervisor leaves this folder.
+    if let Some(folder) = std::env::var_os(KEEP_LOGS) {
+        command.env(KEEP_LOGS, std::path::absolute(folder).context("a bad folder for logs")?);
+    }
+    let mut supervisor = command
         .arg("supervise")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

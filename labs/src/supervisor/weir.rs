@@ -1,5 +1,6 @@
 //! Weir itself: the controller, the pools, the agents.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -91,7 +92,10 @@ pub(super) async fn start_agent(
 
     let name = DaemonName { machine: machine.name.clone(), daemon: Daemon::WeirAgent };
     let server = format!("unix:{}", state.api_socket().display());
-    site.expect(name, "the controller does not have agent and switch", START, connected(&server, node)).await
+    let missing = Cell::new("the node");
+    let connected = connected(&server, node, &missing);
+    let waited = site.expect(name, "it does not join", START, connected).await;
+    waited.with_context(|| format!("the controller does not have {} of {}", missing.get(), node.name))
 }
 
 /// The topology's entry of a machine that is a node.
@@ -124,7 +128,8 @@ async fn create_pool(channel: Channel, pool: &topology::Pool) -> anyhow::Result<
     made.map(drop).with_context(|| format!("cannot create the pool {}", pool.name))
 }
 
-async fn connected(server: &str, node: &Node) -> anyhow::Result<()> {
+/// Waits until the controller has both; `missing` always says what it does not have.
+async fn connected(server: &str, node: &Node, missing: &Cell<&str>) -> anyhow::Result<()> {
     let mut client = NodesClient::new(answers(server).await?);
     let mut poll = tokio::time::interval(POLL);
     loop {
@@ -136,8 +141,10 @@ async fn connected(server: &str, node: &Node) -> anyhow::Result<()> {
             Err(status) => return Err(status).context("cannot list the nodes"),
         };
         let ours = nodes.into_iter().find(|n| n.name == node.name.as_str()).and_then(|n| n.status);
-        if ours.is_some_and(|status| status.agent_connected && status.switch_connected) {
-            return Ok(());
+        match ours {
+            Some(status) if status.agent_connected && status.switch_connected => return Ok(()),
+            Some(status) if status.agent_connected => missing.set("the switch"),
+            _ => missing.set("the agent"),
         }
     }
 }
