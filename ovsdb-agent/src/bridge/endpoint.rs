@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::bridge::desired::{BR_INT, EndpointPort, TUNNEL, UPLINK, endpoint_of};
-use crate::bridge::reconcile::{add_endpoint, is_same_port, ports_of, remove_ports};
+use crate::bridge::reconcile::{Attached, add_endpoint, interfaces_of, is_same_port, remove_ports};
 use crate::bridge::switch::{Switch, SwitchError};
 use crate::ovsdb::{Outcome, Replica, Row, Uuid};
 
@@ -74,7 +74,7 @@ impl EndpointState {
 
 /// All of Weir's endpoints on br-int.
 pub fn endpoints(replica: &Replica) -> Vec<EndpointState> {
-    interfaces(replica).filter_map(|(_, row)| Some(EndpointState::new(endpoint_of(row)?, row))).collect()
+    interfaces(replica).filter_map(|at| Some(EndpointState::new(endpoint_of(at.row)?, at.row))).collect()
 }
 
 /// Port numbers on br-int that are neither endpoints nor uplink, tunnel and local port: numbers not to be used.
@@ -82,11 +82,7 @@ pub fn foreign_ofports(replica: &Replica) -> BTreeSet<u32> {
     let is_own = |row: &Row| {
         matches!(row.string("name"), Some(UPLINK | TUNNEL | BR_INT)) || endpoint_of(row).is_some()
     };
-    interfaces(replica)
-        .filter(|(_, row)| !is_own(row))
-        .filter_map(|(_, row)| ofport(row))
-        .map(u32::from)
-        .collect()
+    interfaces(replica).filter(|at| !is_own(at.row)).filter_map(|at| ofport(at.row)).map(u32::from).collect()
 }
 
 impl Switch {
@@ -99,12 +95,9 @@ impl Switch {
     /// See `PlugError`.
     pub async fn plug(&self, wanted: &EndpointPort) -> Result<(), PlugError> {
         let mut replica = self.replica().await?;
-        let others = |replica: &Replica| {
-            let is_other =
-                |row: &Row| endpoint_of(row) == Some(wanted.endpoint_id) && !is_same_port(row, wanted);
-            interfaces(replica).any(|(_, row)| is_other(row))
-        };
-        if others(&replica) {
+        let is_sound = |row: &Row| is_same_port(row, wanted) && row.string("error").is_none();
+        let is_unsound = |row: &Row| endpoint_of(row) == Some(wanted.endpoint_id) && !is_sound(row);
+        if interfaces(&replica).any(|at| is_unsound(at.row)) {
             self.unplug(wanted.endpoint_id).await?;
             replica = self.replica().await?;
         }
@@ -135,8 +128,8 @@ impl Switch {
     pub async fn unplug(&self, endpoint_id: u32) -> Result<bool, SwitchError> {
         let replica = self.replica().await?;
         let Some((bridge, row)) = replica.named("Bridge", BR_INT) else { return Ok(false) };
-        let is_own = |(_, interface): &(Uuid, &Row)| endpoint_of(interface) == Some(endpoint_id);
-        let ports: BTreeSet<Uuid> = ports_of(&replica, row).filter(is_own).map(|(port, _)| port).collect();
+        let is_own = |at: &Attached<'_>| endpoint_of(at.row) == Some(endpoint_id);
+        let ports: BTreeSet<Uuid> = interfaces_of(&replica, row).filter(is_own).map(|at| at.port).collect();
         if ports.is_empty() {
             return Ok(false);
         }
@@ -145,9 +138,9 @@ impl Switch {
     }
 }
 
-/// The interfaces on br-int, each with its port.
-fn interfaces(replica: &Replica) -> impl Iterator<Item = (Uuid, &Row)> {
-    replica.named("Bridge", BR_INT).into_iter().flat_map(|(_, bridge)| ports_of(replica, bridge))
+/// The interfaces on br-int.
+fn interfaces(replica: &Replica) -> impl Iterator<Item = Attached<'_>> {
+    replica.named("Bridge", BR_INT).into_iter().flat_map(|(_, bridge)| interfaces_of(replica, bridge))
 }
 
 /// -1 stands for a port that could not be made.

@@ -76,12 +76,24 @@ pub fn remove_ports(bridge: Uuid, ports: impl IntoIterator<Item = Uuid>) -> Oper
     }
 }
 
-/// The ports on a bridge with their interfaces.
-pub fn ports_of<'a>(replica: &'a Replica, bridge: &'a Row) -> impl Iterator<Item = (Uuid, &'a Row)> {
+/// An interface on a bridge.
+#[derive(Debug, Clone, Copy)]
+pub struct Attached<'a> {
+    /// The row of its port.
+    pub port: Uuid,
+    /// Its own row.
+    pub interface: Uuid,
+    /// What is in it.
+    pub row: &'a Row,
+}
+
+/// The interfaces on a bridge.
+pub fn interfaces_of<'a>(replica: &'a Replica, bridge: &'a Row) -> impl Iterator<Item = Attached<'a>> {
     bridge.references("ports").filter_map(|port| Some((port, replica.row("Port", port)?))).flat_map(
-        move |(uuid, port)| {
-            port.references("interfaces")
-                .filter_map(move |interface| Some((uuid, replica.row("Interface", interface)?)))
+        move |(port, row)| {
+            row.references("interfaces").filter_map(move |interface| {
+                Some(Attached { port, interface, row: replica.row("Interface", interface)? })
+            })
         },
     )
 }
@@ -276,7 +288,7 @@ impl Plan<'_> {
         let mut added = Vec::new();
         for spec in specs {
             let on_bridge =
-                ports_of(self.replica, bridge).any(|(_, row)| row.string("name") == Some(&spec.name));
+                interfaces_of(self.replica, bridge).any(|at| at.row.string("name") == Some(&spec.name));
             if on_bridge {
                 self.interface(spec);
             } else if self.replica.named("Port", &spec.name).is_none() {
@@ -315,11 +327,11 @@ impl Plan<'_> {
             wanted.iter().map(|port| (port.endpoint_id, port)).collect();
         let mut kept = BTreeSet::new();
         let mut stale = BTreeSet::new();
-        for (port, interface) in ports_of(self.replica, bridge) {
-            let Some(id) = endpoint_of(interface) else { continue };
+        for Attached { port, interface, row } in interfaces_of(self.replica, bridge) {
+            let Some(id) = endpoint_of(row) else { continue };
             match by_id.get(&id) {
-                Some(wanted) if is_same_port(interface, wanted) && kept.insert(id) => {
-                    self.external_ids(interface, wanted);
+                Some(wanted) if is_same_port(row, wanted) && kept.insert(id) => {
+                    self.pairs("Interface", interface, row, "external_ids", &wanted.external_ids());
                 }
                 _ => drop(stale.insert(port)),
             }
@@ -332,11 +344,6 @@ impl Plan<'_> {
         let missing: Vec<&EndpointPort> = by_id.into_values().filter(is_missing).filter(is_free).collect();
         let added = missing.into_iter().map(|port| self.insert_port(&PortSpec::endpoint(port))).collect();
         self.add_ports(uuid, added);
-    }
-
-    fn external_ids(&mut self, interface: &Row, wanted: &EndpointPort) {
-        let Some((uuid, _)) = self.replica.named("Interface", &wanted.name) else { return };
-        self.pairs("Interface", uuid, interface, "external_ids", &wanted.external_ids());
     }
 
     fn insert_port(&mut self, spec: &PortSpec) -> Atom {
@@ -413,4 +420,146 @@ pub fn is_same_port(interface: &Row, wanted: &EndpointPort) -> bool {
     interface.string("name") == Some(&wanted.name)
         && interface.integer("ofport_request") == Some(i64::from(wanted.ofport))
         && endpoint_of(interface) == Some(wanted.endpoint_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desired(targets: &[&str]) -> Desired {
+        Desired {
+            nic: "eth0".to_owned(),
+            nic_mac: None,
+            tunnel_address: "172.31.0.1".parse().unwrap(),
+            datapath_id: 0xabc,
+            targets: targets.iter().map(|&target| target.to_owned()).collect(),
+            userspace_tso: false,
+            endpoints: None,
+        }
+    }
+
+    fn endpoint(endpoint_id: u32) -> EndpointPort {
+        let text = || "x".to_owned();
+        let (name, ofport) = (format!("we{}", 1024 + endpoint_id), 1024 + endpoint_id as u16);
+        EndpointPort {
+            endpoint_id,
+            name,
+            ofport,
+            mac: text(),
+            pool: text(),
+            container: text(),
+            network: text(),
+        }
+    }
+
+    fn row<const N: usize>(columns: [(&str, Datum); N]) -> Option<Row> {
+        Some(Row::new(columns.into_iter().map(|(name, datum)| (name.to_owned(), datum))))
+    }
+
+    /// A replica with a br-int of one controller, and ports of these names and `weir-endpoint` values.
+    fn with_br_int(ports: &[(&str, &str)]) -> Replica {
+        let mut replica = Replica::default();
+        replica.put("Controller", Uuid(100), row([("target", "tcp:old:1".into())]));
+        for (number, (name, endpoint)) in (200..).zip(ports) {
+            let external_ids = Datum::map([("weir-endpoint", *endpoint)]);
+            replica.put(
+                "Interface",
+                Uuid(number),
+                row([("name", (*name).into()), ("external_ids", external_ids)]),
+            );
+            let columns = [("name", (*name).into()), ("interfaces", Uuid(number).into())];
+            replica.put("Port", Uuid(number + 100), row(columns));
+        }
+        let uuids = (300..).map(Uuid).take(ports.len());
+        let columns =
+            [("name", BR_INT.into()), ("controller", Uuid(100).into()), ("ports", Datum::set(uuids))];
+        replica.put("Bridge", Uuid(1), row(columns));
+        replica
+    }
+
+    fn inserted<'a>(operations: &'a [Operation], wanted: &'a str) -> impl Iterator<Item = &'a Columns> {
+        operations.iter().filter_map(move |operation| match operation {
+            Operation::Insert { table, row, .. } if *table == wanted => Some(row),
+            _ => None,
+        })
+    }
+
+    fn value<'a>(row: &'a Columns, wanted: &str) -> &'a Datum {
+        row.iter().find(|(name, _)| *name == wanted).map(|(_, datum)| datum).unwrap()
+    }
+
+    #[test]
+    fn br_int_appears_with_fail_mode_in_band_and_controllers_in_one_row() {
+        let operations = reconcile(&Replica::default(), &desired(&["tcp:a:1", "tcp:b:1"]));
+        let bridge =
+            inserted(&operations, "Bridge").find(|row| value(row, "name") == &BR_INT.into()).unwrap();
+        assert_eq!(value(bridge, "fail_mode"), &"secure".into());
+        let other_config = [("disable-in-band", "true"), ("datapath-id", "0000000000000abc")];
+        assert_eq!(value(bridge, "other_config"), &Datum::map(other_config));
+        assert_eq!(value(bridge, "controller").atoms().count(), 2);
+        assert_eq!(inserted(&operations, "Controller").count(), 2);
+    }
+
+    #[test]
+    fn without_targets_br_int_is_not_made_and_no_controller_is_touched() {
+        let operations = reconcile(&Replica::default(), &desired(&[]));
+        let names: Vec<_> = inserted(&operations, "Bridge").map(|row| value(row, "name").clone()).collect();
+        assert_eq!(names, [BR_PHY.into()]);
+        let operations = reconcile(&with_br_int(&[]), &desired(&[]));
+        assert_eq!(inserted(&operations, "Controller").count(), 0);
+        let sets_controllers = |operation: &Operation| match operation {
+            Operation::Update { row, .. } => row.iter().any(|(name, _)| *name == "controller"),
+            _ => false,
+        };
+        assert!(!operations.iter().any(sets_controllers));
+    }
+
+    #[test]
+    fn targets_are_replaced_by_one_operation() {
+        let operations = reconcile(&with_br_int(&[]), &desired(&["tcp:new:1"]));
+        let mut updates = operations.iter().filter_map(|operation| match operation {
+            Operation::Update { table: "Bridge", row, .. } => {
+                row.iter().find(|(name, _)| *name == "controller")
+            }
+            _ => None,
+        });
+        let (_, controllers) = updates.next().unwrap();
+        assert!(matches!(controllers.as_atom(), Some(Atom::NamedUuid(_))));
+        assert!(updates.next().is_none());
+    }
+
+    #[test]
+    fn uplink_and_tunnel_come_before_endpoints() {
+        let mut desired = desired(&["tcp:old:1"]);
+        desired.endpoints = Some(vec![endpoint(0), endpoint(1)]);
+        let operations = reconcile(&with_br_int(&[]), &desired);
+        let names: Vec<String> = inserted(&operations, "Port")
+            .filter_map(|row| match value(row, "name").as_atom()? {
+                Atom::String(name) => Some(name.clone()),
+                _ => None,
+            })
+            .filter(|name| !matches!(name.as_str(), "eth0" | BR_PHY | UPLINK_PEER))
+            .collect();
+        assert_eq!(names, [UPLINK, TUNNEL, "we1024", "we1025"]);
+    }
+
+    #[test]
+    fn only_ports_with_an_endpoints_number_are_removed() {
+        let replica = with_br_int(&[("we1024", "0"), ("theirs", "not-a-number"), ("we1030", "6")]);
+        let removed = |desired: &Desired| -> Vec<Uuid> {
+            let is_removal =
+                |mutation: &&Mutation| mutation.column == "ports" && mutation.mutator == Mutator::Delete;
+            let operations = reconcile(&replica, desired);
+            let mutations = operations.iter().flat_map(|operation| match operation {
+                Operation::Mutate { mutations, .. } => mutations.as_slice(),
+                _ => &[],
+            });
+            let atoms = mutations.filter(is_removal).flat_map(|mutation| mutation.value.atoms());
+            atoms.filter_map(|atom| if let Atom::Uuid(uuid) = atom { Some(*uuid) } else { None }).collect()
+        };
+        let mut wanted = desired(&["tcp:old:1"]);
+        assert_eq!(removed(&wanted), [], "endpoints unknown");
+        wanted.endpoints = Some(Vec::new());
+        assert_eq!(removed(&wanted), [Uuid(300), Uuid(302)]);
+    }
 }
