@@ -9,5 +9,6 @@ pub mod jsonrpc;
 pub mod link;
 pub mod northbound;
 pub mod ovsdb;
+pub mod restore;
 pub mod runtime;
 pub mod status;
