@@ -11,12 +11,15 @@ pub mod config;
 pub mod counters;
 pub mod intent;
 pub mod network;
+pub mod openflow;
 pub mod orchestrate;
 pub mod serve;
 
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,9 +28,15 @@ use counters::Counters;
 use intent::Intent;
 use intent::store::embedded::Embedded;
 use network::Neighbours;
+use network::fabric::{Fabric, Pace};
+use openflow::Surroundings;
+use openflow::board::Board;
 use orchestrate::Orchestrator;
 use serve::Api;
 use serve::listen::Listener;
+
+/// What sessions may have told the network that it has not looked at.
+const FABRIC_EVENTS: usize = 4096;
 
 /// Runs a controller until it is stopped.
 ///
@@ -46,9 +55,28 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         Orchestrator::start(intent.clone(), neighbours.clone(), config.address_cool_down);
 
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    // The OpenFlow side starts here: it follows `intent.subscribe()`, keeps `neighbours` and `counters`, and reports by
-    // `switch_events`, which must live as long as the orchestrator's task is to hear of switches.
-    let _switch_events = switch_events;
+    let board = Board::default();
+    let (fabric, fabric_events) = mpsc::channel(FABRIC_EVENTS);
+    let around = Surroundings {
+        board: board.clone(),
+        lifecycle: switch_events,
+        fabric,
+        counts: openflow::Counts::among(&counters),
+    };
+    let switches = TcpListener::bind(config.openflow)
+        .await
+        .with_context(|| format!("cannot listen on {} for switches", config.openflow))?;
+    tracing::info!(address = %config.openflow, "serving OpenFlow");
+    let pace = Pace { mac_refresh: config.mac_refresh, neighbour_refresh: config.neighbour_refresh };
+    let network = network::run::run(Fabric::new(board, neighbours, pace), intent.clone(), fabric_events);
+    tasks.spawn(async move {
+        network.await;
+        Ok(())
+    });
+    tasks.spawn(async move {
+        openflow::listen(switches, around).await;
+        Ok(())
+    });
 
     let api = Api::new(orchestrator, counters, config.targets());
     for address in &config.listen {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use controller::network::board::Board;
 use controller::network::compile::Compiler;
+use controller::openflow::board::Board;
 use flowlib::compile::model::{Driver, Endpoint, Network, Node};
 use flowlib::segment::digest::Digest;
 use flowlib::types::{DatapathId, EndpointId, MacAddr, NetworkId, NodeId, PoolId, PortNo, VlanVid, Vni};

@@ -15,6 +15,8 @@ use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::types::{EndpointId, MacAddr, NetworkId, NodeId, PoolId};
 use ipnet::Ipv4Net;
 
+use crate::openflow::board::Update;
+
 /// What is intended, and what has not been compiled since it changed.
 #[derive(Debug, Default)]
 pub struct Compiler {
@@ -32,17 +34,6 @@ pub struct Compiler {
     holders: BTreeSet<(NetworkId, NodeId)>,
     marks: BTreeSet<(SegmentId, Owner)>,
     moved_in_or_out: BTreeSet<NodeId>,
-}
-
-/// What a change of the intent comes to.
-#[derive(Debug, Default)]
-pub struct Update {
-    /// New flows of owners, by segment.
-    pub segments: BTreeMap<SegmentId, Vec<(Owner, Vec<Flow>)>>,
-    /// Segments that are no more.
-    pub dropped: Vec<SegmentId>,
-    /// The segments of nodes for which they changed; empty for a node that is no more.
-    pub subscriptions: BTreeMap<NodeId, BTreeSet<SegmentId>>,
 }
 
 impl Compiler {
@@ -153,6 +144,26 @@ impl Compiler {
         if before != mac {
             self.mark_neighbour(network, address);
         }
+    }
+
+    /// Forgets nodes, networks, blocks and endpoints that are not to be kept; gives back the nodes it forgot.
+    pub fn retain(
+        &mut self,
+        keep_node: impl Fn(NodeId) -> bool,
+        keep_network: impl Fn(NetworkId) -> bool,
+        keep_block: impl Fn(NetworkId, Ipv4Net) -> bool,
+        keep_endpoint: impl Fn(EndpointId) -> bool,
+    ) -> Vec<NodeId> {
+        let endpoints: Vec<_> = self.endpoints.keys().copied().filter(|id| !keep_endpoint(*id)).collect();
+        endpoints.into_iter().for_each(|id| self.set_endpoint(id, None));
+        let blocks = self.blocks.iter().map(|((network, _), (prefix, _))| (*network, *prefix));
+        let blocks: Vec<_> = blocks.filter(|(network, prefix)| !keep_block(*network, *prefix)).collect();
+        blocks.into_iter().for_each(|(network, prefix)| self.set_block(network, prefix, None));
+        let networks: Vec<_> = self.networks.keys().copied().filter(|id| !keep_network(*id)).collect();
+        networks.into_iter().for_each(|id| self.set_network(id, None));
+        let nodes: Vec<_> = self.nodes.keys().copied().filter(|id| !keep_node(*id)).collect();
+        nodes.iter().for_each(|id| self.set_node(*id, None));
+        nodes
     }
 
     /// Compiles what is marked.

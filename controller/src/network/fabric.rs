@@ -15,13 +15,13 @@ use flowlib::pipeline::register::{self, Origin};
 use flowlib::pipeline::{port, table::Table};
 use flowlib::types::{EndpointId, MacAddr, NetworkId, NodeId, PortNo, VlanVid};
 
-use super::board::Board;
 use super::compile::Compiler;
 use super::frame::{self, Seen};
 use super::neighbours::Neighbours;
 use super::resolver::{self, Resolver};
 use super::timetable::Timetable;
-use crate::intent::model::{Change, Record};
+use crate::intent::model::{Change, Key, Record};
+use crate::openflow::board::Board;
 
 /// When an endpoint that was started or moved is announced: one lost frame costs a gateway up to 35 s.
 const ANNOUNCEMENTS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
@@ -94,6 +94,30 @@ impl Fabric {
         }
     }
 
+    /// This is all that is intended: at the start, and when commits were missed.
+    pub fn handle_snapshot(&mut self, now: Instant, revision: u64, records: &[Record]) {
+        let keys: BTreeSet<Key> = records.iter().map(Record::key).collect();
+        let endpoints: BTreeSet<EndpointId> = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Container(container) => container.live().map(|endpoint| endpoint.id),
+                _ => None,
+            })
+            .collect();
+        let nodes = self.compiler.retain(
+            |node| keys.contains(&Key::Node(node)),
+            |network| keys.contains(&Key::Network(network)),
+            |network, prefix| keys.contains(&Key::Block(network, prefix)),
+            |endpoint| endpoints.contains(&endpoint),
+        );
+        let changes: Vec<_> =
+            records.iter().map(|record| Change { before: None, after: Some(record.clone()) }).collect();
+        self.handle_commit(now, revision, &changes);
+        for node in nodes {
+            self.board.seat_node(node, None);
+        }
+    }
+
     /// A switch's session is up.
     pub fn handle_up(&mut self, now: Instant, node: NodeId) {
         self.connected.insert(node);
@@ -133,13 +157,12 @@ impl Fabric {
                     self.carry_out(now, action);
                 }
             }
-            Some(Seen::Packet { destination }) if is_host(&of, destination) => {
-                if !self.compiler.is_taken(network, destination) {
-                    let from_endpoint =
-                        packet.metadata(register::ORIGIN.field).to_u32() == Origin::Endpoint as u32;
-                    let held = from_endpoint.then_some((node, packet.data));
-                    self.resolver.wanted(now, network, destination, held);
-                }
+            Some(Seen::Packet { destination })
+                if is_host(&of, destination) && !self.compiler.is_taken(network, destination) =>
+            {
+                let origin = packet.metadata(register::ORIGIN.field).to_u32();
+                let held = (origin == Origin::Endpoint as u32).then_some((node, packet.data));
+                self.resolver.wanted(now, network, destination, held);
             }
             _ => {}
         }

@@ -1,6 +1,5 @@
 //! Between intent and flows: addresses, external neighbours, and what the switches report.
 
-pub mod board;
 pub mod compile;
 pub mod fabric;
 mod facts;
@@ -8,9 +7,7 @@ pub mod frame;
 pub mod ipam;
 pub mod neighbours;
 pub mod resolver;
-pub mod segments;
-pub mod switch_event;
+pub mod run;
 pub mod timetable;
 
 pub use neighbours::Neighbours;
-pub use switch_event::{Rejection, SwitchEvent};

@@ -19,7 +19,7 @@ use ipnet::Ipv4Net;
 
 use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record};
 use crate::intent::{Commit, State};
-use crate::network::{Rejection, SwitchEvent};
+use crate::openflow::{Rejection, SwitchEvent};
 
 use super::board::Board;
 use super::links::Links;

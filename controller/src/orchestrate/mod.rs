@@ -28,7 +28,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::intent::model::{Container, Network, Node, Pool};
 use crate::intent::{Intent, IntentError, State, Transaction};
-use crate::network::{Neighbours, SwitchEvent};
+use crate::network::Neighbours;
+use crate::openflow::SwitchEvent;
 
 use board::{Board, Posted};
 use containers::{ContainerSpec, Surroundings};

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::intent::{IntentError, State};
-use crate::network::SwitchEvent;
+use crate::openflow::SwitchEvent;
 
 use super::lifecycle::{Lifecycle, Now, Order};
 use super::{Inner, Input, containers, now_ms};

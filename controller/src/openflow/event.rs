@@ -1,6 +1,9 @@
-//! What the OpenFlow sessions tell the orchestration about the nodes' switches.
+//! What the sessions tell: the orchestration of what switches hold, the network of what it should say and hear.
 
-use flowlib::compile::model::{EndpointId, NodeId};
+use flowlib::openflow::PacketIn;
+use flowlib::types::{EndpointId, NodeId};
+
+use super::switch::Switch;
 
 /// Something that happened to a node's switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,4 +36,37 @@ pub struct Rejection {
     pub endpoint: Option<EndpointId>,
     /// The switch's error and what it refused, as text.
     pub message: String,
+}
+
+/// What the network is told.
+#[derive(Debug)]
+pub enum FabricEvent {
+    /// A session is up.
+    Up {
+        /// Whose switch.
+        node: NodeId,
+        /// The switch.
+        switch: Switch,
+    },
+    /// A session has ended.
+    Down {
+        /// Whose switch.
+        node: NodeId,
+        /// The switch: another session may have taken its place.
+        switch: Switch,
+    },
+    /// A switch has taken in changes.
+    Applied {
+        /// Whose switch.
+        node: NodeId,
+        /// Endpoints whose flows it was given.
+        new_endpoints: Vec<EndpointId>,
+    },
+    /// A switch shows a packet.
+    PacketIn {
+        /// Whose switch.
+        node: NodeId,
+        /// The packet.
+        packet: PacketIn,
+    },
 }

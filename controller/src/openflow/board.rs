@@ -1,18 +1,17 @@
-//! The segments as they are now, and which switch should hold which: written by the compiler's task, read by the
+//! The segments as they are now, and which switch should hold which: written by the network's task, read by the
 //! sessions.
 //!
 //! A change wakes the sessions it concerns and does not queue: a session looks up what has changed since the version
 //! it applied, so that a slow switch is sent the sum of what it missed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use flowlib::openflow::Flow;
 use flowlib::segment::Segment;
-use flowlib::segment::id::SegmentId;
+use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::types::{DatapathId, NodeId};
 use tokio::sync::watch;
-
-use super::compile::Update;
 
 /// What all sessions share. Copies are handles to the same.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +33,32 @@ struct Inner {
 #[derive(Debug)]
 struct Seat {
     datapath: DatapathId,
+    /// How many sessions have sat here; only the last counts.
+    sittings: u64,
     segments: BTreeSet<SegmentId>,
     changed: watch::Sender<()>,
+}
+
+/// What a change of the intent comes to.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// New flows of owners, by segment.
+    pub segments: BTreeMap<SegmentId, Vec<(Owner, Vec<Flow>)>>,
+    /// Segments that are no more.
+    pub dropped: Vec<SegmentId>,
+    /// The segments of nodes for which they changed; empty for a node that is no more.
+    pub subscriptions: BTreeMap<NodeId, BTreeSet<SegmentId>>,
+}
+
+/// A session's place.
+#[derive(Debug)]
+pub struct Seated {
+    /// Whose switch it serves.
+    pub node: NodeId,
+    /// Which sitting this is, for [`Board::still_seated`].
+    pub sitting: u64,
+    /// Marked changed whenever what the switch should hold changes; closes when the node is no more.
+    pub changed: watch::Receiver<()>,
 }
 
 /// What one switch should hold, with the intent's revision at which that is so.
@@ -48,14 +71,21 @@ pub struct Wanted {
 }
 
 impl Board {
-    /// Which node has that datapath id, and a receiver that is marked changed whenever what it should hold changes.
-    /// The receiver closes when the node is no more.
+    /// Takes the seat of the node that has that datapath id, from whoever sits there.
     #[must_use]
-    pub fn seat(&self, datapath: DatapathId) -> Option<(NodeId, watch::Receiver<()>)> {
-        self.read(|inner| {
+    pub fn seat(&self, datapath: DatapathId) -> Option<Seated> {
+        self.write(|inner| {
             let node = *inner.datapaths.get(&datapath)?;
-            Some((node, inner.nodes.get(&node)?.changed.subscribe()))
+            let seat = inner.nodes.get_mut(&node)?;
+            seat.sittings += 1;
+            Some(Seated { node, sitting: seat.sittings, changed: seat.changed.subscribe() })
         })
+    }
+
+    /// Whether no other session has taken the seat since.
+    #[must_use]
+    pub fn still_seated(&self, node: NodeId, sitting: u64) -> bool {
+        self.read(|inner| inner.nodes.get(&node).is_none_or(|seat| seat.sittings == sitting))
     }
 
     /// The intent's revision that the segments hold.
@@ -90,7 +120,12 @@ impl Board {
                 inner.nodes.remove(&node);
             }
             if let Some(datapath) = datapath {
-                let seat = Seat { datapath, segments: BTreeSet::new(), changed: watch::Sender::new(()) };
+                let seat = Seat {
+                    datapath,
+                    sittings: 0,
+                    segments: BTreeSet::new(),
+                    changed: watch::Sender::new(()),
+                };
                 inner.nodes.insert(node, seat);
                 inner.datapaths.insert(datapath, node);
             }
@@ -151,11 +186,7 @@ impl Inner {
     }
 
     /// Whether that changed the segment.
-    fn replace(
-        &mut self,
-        id: SegmentId,
-        owners: Vec<(flowlib::segment::id::Owner, Vec<flowlib::openflow::Flow>)>,
-    ) -> bool {
+    fn replace(&mut self, id: SegmentId, owners: Vec<(Owner, Vec<Flow>)>) -> bool {
         let first = self.next_version;
         let segment = self.segments.entry(id).or_insert_with(|| super::segments::empty(id, first));
         let before = segment.version();

@@ -8,7 +8,7 @@ use flowlib::segment::id::SegmentId;
 
 /// A segment without flows, with its meters.
 #[must_use]
-pub fn empty(id: SegmentId, version: u64) -> Segment {
+pub(super) fn empty(id: SegmentId, version: u64) -> Segment {
     let mut segment = Segment::new(id, version);
     if let SegmentId::Pool(_) = id {
         segment.add_meter(&packet_in_meter());

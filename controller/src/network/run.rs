@@ -1,0 +1,70 @@
+//! The task around [`Fabric`]: commits, sessions and the clock in, messages for switches out.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use flowlib::types::NodeId;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use super::fabric::Fabric;
+use crate::intent::Intent;
+use crate::openflow::{FabricEvent, Switch};
+
+/// Runs the network until the intent's owner or all sessions' ends are gone.
+///
+/// Cancel safety: both `recv` lose nothing when another branch is taken.
+pub async fn run(mut fabric: Fabric, intent: Intent, mut events: mpsc::Receiver<FabricEvent>) {
+    let (snapshot, mut commits) = intent.subscribe();
+    fabric.handle_snapshot(Instant::now(), snapshot.revision, &snapshot.records);
+    let mut switches: HashMap<NodeId, Switch> = HashMap::new();
+    loop {
+        for (node, message) in fabric.outgoing.drain(..) {
+            if let Some(switch) = switches.get(&node) {
+                switch.send(message);
+            }
+        }
+        let due = fabric.poll_timeout().map(tokio::time::Instant::from_std);
+        tokio::select! {
+            commit = commits.recv() => match commit {
+                Ok(commit) => fabric.handle_commit(Instant::now(), commit.revision, &commit.changes),
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "commits missed; comparing with all that is intended");
+                    let (snapshot, later) = intent.subscribe();
+                    fabric.handle_snapshot(Instant::now(), snapshot.revision, &snapshot.records);
+                    commits = later;
+                }
+                Err(RecvError::Closed) => return,
+            },
+            event = events.recv() => match event {
+                Some(event) => handle(&mut fabric, &mut switches, event),
+                None => return,
+            },
+            () = tokio::time::sleep_until(due.unwrap_or_else(far)), if due.is_some() => {
+                fabric.handle_timeout(Instant::now());
+            }
+        }
+    }
+}
+
+fn handle(fabric: &mut Fabric, switches: &mut HashMap<NodeId, Switch>, event: FabricEvent) {
+    let now = Instant::now();
+    match event {
+        FabricEvent::Up { node, switch } => {
+            switches.insert(node, switch);
+            fabric.handle_up(now, node);
+        }
+        FabricEvent::Down { node, switch } => {
+            if switches.get(&node).is_some_and(|current| current.is(&switch)) {
+                switches.remove(&node);
+                fabric.handle_down(node);
+            }
+        }
+        FabricEvent::Applied { node, new_endpoints } => fabric.handle_applied(now, node, &new_endpoints),
+        FabricEvent::PacketIn { node, packet } => fabric.handle_packet_in(now, node, packet),
+    }
+}
+
+fn far() -> tokio::time::Instant {
+    tokio::time::Instant::now() + std::time::Duration::from_secs(3600)
+}

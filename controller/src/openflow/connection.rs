@@ -1,0 +1,289 @@
+//! One connection: bytes between a socket and the channel, requests joined to answers, one bundle at a time.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use flowlib::channel::{Channel, CloseReason, Config, Event};
+use flowlib::openflow::{BundleAdd, BundleControl, BundleControlType, BundleFlags, ErrorMsg, Message};
+use flowlib::segment::plan::Step;
+use flowlib::types::Xid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+
+use super::counts::Counts;
+use super::switch::{Command, Refusal};
+
+/// Bytes that may wait for a slow switch before it is asked for no more.
+const BACKLOG: usize = 1 << 20;
+const READ: usize = 64 << 10;
+/// Requests that may wait before those are forgotten for which nobody waits any more.
+const ABANDONED_MAX: usize = 64;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// The protocol was broken, or nothing came any more.
+    #[error(transparent)]
+    Closed(#[from] CloseReason),
+    /// The socket failed.
+    #[error("the connection failed: {0}")]
+    Socket(#[from] std::io::Error),
+    /// The switch hung up.
+    #[error("the switch closed the connection")]
+    HungUp,
+    /// The session has ended.
+    #[error("the session has ended")]
+    Released,
+}
+
+type Reply<T> = oneshot::Sender<T>;
+/// What becomes of a bundle.
+type Outcome = Result<(), Vec<Refusal>>;
+
+/// A bundle on its way.
+#[derive(Debug)]
+struct Running {
+    id: u32,
+    first: u32,
+    n: usize,
+    stage: Stage,
+    refusals: Vec<Refusal>,
+    reply: Reply<Outcome>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// All messages are on their way; waits for the barrier behind them.
+    Adding { open: Xid, barrier: Xid },
+    /// The commit is on its way; waits for its reply, or for an error.
+    Committing { commit: Xid },
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    channel: Channel,
+    commands: mpsc::Receiver<Command>,
+    /// What the switch says unasked. Never waited for: a switch that talks too much is not listened to.
+    unasked: mpsc::Sender<Message>,
+    open: Option<oneshot::Sender<()>>,
+    waiting: HashMap<Xid, Reply<Result<Message, ErrorMsg>>>,
+    running: Option<Running>,
+    bundles: VecDeque<(Vec<Step>, Reply<Outcome>)>,
+    last_bundle: u32,
+    outgoing: Vec<u8>,
+    counts: Counts,
+}
+
+const ATOMIC: BundleFlags = BundleFlags::ATOMIC.union(BundleFlags::ORDERED);
+
+impl Connection {
+    pub(super) fn new(
+        stream: TcpStream,
+        commands: mpsc::Receiver<Command>,
+        unasked: mpsc::Sender<Message>,
+        open: oneshot::Sender<()>,
+        counts: Counts,
+    ) -> Self {
+        Self {
+            stream,
+            channel: Channel::new(Instant::now(), Config::default()),
+            commands,
+            unasked,
+            open: Some(open),
+            waiting: HashMap::new(),
+            running: None,
+            bundles: VecDeque::new(),
+            last_bundle: 0,
+            outgoing: Vec::new(),
+            counts,
+        }
+    }
+
+    /// Serves the connection until it ends.
+    ///
+    /// Cancel safety: `read` and `write` take nothing that they do not return, `recv` loses nothing.
+    pub(super) async fn run(mut self) -> End {
+        let mut buffer = vec![0; READ];
+        loop {
+            if let Some(bytes) = self.channel.poll_transmit() {
+                self.outgoing.extend(bytes);
+            }
+            let deadline = self.channel.poll_timeout().map(tokio::time::Instant::from_std);
+            let (mut reader, mut writer) = self.stream.split();
+            tokio::select! {
+                n = reader.read(&mut buffer) => match n {
+                    Ok(0) => return End::HungUp,
+                    Ok(n) => self.channel.handle_bytes(Instant::now(), &buffer[..n]),
+                    Err(error) => return error.into(),
+                },
+                n = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match n {
+                    Ok(n) => { self.outgoing.drain(..n); }
+                    Err(error) => return error.into(),
+                },
+                command = self.commands.recv(), if self.outgoing.len() < BACKLOG => match command {
+                    Some(command) => self.command(command),
+                    None => return End::Released,
+                },
+                () = at(deadline) => self.channel.handle_timeout(Instant::now()),
+            }
+            if let Some(reason) = self.events() {
+                return self.last_words(reason).await;
+            }
+        }
+    }
+
+    /// Sends what is still to be sent to a peer that is told why it is closed, without waiting for a slow one.
+    async fn last_words(mut self, reason: CloseReason) -> End {
+        self.outgoing.extend(self.channel.poll_transmit().unwrap_or_default());
+        if let Err(error) = self.stream.try_write(&self.outgoing) {
+            tracing::debug!(%error, "peer not told why its connection is closed");
+        }
+        if let Err(error) = self.stream.shutdown().await {
+            tracing::debug!(%error, "connection not shut down in order");
+        }
+        reason.into()
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Send(message) => {
+                self.send(&message);
+            }
+            Command::Request(message, reply) => {
+                if self.waiting.len() >= ABANDONED_MAX {
+                    self.waiting.retain(|_, reply| !reply.is_closed());
+                }
+                let xid = self.send(&message);
+                self.waiting.insert(xid, reply);
+            }
+            Command::Bundle(steps, reply) => {
+                self.bundles.push_back((steps, reply));
+                self.next_bundle();
+            }
+        }
+    }
+
+    fn send(&mut self, message: &Message) -> Xid {
+        self.channel.send(message).unwrap_or_else(|error| {
+            tracing::error!(%error, "message without an encoding");
+            Xid(0)
+        })
+    }
+
+    /// Sends open, all messages and a barrier at once.
+    fn next_bundle(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
+        let Some((steps, reply)) = self.bundles.pop_front() else { return };
+        self.last_bundle = self.last_bundle.wrapping_add(1);
+        let id = self.last_bundle;
+        let open = self.control(id, BundleControlType::OPEN_REQUEST);
+        let mut bytes = Vec::with_capacity(512);
+        let mut first = open.0;
+        for (nth, step) in steps.iter().enumerate() {
+            bytes.clear();
+            if let Err(error) = BundleAdd::wrap(Xid(0), id, ATOMIC, step, &mut bytes) {
+                tracing::error!(%error, "flow mod too long for a bundle");
+                continue;
+            }
+            let xid = self.channel.send_encoded(&bytes);
+            if nth == 0 {
+                first = xid.0;
+            }
+        }
+        let barrier = self.send(&Message::BarrierRequest);
+        let stage = Stage::Adding { open, barrier };
+        self.running = Some(Running { id, first, n: steps.len(), stage, refusals: Vec::new(), reply });
+    }
+
+    fn control(&mut self, bundle_id: u32, control_type: BundleControlType) -> Xid {
+        self.send(&Message::BundleControl(BundleControl::new(bundle_id, control_type, ATOMIC)))
+    }
+
+    /// Handles all that has come; gives back why the connection is to end.
+    fn events(&mut self) -> Option<CloseReason> {
+        while let Some(event) = self.channel.poll_event() {
+            match event {
+                Event::Open => {
+                    if let Some(open) = self.open.take() {
+                        let waited_for = open.send(()).is_ok();
+                        tracing::debug!(waited_for, "version agreed on");
+                    }
+                }
+                Event::Reply { xid, message } => self.answered(xid, message),
+                Event::Error { xid, error } => self.failed(xid, error),
+                Event::Message { message, .. } => {
+                    if self.unasked.try_send(message).is_err() {
+                        self.counts.packet_ins_dropped.add(1);
+                    }
+                }
+                Event::Closed(reason) => return Some(reason),
+            }
+        }
+        None
+    }
+
+    fn answered(&mut self, xid: Xid, message: Message) {
+        if let Some(reply) = self.waiting.remove(&xid) {
+            drop(reply.send(Ok(message)));
+            return;
+        }
+        match self.running.as_ref().map(|running| (running.id, running.stage, running.refusals.is_empty())) {
+            Some((id, Stage::Adding { barrier, .. }, true)) if barrier == xid => {
+                let commit = self.control(id, BundleControlType::COMMIT_REQUEST);
+                if let Some(running) = &mut self.running {
+                    running.stage = Stage::Committing { commit };
+                }
+            }
+            Some((id, Stage::Adding { barrier, .. }, false)) if barrier == xid => {
+                self.control(id, BundleControlType::DISCARD_REQUEST);
+                self.end_bundle();
+            }
+            Some((_, Stage::Committing { commit }, _)) if commit == xid => self.end_bundle(),
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, xid: Xid, error: ErrorMsg) {
+        if let Some(reply) = self.waiting.remove(&xid) {
+            drop(reply.send(Err(error)));
+            return;
+        }
+        let Some(running) = &mut self.running else {
+            tracing::warn!(%error, xid = %xid, "error for a message that needed no answer");
+            return;
+        };
+        let step = xid.0.checked_sub(running.first).map(|n| n as usize).filter(|n| *n < running.n);
+        match running.stage {
+            Stage::Adding { open, .. } if open == xid => running.refusals.push(Refusal { step: None, error }),
+            Stage::Committing { commit } if commit == xid => {
+                // The switch has named the message before, if it was one's fault.
+                if running.refusals.is_empty() {
+                    running.refusals.push(Refusal { step: None, error });
+                }
+                self.end_bundle();
+            }
+            _ if step.is_some() => running.refusals.push(Refusal { step, error }),
+            _ => tracing::debug!(%error, xid = %xid, "error for a message that needed no answer"),
+        }
+    }
+
+    fn end_bundle(&mut self) {
+        if let Some(running) = self.running.take() {
+            let refusals = running.refusals;
+            drop(running.reply.send(if refusals.is_empty() { Ok(()) } else { Err(refusals) }));
+        }
+        self.next_bundle();
+    }
+}
+
+/// Waits until then; for ever if never.
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,197 @@
+//! What a switch is known to hold, and what is to be done to it. Pure.
+//!
+//! ```text
+//!            row and count agree                    nothing is known
+//!  connect ───────────────▶ At(version)   Unknown ◀──────────────── connect, refusal
+//!                              │  ▲          │
+//!             changes since it │  │ bundle   │ dump by cookie, difference
+//!                              ▼  │ done     ▼
+//!                             plan ◀───── changes
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use flowlib::openflow::{Flow, Message};
+use flowlib::pipeline::table::Table;
+use flowlib::segment::digest::Digest;
+use flowlib::segment::id::{Owner, SegmentId};
+use flowlib::segment::ledger;
+use flowlib::segment::plan::{Step, Target};
+use flowlib::segment::{Change, Entry, Key, Segment};
+use flowlib::types::EndpointId;
+
+use super::event::Rejection;
+
+/// What a switch is known to hold of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// That version, but for what was refused.
+    At(u64),
+    /// Something; a dump will tell.
+    Unknown,
+}
+
+/// What a switch holds and refuses.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    /// By segment.
+    pub segments: BTreeMap<SegmentId, Held>,
+    /// Segments of no meaning here, by number: to be deleted.
+    pub strangers: BTreeSet<u32>,
+    /// Whose flows the switch has refused, and why. They are left out until they are tried again.
+    pub refused: BTreeMap<(SegmentId, Owner), String>,
+}
+
+/// What brings a switch from what it holds to what it should.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Deletes of whole segments.
+    pub first: Vec<Step>,
+    /// Changes of flows.
+    pub changes: Vec<Change>,
+    /// The rows to write.
+    pub targets: Vec<Target>,
+    /// What the switch holds when all is done.
+    pub reached: Vec<(SegmentId, u64)>,
+}
+
+impl Holdings {
+    /// Takes down what a ledger says: the rows of table 62 as dumped.
+    ///
+    /// What agrees with the segment as it is now, by digest and number of flows, is held; `count` gives the number of
+    /// flows with the segment's cookie, its row counted. What is not `wanted` is a stranger.
+    pub fn read_row(&mut self, row: &Flow, wanted: &BTreeSet<SegmentId>) -> Option<(SegmentId, Digest)> {
+        let number = (row.cookie.0 >> 32) as u32;
+        let known = SegmentId::from_number(number).filter(|id| wanted.contains(id));
+        match (known, ledger::read_row(row)) {
+            (Some(id), Some((_, digest))) => Some((id, digest)),
+            (Some(_), None) => None,
+            (None, _) => {
+                self.strangers.insert(number);
+                None
+            }
+        }
+    }
+
+    /// Whether nothing is to be done for `wanted`, whose versions are `version`.
+    #[must_use]
+    pub fn is_at(&self, id: SegmentId, version: u64) -> bool {
+        self.segments.get(&id) == Some(&Held::At(version))
+    }
+
+    /// Adds to `work` what brings the switch to `segment`; `dump` is what it holds now, where that is not known.
+    ///
+    /// Nothing if a dump is needed first.
+    pub fn plan(&self, segment: &Segment, dump: Option<Vec<Flow>>, work: &mut Work) -> Option<()> {
+        let id = segment.id();
+        let changes = match (self.segments.get(&id), dump) {
+            (_, Some(dump)) => difference(segment, dump),
+            (Some(Held::At(version)), None) => segment.since(*version)?,
+            _ => return None,
+        };
+        let is_refused = |change: &Change| match change {
+            Change::Add(entry) => self.refused.contains_key(&(id, Owner::of(id, entry.flow.cookie))),
+            Change::Delete(_) => false,
+        };
+        if !self.is_at(id, segment.version()) {
+            let whole = !self.refused.keys().any(|(of, _)| *of == id);
+            work.targets.push(Target { segment: id, digest: whole.then(|| segment.digest()) });
+            work.changes.extend(changes.into_iter().filter(|change| !is_refused(change)));
+            work.reached.push((id, segment.version()));
+        }
+        Some(())
+    }
+
+    /// Adds to `work` the deletes of segments that the switch should hold no more.
+    pub fn plan_deletes(&self, wanted: &BTreeSet<SegmentId>, work: &mut Work) {
+        let left = self.segments.keys().filter(|id| !wanted.contains(id)).map(|id| id.number());
+        let strangers = self.strangers.iter().copied();
+        work.first.extend(strangers.chain(left).map(ledger::delete_all));
+    }
+
+    /// All of that work has been done.
+    pub fn done(&mut self, work: &Work, wanted: &BTreeSet<SegmentId>) {
+        self.strangers.clear();
+        self.segments.retain(|id, _| wanted.contains(id));
+        self.refused.retain(|(id, _), _| wanted.contains(id));
+        for (id, version) in &work.reached {
+            self.segments.insert(*id, Held::At(*version));
+        }
+    }
+
+    /// Some of that work may have been done: what it touched is not known any more.
+    pub fn unsure(&mut self, work: &Work) {
+        for (id, _) in &work.reached {
+            self.segments.insert(*id, Held::Unknown);
+        }
+    }
+
+    /// Leaves out, from now on, the owner of a refused step. False if it has none that could be left out.
+    pub fn refuse(&mut self, step: &Step, error: String) -> bool {
+        let Ok((_, Message::FlowMod(flow_mod))) = Message::decode(step) else { return false };
+        let Some(id) = SegmentId::of(flow_mod.cookie) else { return false };
+        let owner = Owner::of(id, flow_mod.cookie);
+        owner != Owner::Row && self.refused.insert((id, owner), error).is_none()
+    }
+
+    /// Tries again what was refused.
+    pub fn try_again(&mut self) {
+        for (id, _) in std::mem::take(&mut self.refused).into_keys() {
+            self.segments.insert(id, Held::Unknown);
+        }
+    }
+
+    /// What the switch refuses, for those who wait for it.
+    #[must_use]
+    pub fn rejections(&self) -> Vec<Rejection> {
+        let rejection = |((id, owner), error): (&(SegmentId, Owner), &String)| Rejection {
+            endpoint: match owner {
+                Owner::Endpoint(endpoint) => Some(*endpoint),
+                _ => None,
+            },
+            message: format!("flow of {id} refused: {error}"),
+        };
+        self.refused.iter().map(rejection).collect()
+    }
+}
+
+impl Work {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.changes.is_empty() && self.targets.is_empty()
+    }
+
+    /// The endpoints of which the switch is given flows: new ones, or such that have changed.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointId> {
+        let classified = self.changes.iter().filter_map(|change| match change {
+            Change::Add(entry) if entry.flow.table == Table::Classify.id() => Some(entry.flow.cookie),
+            _ => None,
+        });
+        classified
+            .filter_map(|cookie| match Owner::of(SegmentId::of(cookie)?, cookie) {
+                Owner::Endpoint(endpoint) => Some(endpoint),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// What is to be done to a switch that holds `dump` of a segment.
+fn difference(segment: &Segment, dump: Vec<Flow>) -> Vec<Change> {
+    let mut held: HashMap<Key, Flow> = dump
+        .into_iter()
+        .filter(|flow| flow.table != ledger::TABLE)
+        .map(|flow| (Key::from(&flow), flow))
+        .collect();
+    let mut changes = Vec::new();
+    for entry in segment.entries() {
+        let found = held.remove(&Key::from(&entry.flow));
+        if found.as_ref() != Some(&entry.flow) {
+            changes.push(Change::Add(entry.clone()));
+        }
+    }
+    changes.extend(held.into_values().map(|flow| Change::Delete(Entry::new(flow).into())));
+    changes
+}

@@ -1,0 +1,28 @@
+//! Switches: listening for them, a session each, and bringing each to what it should hold.
+//!
+//! ```text
+//!                 listener ── accepts ──▶ session (one a switch) ──▶ SwitchEvent ──▶ orchestrate
+//!                                          │   ▲ dirty mark (Board)
+//!                                 Switch   │   │                ──▶ FabricEvent ──▶ network
+//!                              (requests)  ▼   │ packet-ins
+//!                                       connection: socket ⇄ flowlib::channel
+//! ```
+//!
+//! Leaves what flows mean to flowlib, and what is intended to `network`.
+
+pub mod board;
+mod connection;
+pub mod converge;
+mod counts;
+mod event;
+mod listener;
+mod meters;
+mod segments;
+mod session;
+mod switch;
+
+pub use counts::Counts;
+pub use event::{FabricEvent, Rejection, SwitchEvent};
+pub use listener::listen;
+pub use session::Surroundings;
+pub use switch::{Refusal, Switch, SwitchError};

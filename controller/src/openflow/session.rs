@@ -1,0 +1,312 @@
+//! A session: from a switch's connection to its end, keeping it at what it should hold.
+
+use std::time::Duration;
+
+use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequestBody};
+use flowlib::pipeline::table::Table;
+use flowlib::segment::id::SegmentId;
+use flowlib::segment::plan;
+use flowlib::types::{Cookie, DatapathId, NodeId};
+use futures::future::try_join_all;
+use tokio::sync::{mpsc, watch};
+
+use super::board::{Board, Seated};
+use super::converge::{Held, Holdings, Work};
+use super::counts::Counts;
+use super::event::{FabricEvent, SwitchEvent};
+use super::switch::{Refusal, Switch, SwitchError};
+
+/// Between two tries of what a switch refused: twice as long each time, up to this.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+const RETRY_MIN: Duration = Duration::from_millis(500);
+
+/// What all sessions have to do with.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// What switches should hold.
+    pub board: Board,
+    /// Who is told what switches hold.
+    pub lifecycle: mpsc::Sender<SwitchEvent>,
+    /// Who is shown packets.
+    pub fabric: mpsc::Sender<FabricEvent>,
+    /// What is counted.
+    pub counts: Counts,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum SessionError {
+    /// A request failed.
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
+    /// No pool has a node with that switch.
+    #[error("no node of any pool has the datapath id {0}; is its agent registered?")]
+    UnknownDatapath(DatapathId),
+    /// The node was deleted.
+    #[error("the node is no more")]
+    NodeGone,
+    /// A refusal that leaving out one owner's flows does not mend.
+    #[error("the switch refused a bundle as such: {0}")]
+    BundleRefused(String),
+    /// The controller is stopping.
+    #[error("the controller is stopping")]
+    Stopping,
+}
+
+/// A switch's session.
+#[derive(Debug)]
+struct Session {
+    node: NodeId,
+    switch: Switch,
+    around: Surroundings,
+    holdings: Holdings,
+}
+
+/// Serves a switch until its connection ends, or it cannot be served.
+pub(super) async fn serve(
+    switch: Switch,
+    unasked: mpsc::Receiver<Message>,
+    around: Surroundings,
+) -> Result<(), SessionError> {
+    let Message::FeaturesReply(features) = switch.request("its features", Message::FeaturesRequest).await?
+    else {
+        return Err(SwitchError::Mismatch("its features").into());
+    };
+    let datapath = features.datapath_id;
+    let Some(Seated { node, sitting, changed }) = around.board.seat(datapath) else {
+        return Err(SessionError::UnknownDatapath(datapath));
+    };
+    around.counts.sessions.add(1);
+    tracing::info!(%node, dpid = %datapath, "switch connected");
+    around.tell_lifecycle(SwitchEvent::Connected { node }).await?;
+    around.tell_fabric(FabricEvent::Up { node, switch: switch.clone() }).await?;
+    let mut session =
+        Session { node, switch: switch.clone(), around: around.clone(), holdings: Holdings::default() };
+    let shown = show(node, unasked, around.clone());
+    let result = tokio::select! {
+        result = session.run(changed) => result,
+        () = shown => Ok(()),
+    };
+    around.tell_fabric(FabricEvent::Down { node, switch }).await?;
+    if around.board.still_seated(node, sitting) {
+        around.tell_lifecycle(SwitchEvent::Disconnected { node }).await?;
+    }
+    result
+}
+
+/// Hands packet-ins to the fabric, until the connection ends.
+async fn show(node: NodeId, mut unasked: mpsc::Receiver<Message>, around: Surroundings) {
+    while let Some(message) = unasked.recv().await {
+        if let Message::PacketIn(packet) = message {
+            around.counts.packet_ins.add(1);
+            if around.fabric.try_send(FabricEvent::PacketIn { node, packet }).is_err() {
+                around.counts.packet_ins_dropped.add(1);
+            }
+        }
+    }
+}
+
+impl Surroundings {
+    async fn tell_lifecycle(&self, event: SwitchEvent) -> Result<(), SessionError> {
+        self.lifecycle.send(event).await.map_err(|_| SessionError::Stopping)
+    }
+
+    async fn tell_fabric(&self, event: FabricEvent) -> Result<(), SessionError> {
+        self.fabric.send(event).await.map_err(|_| SessionError::Stopping)
+    }
+}
+
+impl Session {
+    async fn run(&mut self, mut changed: watch::Receiver<()>) -> Result<(), SessionError> {
+        changed.mark_unchanged();
+        self.read_ledger().await?;
+        self.converge().await?;
+        self.remove_strange_flows().await?;
+        let mut retry = RETRY_MIN;
+        loop {
+            let refused = !self.holdings.refused.is_empty();
+            tokio::select! {
+                alive = changed.changed() => alive.map_err(|_| SessionError::NodeGone)?,
+                () = tokio::time::sleep(retry), if refused => {
+                    self.holdings.try_again();
+                    retry = (retry * 2).min(RETRY_MAX);
+                }
+            }
+            self.converge().await?;
+            if self.holdings.refused.is_empty() {
+                retry = RETRY_MIN;
+            }
+        }
+    }
+
+    /// Compares the switch's ledger with what it should hold.
+    async fn read_ledger(&mut self) -> Result<(), SessionError> {
+        let wanted = self.around.board.wanted(self.node).segments;
+        let rows =
+            self.flows("its ledger", FlowStatsRequest::of_table(flowlib::segment::ledger::TABLE)).await?;
+        let claims: Vec<_> = rows.iter().filter_map(|row| self.holdings.read_row(row, &wanted)).collect();
+        let counts = claims.iter().map(|(id, _)| self.count(cookie_of(*id), SegmentId::COOKIE_MASK.0));
+        let counts = try_join_all(counts).await?;
+        for ((id, digest), flows) in claims.into_iter().zip(counts) {
+            let version = self.around.board.with_segment(id, |segment| {
+                let equal = segment.digest() == digest && segment.n_flows() + 1 == flows as usize;
+                equal.then(|| segment.version())
+            });
+            if let Some(version) = version.flatten() {
+                self.around.counts.segments_equal.add(1);
+                self.holdings.segments.insert(id, Held::At(version));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what is to be done until nothing is left, and tells who waits for it.
+    async fn converge(&mut self) -> Result<(), SessionError> {
+        loop {
+            let wanted = self.around.board.wanted(self.node);
+            let work = self.plan(&wanted.segments).await?;
+            if work.is_empty() {
+                return self.settled(wanted.revision).await;
+            }
+            match self.carry_out(&work).await? {
+                Ok(()) => {
+                    self.holdings.done(&work, &wanted.segments);
+                    let new_endpoints = work.endpoints();
+                    let applied = FabricEvent::Applied { node: self.node, new_endpoints };
+                    self.around.tell_fabric(applied).await?;
+                }
+                Err(refused) => {
+                    self.holdings.unsure(&work);
+                    self.leave_out(refused)?;
+                }
+            }
+        }
+    }
+
+    async fn settled(&mut self, revision: u64) -> Result<(), SessionError> {
+        let applied =
+            SwitchEvent::Applied { node: self.node, revision, rejected: self.holdings.rejections() };
+        self.around.tell_lifecycle(applied).await
+    }
+
+    async fn plan(&self, wanted: &std::collections::BTreeSet<SegmentId>) -> Result<Work, SessionError> {
+        let mut work = Work::default();
+        self.holdings.plan_deletes(wanted, &mut work);
+        for id in wanted {
+            let board = &self.around.board;
+            let planned = board.with_segment(*id, |segment| self.holdings.plan(segment, None, &mut work));
+            if planned == Some(None) {
+                let dump = self
+                    .flows(
+                        "a segment's flows",
+                        FlowStatsRequest::by_cookie(cookie_of(*id), SegmentId::COOKIE_MASK.0),
+                    )
+                    .await?;
+                self.around.counts.segments_mended.add(1);
+                self.make_meters(*id).await?;
+                board.with_segment(*id, |segment| self.holdings.plan(segment, Some(dump), &mut work));
+            }
+        }
+        Ok(work)
+    }
+
+    /// Meters cannot be bundled: they are made before the flows that use them.
+    async fn make_meters(&self, id: SegmentId) -> Result<(), SessionError> {
+        let meters =
+            self.around.board.with_segment(id, |segment| segment.meters().to_vec()).unwrap_or_default();
+        for bytes in meters {
+            super::meters::make(&self.switch, &bytes).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, work: &Work) -> Result<Result<(), Vec<(plan::Step, Refusal)>>, SessionError> {
+        for steps in plan::bundles(work.first.clone(), work.changes.clone(), &work.targets) {
+            self.around.counts.flow_mods_sent.add(steps.len() as u64);
+            if let Err(refusals) = self.switch.bundle(steps.clone()).await? {
+                self.around.counts.flow_mods_refused.add(refusals.len() as u64);
+                let mut refused = Vec::new();
+                for refusal in refusals {
+                    match refusal.step.and_then(|nth| steps.get(nth)) {
+                        Some(step) => refused.push((step.clone(), refusal)),
+                        None => return Err(SessionError::BundleRefused(refusal.error.to_string())),
+                    }
+                }
+                return Ok(Err(refused));
+            }
+            self.around.counts.bundles_committed.add(1);
+        }
+        Ok(Ok(()))
+    }
+
+    fn leave_out(&mut self, refused: Vec<(plan::Step, Refusal)>) -> Result<(), SessionError> {
+        let mut left_out = false;
+        for (step, refusal) in refused {
+            let error = refusal.error.to_string();
+            tracing::warn!(node = %self.node, %error, flow = %describe(&step), "the switch refused a flow");
+            left_out |= self.holdings.refuse(&step, format!("{error}: {}", describe(&step)));
+        }
+        if left_out { Ok(()) } else { Err(SessionError::BundleRefused("nothing to leave out".to_owned())) }
+    }
+
+    /// Deletes flows that belong to no segment. Cheap if there are none: one count.
+    async fn remove_strange_flows(&mut self) -> Result<(), SessionError> {
+        let expected: usize = self
+            .holdings
+            .segments
+            .keys()
+            .filter_map(|id| self.around.board.with_segment(*id, |segment| segment.n_flows() + 1))
+            .sum();
+        if self.count(Cookie(0), 0).await? as usize == expected || !self.holdings.refused.is_empty() {
+            return Ok(());
+        }
+        let all = self.flows("all its flows", FlowStatsRequest::by_cookie(Cookie(0), 0)).await?;
+        let mut work = Work::default();
+        for flow in all {
+            let known = SegmentId::of(flow.cookie).is_some_and(|id| self.holdings.segments.contains_key(&id));
+            if !known {
+                let entry = flowlib::segment::Entry::new(flow);
+                tracing::warn!(node = %self.node, flow = %describe(&entry.add), "deleting a flow that is nobody's");
+                work.changes.push(flowlib::segment::Change::Delete(entry.into()));
+            }
+        }
+        match self.carry_out(&work).await? {
+            Ok(()) => Ok(()),
+            Err(_) => Err(SessionError::BundleRefused("strange flows stay".to_owned())),
+        }
+    }
+
+    async fn flows(
+        &self,
+        what: &'static str,
+        request: FlowStatsRequest,
+    ) -> Result<Vec<flowlib::openflow::Flow>, SessionError> {
+        match self.switch.multipart(what, MultipartRequestBody::Flow(request)).await? {
+            MultipartReplyBody::Flow(flows) => Ok(flows.into_iter().map(|stats| stats.flow).collect()),
+            _ => Err(SwitchError::Mismatch(what).into()),
+        }
+    }
+
+    async fn count(&self, cookie: Cookie, mask: u64) -> Result<u32, SessionError> {
+        let what = "how many flows it has";
+        let request = MultipartRequestBody::Aggregate(FlowStatsRequest::by_cookie(cookie, mask));
+        match self.switch.multipart(what, request).await? {
+            MultipartReplyBody::Aggregate(stats) => Ok(stats.flow_count),
+            _ => Err(SwitchError::Mismatch(what).into()),
+        }
+    }
+}
+
+fn cookie_of(id: SegmentId) -> Cookie {
+    Cookie(u64::from(id.number()) << 32)
+}
+
+/// Which flow a flow mod is about, by its cookie, table and priority.
+fn describe(step: &[u8]) -> String {
+    let Ok((_, Message::FlowMod(flow_mod))) = Message::decode(step) else {
+        return "not a flow mod".to_owned();
+    };
+    let table = Table::from_id(flow_mod.table).map_or("all tables", Table::name);
+    format!("table {table}, priority {}, cookie {}", flow_mod.priority, flow_mod.cookie)
+}

@@ -1,0 +1,129 @@
+//! A handle to a connected switch: requests, bundles, messages.
+
+use flowlib::openflow::{ErrorMsg, Message, MultipartReply, MultipartReplyBody, MultipartRequestBody};
+use flowlib::segment::plan::Step;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Duration, timeout};
+
+/// How long a switch may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a connection is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Send, and forget.
+    Send(Message),
+    /// Send, and hand over the answer.
+    Request(Message, oneshot::Sender<Result<Message, ErrorMsg>>),
+    /// Carry out all steps in one bundle, or none.
+    Bundle(Vec<Step>, oneshot::Sender<Result<(), Vec<Refusal>>>),
+}
+
+/// A message of a bundle that the switch refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Which step; `None`: the bundle as such.
+    pub step: Option<usize>,
+    /// Why.
+    pub error: ErrorMsg,
+}
+
+/// What can go wrong with a request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwitchError {
+    /// The connection is gone.
+    #[error("the connection is gone")]
+    Gone,
+    /// No answer in time.
+    #[error("the switch has not answered {0} within {PATIENCE:?}")]
+    Silent(&'static str),
+    /// The switch refused it.
+    #[error("the switch refused {what}: {error}")]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// Its error.
+        error: ErrorMsg,
+    },
+    /// The answer was to something else.
+    #[error("the switch answered {0} with something else")]
+    Mismatch(&'static str),
+}
+
+/// A connected switch. Copies are handles to the same connection.
+#[derive(Clone, Debug)]
+pub struct Switch {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Switch {
+    pub(super) fn new(commands: mpsc::Sender<Command>) -> Self {
+        Self { commands }
+    }
+
+    /// Sends a message that needs no answer; drops it if the connection has too much to do or is gone.
+    pub fn send(&self, message: Message) {
+        if self.commands.try_send(Command::Send(message)).is_err() {
+            tracing::debug!("message for a busy or vanished switch dropped");
+        }
+    }
+
+    /// Sends a request and waits for the answer.
+    ///
+    /// # Errors
+    /// No answer, or an error instead of one.
+    pub async fn request(&self, what: &'static str, message: Message) -> Result<Message, SwitchError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Request(message, reply)).await.map_err(|_| SwitchError::Gone)?;
+        let answer = timeout(PATIENCE, answer).await.map_err(|_| SwitchError::Silent(what))?;
+        answer.map_err(|_| SwitchError::Gone)?.map_err(|error| SwitchError::Refused { what, error })
+    }
+
+    /// Sends a message that only an error answers, and waits until the switch is done with it.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn confirmed(&self, what: &'static str, message: Message) -> Result<(), SwitchError> {
+        let (reply, mut failed) = oneshot::channel();
+        self.commands.send(Command::Request(message, reply)).await.map_err(|_| SwitchError::Gone)?;
+        self.request(what, Message::BarrierRequest).await?;
+        // An error comes before the answer to the barrier, or not at all.
+        match failed.try_recv() {
+            Ok(Err(error)) => Err(SwitchError::Refused { what, error }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether both are handles to the same connection.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.commands.same_channel(&other.commands)
+    }
+
+    /// Asks for statistics or descriptions.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn multipart(
+        &self,
+        what: &'static str,
+        body: MultipartRequestBody,
+    ) -> Result<MultipartReplyBody, SwitchError> {
+        match self.request(what, Message::MultipartRequest(body.into())).await? {
+            Message::MultipartReply(MultipartReply { body, .. }) => Ok(body),
+            _ => Err(SwitchError::Mismatch(what)),
+        }
+    }
+
+    /// Carries out all steps at once, or none: commits only after a barrier that brought no error.
+    ///
+    /// # Errors
+    /// What was refused (nothing has changed then), or that nobody knows.
+    pub async fn bundle(&self, steps: Vec<Step>) -> Result<Result<(), Vec<Refusal>>, SwitchError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Bundle(steps, reply)).await.map_err(|_| SwitchError::Gone)?;
+        let answer = timeout(PATIENCE, answer).await.map_err(|_| SwitchError::Silent("a bundle"))?;
+        answer.map_err(|_| SwitchError::Gone)
+    }
+}
