@@ -83,18 +83,23 @@ fn from_controller(state: &State) -> anyhow::Result<Vec<Container>> {
     Ok(all.into_iter().map(Container::from).collect())
 }
 
+/// A node whose database does not answer has containers that cannot be found; the others still can.
 fn from_databases(state: &State) -> anyhow::Result<Vec<Container>> {
-    let mut all = Vec::new();
-    for node in state.of_kind(Kind::Node) {
-        let ovs = Ovs::of(state, &node.name)?;
-        let columns = "--columns=ofport,external_ids";
-        let shown =
-            ovs.vsctl(["--format=json", columns, "find", "Interface", "external_ids:weir-endpoint!=''"])?;
-        let table: serde_json::Value = serde_json::from_str(&shown).context("ovs-vsctl prints no JSON")?;
-        let rows = table.get("data").and_then(|d| d.as_array()).into_iter().flatten();
-        all.extend(rows.filter_map(|row| from_row(&node.name, row)));
+    let answers: Vec<_> = state.of_kind(Kind::Node).map(|node| from_database(state, &node.name)).collect();
+    if let [Err(e), ..] = &answers[..]
+        && answers.iter().all(Result::is_err)
+    {
+        bail!("no node's database answers: {e:#}");
     }
-    Ok(all)
+    Ok(answers.into_iter().flatten().flatten().collect())
+}
+
+fn from_database(state: &State, node: &str) -> anyhow::Result<Vec<Container>> {
+    let list = ["--format=json", "--columns=ofport,external_ids", "list", "Interface"];
+    let shown = Ovs::of(state, node)?.vsctl(list)?;
+    let table: serde_json::Value = serde_json::from_str(&shown).context("ovs-vsctl prints no JSON")?;
+    let rows = table.get("data").and_then(|d| d.as_array()).into_iter().flatten();
+    Ok(rows.filter_map(|row| from_row(node, row)).collect())
 }
 
 /// Reads a row `[ofport, ["map", [[key, value], …]]]`; one that is no endpoint's gives nothing.

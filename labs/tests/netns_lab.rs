@@ -249,6 +249,45 @@ fn daemons_are_started_again_unless_they_were_stopped() {
 }
 
 #[test]
+fn a_container_is_a_place_also_while_no_controller_answers() {
+    let Some(site) = Site::new('m') else { return };
+    let lab = site.up();
+    assert!(lab.exec("web", ["true"]).unwrap_err().to_string().contains("neither a machine nor a container"));
+    lab.exec("box", ["ip", "netns", "add", "weir-7"]).unwrap();
+    let link = ["ip", "link", "add", "eth0", "netns", "weir-7", "type", "veth", "peer", "name", "we1024"];
+    lab.exec("box", link).unwrap();
+    let mut port = vec!["add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev"];
+    port.extend([
+        "--",
+        "add-port",
+        "br0",
+        "we1024",
+        "--",
+        "set",
+        "Interface",
+        "we1024",
+        "ofport_request=1024",
+    ]);
+    port.extend([
+        "external_ids:weir-endpoint=7",
+        "external_ids:weir-pool=p",
+        "external_ids:weir-container=web",
+    ]);
+    lab.node("box").unwrap().vsctl(port).unwrap();
+    for name in ["web", "p/web"] {
+        assert!(lab.exec(name, ["ip", "-br", "link"]).unwrap().contains("eth0"));
+    }
+    assert!(lab.exec("q/web", ["true"]).is_err());
+    let found = labs::endpoint::list(lab.state()).unwrap();
+    assert_eq!((found[0].node.as_str(), found[0].ofport), ("box", 1024));
+    // A place found once stays good while the daemons that told of it are away.
+    let place = lab.place("web").unwrap();
+    lab.stop("box", Daemon::OvsdbServer).unwrap();
+    assert!(lab.place("web").is_err());
+    place.run(["true"]).unwrap();
+}
+
+#[test]
 fn a_capture_sees_arp_with_its_tag_and_its_direction() {
     let Some(site) = Site::new('j') else { return };
     let lab = site.up();
