@@ -1,7 +1,7 @@
 //! Requests about networks.
 //!
 //! VLAN ids and VXLAN network identifiers are unique in the whole controller, whatever the pool: the fabric is one, and
-//! nothing may cross pools. Subnets may overlap, but not where one of two networks of a pool reaches a VLAN.
+//! nothing may cross pools. Subnets may overlap, but not those of two VLANs of a pool.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -237,13 +237,13 @@ fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
     a.contains(&b) || b.contains(&a)
 }
 
-/// Two networks of a pool may overlap only if neither reaches a VLAN.
+/// Two VLAN networks of a pool may not overlap: the fabric around them routes an address to one place.
 fn check_overlap(state: &State, pool: &Pool, spec: &NetworkSpec, kind: Kind) -> Result<(), Refusal> {
     let others = state.members(pool.id).networks.iter().filter_map(|id| state.network(*id));
     for other in others.filter(|other| overlap(other.subnet, spec.subnet)) {
-        if matches!(kind, Kind::Vlan(_)) || matches!(other.driver, Driver::Vlan(_)) {
+        if matches!(kind, Kind::Vlan(_)) && matches!(other.driver, Driver::Vlan(_)) {
             return Err(Refusal::Exists(format!(
-                "the subnet {} overlaps {} of the network `{}` in the same pool, and one of the two is on a VLAN",
+                "the subnet {} overlaps {} of the network `{}` in the same pool, and both are on VLANs",
                 spec.subnet, other.subnet, other.name
             )));
         }
