@@ -1,6 +1,6 @@
 //! Match fields and matches (OXM, the OpenFlow extensible match, and its Nicira and ONF extensions).
 //!
-//! The fields are one list, in [`registry`]. A field that is not in it is kept byte for byte in a match.
+//! The fields are one list, in `registry`. A field that is not in it is kept byte for byte in a match.
 
 mod flow_match;
 mod registry;
