@@ -11,6 +11,7 @@ use crate::api::connect;
 use crate::ovs::Ovs;
 use crate::place::Place;
 use crate::state::{Kind, State};
+use crate::wait::wait_until;
 
 /// A container, as far as a lab needs to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,30 +39,40 @@ pub struct Container {
 /// # Errors
 /// If there is none, or more than one.
 pub fn find(state: &State, name: &str) -> anyhow::Result<Place> {
-    let all = list(state)?;
     let (pool, bare) = name.split_once('/').map_or((None, name), |(pool, bare)| (Some(pool), bare));
-    let is = |c: &&Container| c.name == bare && pool.is_none_or(|p| p == c.pool);
-    let found: Vec<&Container> = all.iter().filter(is).collect();
-    match found[..] {
+    let is = |c: &Container| c.name == bare && pool.is_none_or(|p| p == c.pool);
+    // Daemons that were just killed are back in a moment.
+    let found = wait_until(PATIENCE, "controller or databases", || {
+        let Ok((all, complete)) = look(state) else { return Ok(None) };
+        let found: Vec<Container> = all.into_iter().filter(is).collect();
+        Ok((complete || !found.is_empty()).then_some(found))
+    })
+    .with_context(|| format!("cannot tell whether lab {} has a container `{name}`", state.name))?;
+    match &found[..] {
         [one] => Place::endpoint(state, &one.node, one.endpoint_id),
         [] => bail!("lab {} has neither a machine nor a container `{name}`", state.name),
         _ => bail!("several pools have a container `{bare}`: write POOL/{bare}"),
     }
 }
 
-/// All containers of a lab, by name.
+/// All containers of a lab, by name; without the controller those on nodes whose database answers.
 ///
 /// # Errors
-/// If neither the controller nor the nodes' databases answer.
+/// If neither the controller nor any node's database answers.
 pub fn list(state: &State) -> anyhow::Result<Vec<Container>> {
-    // On a thread of its own: the caller may be inside a runtime, which must not be blocked by another.
-    let answered = std::thread::scope(|scope| scope.spawn(|| from_controller(state)).join());
-    let mut all = match answered {
-        Ok(Ok(all)) => all,
-        _ => from_databases(state)?,
-    };
+    let (mut all, _) = look(state)?;
     all.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
     Ok(all)
+}
+
+/// The containers, and whether these are all.
+fn look(state: &State) -> anyhow::Result<(Vec<Container>, bool)> {
+    // On a thread of its own: the caller may be inside a runtime, which must not be blocked by another.
+    let answered = std::thread::scope(|scope| scope.spawn(|| from_controller(state)).join());
+    match answered {
+        Ok(Ok(all)) => Ok((all, true)),
+        _ => from_databases(state),
+    }
 }
 
 fn from_controller(state: &State) -> anyhow::Result<Vec<Container>> {
@@ -84,14 +95,15 @@ fn from_controller(state: &State) -> anyhow::Result<Vec<Container>> {
 }
 
 /// A node whose database does not answer has containers that cannot be found; the others still can.
-fn from_databases(state: &State) -> anyhow::Result<Vec<Container>> {
+fn from_databases(state: &State) -> anyhow::Result<(Vec<Container>, bool)> {
     let answers: Vec<_> = state.of_kind(Kind::Node).map(|node| from_database(state, &node.name)).collect();
     if let [Err(e), ..] = &answers[..]
         && answers.iter().all(Result::is_err)
     {
         bail!("no node's database answers: {e:#}");
     }
-    Ok(answers.into_iter().flatten().flatten().collect())
+    let complete = answers.iter().all(Result::is_ok);
+    Ok((answers.into_iter().flatten().flatten().collect(), complete))
 }
 
 fn from_database(state: &State, node: &str) -> anyhow::Result<Vec<Container>> {
@@ -136,7 +148,7 @@ impl From<weir_api::v1::Container> for Container {
     }
 }
 
-/// How long a controller may take before its nodes' databases are asked instead.
+/// How long a controller may take before its nodes' databases are asked instead, and these to come back.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
