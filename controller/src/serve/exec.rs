@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use flowlib::compile::model::{EndpointId, NodeId};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use weir_api::v1::{
     ExecContainerRequest, ExecContainerResponse, ExecStart, RelayExecRequest, exec_container_request,
@@ -43,6 +44,7 @@ struct Waiting {
     inputs: Inputs,
     responses: Responses,
     opened: oneshot::Sender<()>,
+    done: CancellationToken,
 }
 
 impl Relays {
@@ -74,13 +76,14 @@ impl Api {
         let (input, inputs) = mpsc::channel(WINDOW);
         let (responses, answers) = mpsc::channel(WINDOW);
         let (opened, open) = oneshot::channel();
-        self.relays.put(id.clone(), Waiting { inputs, responses, opened });
+        let done = CancellationToken::new();
+        self.relays.put(id.clone(), Waiting { inputs, responses, opened, done: done.clone() });
         let order = ExecOrder { id: id.clone(), endpoint, command: start.command.clone() };
         if !outbox.exec(order) {
             self.relays.take(&id);
             return Err(Status::unavailable("the agent of the container's node is too busy"));
         }
-        tokio::spawn(feed(start, requests, input));
+        tokio::spawn(feed(start, requests, input, done));
         match tokio::time::timeout(PATIENCE, open).await {
             Ok(Ok(())) => Ok(answers),
             _ => {
@@ -115,35 +118,46 @@ impl Api {
         };
         let waiting = self.relays.take(&id);
         let waiting = waiting.ok_or_else(|| Status::not_found("nobody waits for that command any more"))?;
-        let Waiting { inputs, responses, opened } = waiting;
+        let Waiting { inputs, responses, opened, done } = waiting;
         opened.send(()).map_err(|()| Status::not_found("nobody waits for that command any more"))?;
-        tokio::spawn(drain(messages, responses));
+        tokio::spawn(drain(messages, responses, done));
         Ok(inputs)
     }
 }
 
-/// Passes a client's input to the agent, the start first.
+/// Passes a client's input to the agent, the start first, until the command is done or the client is gone: the end of the
+/// stream tells the agent to stop the command. A client that only ends its side has no more input, that is all.
 async fn feed(
     start: ExecStart,
     mut requests: Streaming<ExecContainerRequest>,
     input: mpsc::Sender<Result<ExecContainerRequest, Status>>,
+    done: CancellationToken,
 ) {
-    let first = ExecContainerRequest { request: Some(exec_container_request::Request::Start(start)) };
-    let mut next = Some(first);
-    while let Some(request) = next {
-        if input.send(Ok(request)).await.is_err() {
+    use exec_container_request::Request;
+    let mut next = Request::Start(start);
+    loop {
+        let ended = matches!(next, Request::StdinClosed(_));
+        if input.send(Ok(ExecContainerRequest { request: Some(next) })).await.is_err() {
             return;
         }
-        next = tokio::select! {
-            message = requests.message() => message.unwrap_or_default(),
-            () = input.closed() => None,
+        // Cancel safe: whatever comes second, the loop is over.
+        let message = tokio::select! {
+            () = done.cancelled() => return,
+            () = input.closed() => return,
+            message = requests.message(), if !ended => message,
+        };
+        next = match message {
+            Ok(Some(ExecContainerRequest { request: Some(request) })) => request,
+            Ok(_) => Request::StdinClosed(true),
+            Err(_) => return,
         };
     }
 }
 
 /// Passes a command's output to the client, until it has ended or either side is gone.
-async fn drain(mut messages: Streaming<RelayExecRequest>, responses: Responses) {
+async fn drain(mut messages: Streaming<RelayExecRequest>, responses: Responses, done: CancellationToken) {
     use relay_exec_request::Request;
+    let _done = done.drop_guard();
     loop {
         // Dropping the agent's stream tells it that nobody listens any more.
         let message = tokio::select! {

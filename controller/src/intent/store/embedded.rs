@@ -1,5 +1,6 @@
 //! The default store: one file, one process (redb).
 
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -165,8 +166,9 @@ fn open(path: &Path) -> Result<Database, StoreError> {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             StoreError::InUse { path: path.to_owned() }
         }
+        // A file that is cut off, or that is something else, is reported as such an error too.
         DatabaseError::Storage(StorageError::Io(error))
-            if error.kind() != std::io::ErrorKind::InvalidData =>
+            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
             StoreError::Write { path: path.to_owned(), reason: error.to_string() }
         }

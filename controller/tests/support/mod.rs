@@ -1,0 +1,301 @@
+//! A controller in this process, without its OpenFlow side, and agents that play their part of the protocol.
+#![allow(dead_code, missing_docs, unreachable_pub)] // Each test file uses its own part of this.
+#![allow(clippy::unwrap_used)] // Clippy takes only functions that are marked as tests for tests.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::counters::Counters;
+use controller::intent::Intent;
+use controller::intent::store::embedded::Embedded;
+use controller::network::Neighbours;
+use controller::openflow::SwitchEvent;
+use controller::orchestrate::Orchestrator;
+use controller::serve::Api;
+use controller::serve::listen::{Address, Listener};
+use flowlib::compile::model::NodeId;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
+use weir_api::v1::agents_client::AgentsClient;
+use weir_api::v1::containers_client::ContainersClient;
+use weir_api::v1::networks_client::NetworksClient;
+use weir_api::v1::nodes_client::NodesClient;
+use weir_api::v1::pools_client::PoolsClient;
+use weir_api::v1::status_client::StatusClient;
+use weir_api::v1::*;
+
+/// How long anything may take here.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub channel: Channel,
+    pub neighbours: Arc<Neighbours>,
+    pub intent: Intent,
+    pub switches: mpsc::Sender<SwitchEvent>,
+    stop: CancellationToken,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with_cool_down(Duration::from_secs(60)).await
+    }
+
+    pub async fn with_cool_down(cool_down: Duration) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let intent = Intent::start(Embedded::open(&dir.path().join("intent.redb")).unwrap()).unwrap();
+        let neighbours = Arc::new(Neighbours::default());
+        let (orchestrator, switches) = Orchestrator::start(intent.clone(), neighbours.clone(), cool_down);
+        let targets = vec!["tcp:127.0.0.1:6653".to_owned()];
+        let api = Api::new(orchestrator, Arc::new(Counters::default()), targets);
+        let socket = dir.path().join("api.sock");
+        let listener = Listener::bind(&Address::Unix(socket.clone())).await.unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(listener.serve(api.routes(), stop.clone()));
+        let channel = connect(&socket).await;
+        Self { dir, channel, neighbours, intent, switches, stop }
+    }
+
+    /// A pool, two connected nodes, a VLAN of 10.1.0.0/24 with a gateway, and a VXLAN.
+    pub async fn furnished() -> (Self, Agent, Agent) {
+        let world = Self::start().await;
+        world.pool("p").await.unwrap();
+        world.network(vlan("p", "net", "10.1.0.0/24", "10.1.0.1")).await.unwrap();
+        let one = Agent::join(&world, "p", "n1", 1).await;
+        let two = Agent::join(&world, "p", "n2", 2).await;
+        (world, one, two)
+    }
+
+    pub fn pools(&self) -> PoolsClient<Channel> {
+        PoolsClient::new(self.channel.clone())
+    }
+    pub fn networks(&self) -> NetworksClient<Channel> {
+        NetworksClient::new(self.channel.clone())
+    }
+    pub fn nodes(&self) -> NodesClient<Channel> {
+        NodesClient::new(self.channel.clone())
+    }
+    pub fn containers(&self) -> ContainersClient<Channel> {
+        ContainersClient::new(self.channel.clone())
+    }
+    pub fn agents(&self) -> AgentsClient<Channel> {
+        AgentsClient::new(self.channel.clone())
+    }
+    pub fn status(&self) -> StatusClient<Channel> {
+        StatusClient::new(self.channel.clone())
+    }
+
+    pub async fn pool(&self, name: &str) -> Result<Pool, Status> {
+        let pool = Pool { name: name.to_owned(), ..Pool::default() };
+        self.pools()
+            .create_pool(CreatePoolRequest { pool: Some(pool) })
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    pub async fn network(&self, network: Network) -> Result<Network, Status> {
+        let request = CreateNetworkRequest { network: Some(network) };
+        self.networks().create_network(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn create(&self, container: Container, wait: bool) -> Result<Container, Status> {
+        let request = CreateContainerRequest { container: Some(container), wait };
+        self.containers().create_container(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn get(&self, name: &str) -> Result<Container, Status> {
+        let request = GetContainerRequest { pool: "p".to_owned(), name: name.to_owned() };
+        self.containers().get_container(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn delete(&self, name: &str, wait: bool) -> Result<Container, Status> {
+        let request = DeleteContainerRequest { pool: "p".to_owned(), name: name.to_owned(), wait };
+        self.containers().delete_container(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Waits until a container's status is as wanted.
+    pub async fn until(&self, name: &str, phase: container_status::Phase, reason: &str) -> Container {
+        let mut last = None;
+        let wait = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
+            loop {
+                let container = self.get(name).await.unwrap();
+                let status = container.status.clone().unwrap();
+                if status.phase() == phase && status.reason == reason {
+                    return container;
+                }
+                last = Some(status);
+                tick.tick().await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(container) => container,
+            Err(_) => panic!("{name} did not become {phase:?} {reason}, it is {last:?}"),
+        }
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.intent.read(controller::intent::State::revision)
+    }
+}
+
+pub async fn connect(socket: &Path) -> Channel {
+    Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap().connect().await.unwrap()
+}
+
+pub fn vlan(pool: &str, name: &str, subnet: &str, gateway: &str) -> Network {
+    Network {
+        pool: pool.to_owned(),
+        name: name.to_owned(),
+        driver: "vlan".to_owned(),
+        subnet: subnet.to_owned(),
+        gateway: gateway.to_owned(),
+        ..Network::default()
+    }
+}
+
+pub fn vxlan(pool: &str, name: &str, subnet: &str) -> Network {
+    Network { driver: "vxlan".to_owned(), ..vlan(pool, name, subnet, "") }
+}
+
+pub fn container(name: &str) -> Container {
+    Container {
+        pool: "p".to_owned(),
+        name: name.to_owned(),
+        network: "net".to_owned(),
+        ..Container::default()
+    }
+}
+
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, part: &str) {
+    let status = result.expect_err(part);
+    assert_eq!(status.code(), code, "{status}");
+    assert!(status.message().contains(part), "`{}` does not say `{part}`", status.message());
+}
+
+/// An agent's stream, and its node's switch as the controller hears of it.
+pub struct Agent {
+    pub id: NodeId,
+    pub registered: Registered,
+    pub say: mpsc::Sender<AgentMessage>,
+    pub hear: Streaming<ControllerMessage>,
+    switches: mpsc::Sender<SwitchEvent>,
+}
+
+pub fn register(pool: &str, name: &str, number: u64) -> Register {
+    Register {
+        pool: pool.to_owned(),
+        name: name.to_owned(),
+        datapath_id: 0x1000 + number,
+        tunnel_address: format!("172.31.0.{number}"),
+        ..Register::default()
+    }
+}
+
+/// Opens a stream and registers.
+pub async fn attach(
+    world: &World,
+    register: Register,
+) -> Result<(mpsc::Sender<AgentMessage>, Streaming<ControllerMessage>), Status> {
+    let (say, messages) = mpsc::channel(16);
+    say.send(AgentMessage { message: Some(agent_message::Message::Register(register)) }).await.unwrap();
+    let hear = world.agents().attach(ReceiverStream::new(messages)).await?.into_inner();
+    Ok((say, hear))
+}
+
+impl Agent {
+    /// Registers, and connects the switch.
+    pub async fn join(world: &World, pool: &str, name: &str, number: u64) -> Self {
+        let agent = Self::attach(world, register(pool, name, number)).await;
+        agent.switch(SwitchEvent::Connected { node: agent.id }).await;
+        agent.applied(world.revision()).await;
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            let request = GetNodeRequest { pool: pool.to_owned(), name: name.to_owned() };
+            let status = world.nodes().get_node(request).await.unwrap().into_inner().status.unwrap();
+            if status.agent_connected && status.switch_connected {
+                return agent;
+            }
+            tick.tick().await;
+        }
+    }
+
+    pub async fn attach(world: &World, register: Register) -> Self {
+        let (say, mut hear) = attach(world, register).await.unwrap();
+        let registered = match hear.message().await.unwrap().unwrap().message.unwrap() {
+            controller_message::Message::Registered(registered) => registered,
+            other => panic!("not registered: {other:?}"),
+        };
+        let id = NodeId(registered.node_id);
+        let mut agent = Self { id, registered, say, hear, switches: world.switches.clone() };
+        let desired = agent.desired().await;
+        assert!(desired.complete, "the first must be complete");
+        agent.inventory(desired.revision, &[]).await;
+        agent
+    }
+
+    pub async fn switch(&self, event: SwitchEvent) {
+        self.switches.send(event).await.unwrap();
+    }
+
+    pub async fn applied(&self, revision: u64) {
+        self.switch(SwitchEvent::Applied { node: self.id, revision, rejected: Vec::new() }).await;
+    }
+
+    pub async fn send(&self, message: agent_message::Message) {
+        self.say.send(AgentMessage { message: Some(message) }).await.unwrap();
+    }
+
+    pub async fn inventory(&self, revision: u64, endpoints: &[EndpointReport]) {
+        let inventory = Inventory { revision, endpoints: endpoints.to_vec() };
+        self.send(agent_message::Message::Inventory(inventory)).await;
+    }
+
+    pub async fn report(&self, endpoint_id: u32, state: endpoint_report::State, ofport: u32) {
+        let message = if state == endpoint_report::State::Failed { "no such device" } else { "" }.to_owned();
+        let report = EndpointReport { endpoint_id, state: state.into(), ofport, message };
+        self.send(agent_message::Message::Endpoint(report)).await;
+    }
+
+    /// The next message of any kind.
+    pub async fn next(&mut self) -> Result<Option<controller_message::Message>, Status> {
+        let message =
+            tokio::time::timeout(PATIENCE, self.hear.message()).await.expect("a message in time")?;
+        Ok(message.and_then(|message| message.message))
+    }
+
+    /// The next `desired`; other messages before it are passed over.
+    pub async fn desired(&mut self) -> Desired {
+        loop {
+            if let controller_message::Message::Desired(desired) =
+                self.next().await.unwrap().expect("a message")
+            {
+                return desired;
+            }
+        }
+    }
+
+    /// Does what the next `desired` says, as an agent whose every port comes up at once.
+    pub async fn obey(&mut self) -> Desired {
+        let desired = self.desired().await;
+        for endpoint in &desired.endpoints {
+            self.report(endpoint.endpoint_id, endpoint_report::State::Up, endpoint.ofport).await;
+        }
+        for endpoint_id in &desired.removed {
+            self.report(*endpoint_id, endpoint_report::State::Removed, 0).await;
+        }
+        self.applied(desired.revision).await;
+        desired
+    }
+}
