@@ -81,7 +81,6 @@ async fn without_a_target_br_int_is_not_made() {
         return;
     }
     let node = Node::start();
-    node.database.vsctl("init");
     let switch = Switch::new(node.database.client(), DEADLINE);
     assert!(switch.reconcile(&desired(&[])).await.unwrap());
     assert_eq!(node.database.vsctl("list-br"), BR_PHY);

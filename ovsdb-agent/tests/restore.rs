@@ -16,6 +16,7 @@ use ovsdb_agent::restore::replay::{Replayed, replay};
 use ovsdb_agent::restore::snapshot::{Snapshot, Taken, take};
 use ovsdb_agent::restore::{Config, Event, NotReplayed, Restorer, SaveHandle};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 const ROW: &str = "table=62,priority=1,cookie=0x10000000ffffffff,metadata=0x10000000,\
                    actions=load:0x12->OXM_OF_PKT_REG0[],load:0->OXM_OF_PKT_REG1[]";
@@ -70,12 +71,11 @@ fn path(node: &Node) -> PathBuf {
     node.database.path("table")
 }
 
-fn start(node: &Node) -> (SaveHandle, mpsc::Receiver<Event>) {
+fn start(node: &Node) -> (AbortHandle, SaveHandle, mpsc::Receiver<Event>) {
     let config = Config { socket: node.database.path("br-int.mgmt"), file: path(node), patience: DEADLINE };
     let (restorer, save) = Restorer::new(config);
     let (sender, events) = mpsc::channel(64);
-    tokio::spawn(restorer.run(sender));
-    (save, events)
+    (tokio::spawn(restorer.run(sender)).abort_handle(), save, events)
 }
 
 /// The next event that `wanted` takes.
@@ -120,7 +120,7 @@ async fn a_restarted_switch_is_given_back_all_it_had() {
         return;
     }
     let mut node = node().await;
-    let (save, mut events) = start(&node);
+    let (_keeper, save, mut events) = start(&node);
     event(&mut events, "nothing saved", |event| {
         not_replayed(event).map(|why| assert!(matches!(why, NotReplayed::NothingSaved)))
     })
@@ -151,12 +151,12 @@ async fn whoever_runs_next_finds_the_file() {
     let mut node = node().await;
     fill(&node);
     let before = table(&node);
-    let (save, mut events) = start(&node);
+    let (keeper, save, mut events) = start(&node);
     save.request();
     event(&mut events, "saved", |event| matches!(event, Event::Saved { .. }).then_some(())).await;
-    drop(events);
+    keeper.abort();
     node.start_switch();
-    let (_save, mut events) = start(&node);
+    let (_keeper, _save, mut events) = start(&node);
     event(&mut events, "replayed", |event| matches!(event, Event::Replayed { .. }).then_some(())).await;
     assert_eq!(table(&node), before);
 }
@@ -167,7 +167,7 @@ async fn a_table_in_the_midst_of_a_change_is_not_saved() {
         return;
     }
     let node = node().await;
-    let (save, mut events) = start(&node);
+    let (_keeper, save, mut events) = start(&node);
     let mut not_saved = async |what| {
         save.request();
         event(&mut events, what, |event| matches!(event, Event::NotSaved(_)).then_some(())).await;
@@ -241,7 +241,7 @@ async fn a_file_that_is_torn_or_of_another_bridge_is_refused() {
     let bytes = file::encode(&snapshot).unwrap();
     std::fs::write(path(&node), &bytes[..bytes.len() - 1]).unwrap();
     node.start_switch();
-    let (_save, mut events) = start(&node);
+    let (_keeper, _save, mut events) = start(&node);
     match event(&mut events, "refused", not_replayed).await {
         NotReplayed::BadFile(FileError::Torn { .. }) => {}
         other => panic!("{other:?}"),
@@ -268,7 +268,7 @@ async fn twenty_thousand_flows_come_back_in_one_bundle() {
     let file = node.database.path("flows");
     std::fs::write(&file, flows + ROW).unwrap();
     node.ofctl("add-flows", &[file.to_str().unwrap()]);
-    let (save, mut events) = start(&node);
+    let (_keeper, save, mut events) = start(&node);
     save.request();
     event(&mut events, "saved", |event| matches!(event, Event::Saved { n_flows: 20_001 }).then_some(()))
         .await;

@@ -23,6 +23,10 @@ use crate::ovsdb::{Atom, Condition, Datum, Mutation, Mutator, Operation, Replica
 /// anew by the next call, since Open vSwitch knows ports by name and must have let go of the old one first.
 pub fn reconcile(replica: &Replica, desired: &Desired) -> Vec<Operation> {
     let mut plan = Plan { replica, operations: Vec::new(), n_names: 0 };
+    // A database that nobody has used yet has no root row, and a bridge that no root refers to is dropped without a word.
+    if replica.rows("Open_vSwitch").next().is_none() {
+        plan.operations.push(Operation::Insert { table: "Open_vSwitch", name: None, row: Vec::new() });
+    }
     if desired.userspace_tso {
         plan.operations.extend(offload::request(replica));
     }

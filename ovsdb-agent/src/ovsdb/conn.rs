@@ -190,14 +190,20 @@ impl Shell {
     async fn run(mut self) {
         let mut backoff = self.config.min_backoff;
         loop {
-            match tokio::time::timeout(self.config.settings.handshake_timeout, self.connect()).await {
-                Ok(Ok(stream)) => match self.converse(stream).await {
-                    Ok(true) => backoff = self.config.min_backoff,
-                    Ok(false) => {}
+            let stream = match self.connect().await {
+                Ok(stream) => stream,
+                Err(Abandoned) => return,
+            };
+            if let Some(stream) = stream {
+                let begun = Instant::now();
+                match self.converse(stream).await {
+                    // One that breaks as soon as it is live must not be made again and again without a pause.
+                    Ok(true) if begun.elapsed() >= self.config.max_backoff => {
+                        backoff = self.config.min_backoff
+                    }
+                    Ok(_) => {}
                     Err(Abandoned) => return,
-                },
-                Ok(Err(error)) => self.note_down(error.into()),
-                Err(_) => self.note_down(Error::Silent { silence: self.config.settings.handshake_timeout }),
+                }
             }
             if self.pause(backoff).await.is_err() {
                 return;
@@ -206,15 +212,27 @@ impl Shell {
         }
     }
 
-    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(match &self.config.address {
-            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Address::Tcp(host) => {
-                let stream = TcpStream::connect(host).await?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
+    /// Makes a connection; requests that come meanwhile are refused.
+    async fn connect(&mut self) -> Result<Option<Box<dyn Stream>>, Abandoned> {
+        let patience = self.config.settings.handshake_timeout;
+        let address = self.config.address.clone();
+        let attempt = tokio::time::timeout(patience, open(&address));
+        tokio::pin!(attempt);
+        loop {
+            // Cancel safe: the attempt goes on, and a receive loses nothing.
+            tokio::select! {
+                stream = &mut attempt => match stream {
+                    Ok(Ok(stream)) => return Ok(Some(stream)),
+                    Ok(Err(error)) => self.note_down(error.into()),
+                    Err(_) => self.note_down(Error::Silent { silence: patience }),
+                },
+                request = self.requests.recv() => {
+                    self.take(request.ok_or(Abandoned)?);
+                    continue;
+                }
             }
-        })
+            return Ok(None);
+        }
     }
 
     /// Waits before the next attempt; requests that come meanwhile are refused.
@@ -322,6 +340,17 @@ impl Shell {
     fn now(&self) -> Duration {
         self.epoch.elapsed()
     }
+}
+
+async fn open(address: &Address) -> io::Result<Box<dyn Stream>> {
+    Ok(match address {
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        Address::Tcp(host) => {
+            let stream = TcpStream::connect(host).await?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+    })
 }
 
 const READ_SIZE: usize = 64 << 10;

@@ -118,13 +118,18 @@ impl Restorer {
         let mut backoff = MIN_BACKOFF;
         let mut was_connected = false;
         loop {
+            let begun = Instant::now();
+            let mut max_backoff = MAX_BACKOFF;
             match Management::connect(&self.config.socket, self.config.patience).await {
                 Ok(management) => {
-                    backoff = MIN_BACKOFF;
                     was_connected = true;
                     tell(&events, Event::Connected);
                     let error = self.attend(management, &events).await;
                     tell(&events, Event::Lost(error));
+                    if begun.elapsed() >= SETTLED {
+                        backoff = MIN_BACKOFF;
+                    }
+                    max_backoff = SETTLED;
                 }
                 Err(error) if was_connected => {
                     was_connected = false;
@@ -133,7 +138,7 @@ impl Restorer {
                 Err(_) => {}
             }
             tokio::time::sleep(backoff).await;
-            backoff = (backoff * 2).min(MAX_BACKOFF);
+            backoff = (backoff * 2).min(max_backoff);
         }
     }
 
@@ -242,3 +247,6 @@ async fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 /// containers: so attempts are frequent.
 const MIN_BACKOFF: Duration = Duration::from_millis(2);
 const MAX_BACKOFF: Duration = Duration::from_millis(50);
+/// A connection that lasted as long was sound. One that breaks sooner, again and again, is tried again ever more seldom,
+/// down to once in this time.
+const SETTLED: Duration = Duration::from_secs(1);

@@ -139,7 +139,7 @@ impl Database {
 
     fn vsctl_command(&self) -> Command {
         let mut command = Command::new("ovs-vsctl");
-        command.arg("--timeout=20").arg(format!("--db=unix:{}", self.socket().display()));
+        command.args(["--timeout=20", "--retry"]).arg(format!("--db=unix:{}", self.socket().display()));
         command
     }
 
