@@ -5,6 +5,7 @@
 //! - [`types`]: numbers with a meaning (datapath ids, ports, MAC addresses …)
 //! - [`wire`]: bounded reading, writing with patched lengths
 //! - [`openflow`]: messages, matches, actions
+//! - [`text`]: flows in ovs-ofctl(8) syntax
 //! - [`channel`]: an OpenFlow channel as a state machine
 //! - [`segment`]: sets of flows a switch holds as one, and its ledger of them
 //! - [`pipeline`]: what tables, registers, priorities and drop reasons mean
@@ -15,5 +16,6 @@ pub mod compile;
 pub mod openflow;
 pub mod pipeline;
 pub mod segment;
+pub mod text;
 pub mod types;
 pub mod wire;

@@ -109,6 +109,8 @@ pub enum Format {
     Ipv6,
     Frag,
     CtState,
+    TcpFlags,
+    TunFlags,
 }
 
 impl Field {
@@ -142,10 +144,14 @@ impl Field {
         self.info().n_bits
     }
 
-    /// Its width on the wire in bytes.
+    /// Its width on the wire in bytes. Labels of 20 bits take four. Source: OpenFlow 1.3.5 §7.2.3.7.
     #[must_use]
+    #[inline]
     pub fn n_bytes(self) -> u8 {
-        self.info().n_bits.div_ceil(8) as u8
+        match self.n_bits() {
+            20 => 4,
+            n_bits => n_bits.div_ceil(8) as u8,
+        }
     }
 
     /// Its name on the wire.

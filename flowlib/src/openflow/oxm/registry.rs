@@ -70,7 +70,7 @@ const fn onf(number: u8) -> OxmId {
 
 fields! {
     DP_HASH "dp_hash" [nxm1(35)] "NXM_NX_DP_HASH" 32 Bits None Hex;
-    RECIRC_ID "recirc_id" [nxm1(36)] "NXM_NX_RECIRC_ID" 32 Whole None Decimal;
+    RECIRC_ID "recirc_id" [nxm1(36)] "NXM_NX_RECIRC_ID" 32 Whole None Hex;
     CONJ_ID "conj_id" [nxm1(37)] "NXM_NX_CONJ_ID" 32 Whole None Decimal;
     PACKET_TYPE "packet_type" [oxm(44)] "OXM_OF_PACKET_TYPE" 32 Whole None Hex;
     IN_PORT "in_port" [oxm(0)] "OXM_OF_IN_PORT" 32 Whole None Port;
@@ -81,7 +81,7 @@ fields! {
     ETH_DST "eth_dst" [oxm(3), nxm0(1)] "NXM_OF_ETH_DST" 48 Bits None Mac;
     ETH_TYPE "eth_type" [oxm(5), nxm0(3)] "NXM_OF_ETH_TYPE" 16 Whole None Hex;
     VLAN_TCI "vlan_tci" [nxm0(4)] "NXM_OF_VLAN_TCI" 16 Bits None Hex;
-    VLAN_VID "vlan_vid" [oxm(6)] "OXM_OF_VLAN_VID" 13 Bits None Hex;
+    VLAN_VID "vlan_vid" [oxm(6)] "OXM_OF_VLAN_VID" 13 Bits None Decimal;
     VLAN_PCP "vlan_pcp" [oxm(7)] "OXM_OF_VLAN_PCP" 3 Whole Vlan Decimal;
     MPLS_LABEL "mpls_label" [oxm(34)] "OXM_OF_MPLS_LABEL" 20 Whole Mpls Decimal;
     MPLS_TC "mpls_tc" [oxm(35)] "OXM_OF_MPLS_TC" 3 Whole Mpls Decimal;
@@ -102,7 +102,7 @@ fields! {
     IP_PROTO "nw_proto" [oxm(10), nxm0(6)] "NXM_OF_IP_PROTO" 8 Whole Ip Decimal;
     TCP_SRC "tcp_src" [oxm(13), nxm0(9)] "NXM_OF_TCP_SRC" 16 Bits Tcp Decimal;
     TCP_DST "tcp_dst" [oxm(14), nxm0(10)] "NXM_OF_TCP_DST" 16 Bits Tcp Decimal;
-    TCP_FLAGS "tcp_flags" [onf(42), nxm1(34), oxm(42)] "NXM_NX_TCP_FLAGS" 12 Bits Tcp Hex;
+    TCP_FLAGS "tcp_flags" [onf(42), nxm1(34), oxm(42)] "NXM_NX_TCP_FLAGS" 12 Bits Tcp TcpFlags;
     UDP_SRC "udp_src" [oxm(15), nxm0(11)] "NXM_OF_UDP_SRC" 16 Bits Udp Decimal;
     UDP_DST "udp_dst" [oxm(16), nxm0(12)] "NXM_OF_UDP_DST" 16 Bits Udp Decimal;
     SCTP_SRC "sctp_src" [oxm(17)] "OXM_OF_SCTP_SRC" 16 Bits Sctp Decimal;
@@ -124,9 +124,9 @@ fields! {
     TUN_IPV4_DST "tun_dst" [nxm1(32)] "NXM_NX_TUN_IPV4_DST" 32 Bits None Ipv4;
     TUN_IPV6_SRC "tun_ipv6_src" [nxm1(109)] "NXM_NX_TUN_IPV6_SRC" 128 Bits None Ipv6;
     TUN_IPV6_DST "tun_ipv6_dst" [nxm1(110)] "NXM_NX_TUN_IPV6_DST" 128 Bits None Ipv6;
-    TUN_GBP_ID "tun_gbp_id" [nxm1(38)] "NXM_NX_TUN_GBP_ID" 16 Bits None Hex;
+    TUN_GBP_ID "tun_gbp_id" [nxm1(38)] "NXM_NX_TUN_GBP_ID" 16 Bits None Decimal;
     TUN_GBP_FLAGS "tun_gbp_flags" [nxm1(39)] "NXM_NX_TUN_GBP_FLAGS" 8 Bits None Hex;
-    TUN_FLAGS "tun_flags" [nxm1(104)] "NXM_NX_TUN_FLAGS" 16 Bits None Hex;
+    TUN_FLAGS "tun_flags" [nxm1(104)] "NXM_NX_TUN_FLAGS" 16 Bits None TunFlags;
     REG0 "reg0" [nxm1(0)] "NXM_NX_REG0" 32 Bits None Hex;
     REG1 "reg1" [nxm1(1)] "NXM_NX_REG1" 32 Bits None Hex;
     REG2 "reg2" [nxm1(2)] "NXM_NX_REG2" 32 Bits None Hex;
@@ -157,7 +157,7 @@ fields! {
     XXREG3 "xxreg3" [nxm1(114)] "NXM_NX_XXREG3" 128 Bits None Hex;
     PKT_MARK "pkt_mark" [nxm1(33)] "NXM_NX_PKT_MARK" 32 Bits None Hex;
     CT_STATE "ct_state" [nxm1(105)] "NXM_NX_CT_STATE" 32 Bits None CtState;
-    CT_ZONE "ct_zone" [nxm1(106)] "NXM_NX_CT_ZONE" 16 Whole None Hex;
+    CT_ZONE "ct_zone" [nxm1(106)] "NXM_NX_CT_ZONE" 16 Whole None Decimal;
     CT_MARK "ct_mark" [nxm1(107)] "NXM_NX_CT_MARK" 32 Bits None Hex;
     CT_LABEL "ct_label" [nxm1(108)] "NXM_NX_CT_LABEL" 128 Bits None Hex;
     CT_NW_PROTO "ct_nw_proto" [nxm1(119)] "NXM_NX_CT_NW_PROTO" 8 Whole None Decimal;

@@ -1,0 +1,20 @@
+//! Flows in the syntax of ovs-ofctl(8): as `dump-flows` prints them, and read back.
+//!
+//! Promises: what is printed reads back as the same value, but for instructions that say nothing (an
+//! empty list of actions is `drop`, and so is no instruction at all). Values are never changed to fit the text.
+//! An error says at which column.
+
+mod action;
+mod error;
+mod field_value;
+mod flow;
+mod flow_match;
+mod instruction;
+mod subfield;
+
+pub use action::{format_action, parse_actions};
+pub use error::{ParseError, Problem};
+pub use field_value::format_port;
+pub use flow::{format_flow, format_flow_stats, parse_flow, parse_flow_match};
+pub use flow_match::format_match;
+pub use instruction::format_instructions;

@@ -1,0 +1,145 @@
+//! Whatever can be decoded encodes to something that decodes to the same value, and nothing panics.
+
+use std::fs;
+use std::path::Path;
+
+use flowlib::openflow::error::error_code;
+use flowlib::openflow::{BundleAdd, BundleFlags, FlowMod, Message};
+use flowlib::text::parse_flow;
+use flowlib::types::Xid;
+use proptest::prelude::*;
+
+/// Messages of another project; `shared` lies beside the repository and may be missing.
+const VECTORS: &str = "../../shared/vectors/ryu-of13";
+
+fn encode(message: &Message, xid: Xid) -> Vec<u8> {
+    let mut out = Vec::new();
+    message.encode(xid, &mut out).expect("what was decoded has an encoding");
+    out
+}
+
+/// Decodes, and checks that encoding loses nothing. Canonical bytes come back as they were.
+fn check(bytes: &[u8]) -> Option<Vec<u8>> {
+    match Message::decode(bytes) {
+        Ok((xid, message)) => {
+            let again = encode(&message, xid);
+            let (same_xid, same) = Message::decode(&again).expect("our own bytes decode");
+            assert_eq!((same_xid, &same), (xid, &message));
+            assert_eq!(encode(&same, xid), again);
+            Some(again)
+        }
+        Err(error) => {
+            assert!(error.offset <= bytes.len());
+            assert!(error_code(&error).name().is_some());
+            None
+        }
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let flows = include_str!("flows.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut seeds = Vec::new();
+    for flow in flows {
+        let message = Message::FlowMod(FlowMod::add(&parse_flow(flow).unwrap()));
+        seeds.push(encode(&message, Xid(5)));
+        seeds.push(encode(&Message::BundleAdd(BundleAdd::new(1, BundleFlags::ATOMIC, message)), Xid(6)));
+    }
+    seeds.extend(vectors().into_iter().map(|(_, bytes)| bytes));
+    seeds
+}
+
+fn vectors() -> Vec<(String, Vec<u8>)> {
+    let Ok(files) = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(VECTORS)) else {
+        eprintln!("no vectors at {VECTORS}: not compared with them");
+        return Vec::new();
+    };
+    let mut found: Vec<_> = files
+        .map(|file| file.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap()))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Vectors that are not in canonical form, and why.
+const NOT_CANONICAL: &[(&str, &str)] =
+    &[("action_controller2", "properties that have their default value are spelled out")];
+
+/// Whether only the order differs: a match comes back in canonical order.
+fn is_reordered(one: &[u8], other: &[u8]) -> bool {
+    let sorted = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    sorted(one) == sorted(other)
+}
+
+#[test]
+fn the_vectors_come_back_as_they_were() {
+    for (name, bytes) in vectors() {
+        let reason = |list: &[(&str, &'static str)]| {
+            list.iter().find(|(of, _)| name.contains(of)).map(|(_, reason)| *reason)
+        };
+        match check(&bytes) {
+            Some(again) => {
+                let is_same = again == bytes || is_reordered(&again, &bytes);
+                assert!(
+                    is_same || reason(NOT_CANONICAL).is_some(),
+                    "{name} became {again:02x?}: {:?}",
+                    Message::decode(&bytes)
+                );
+            }
+            None => {
+                let error = Message::decode(&bytes).unwrap_err();
+                panic!("{name}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_cut_and_every_extra_byte_is_an_error() {
+    for seed in seeds() {
+        let Ok((xid, _)) = Message::decode(&seed) else { continue };
+        for len in 0..seed.len() {
+            let error = Message::decode(&seed[..len]).expect_err("a message that is cut");
+            assert!(error.offset <= len, "{xid} {error}");
+        }
+        let longer = [&seed[..], &[0]].concat();
+        assert!(Message::decode(&longer).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_do_not_panic(mut bytes in prop::collection::vec(any::<u8>(), 8..300), message_type in 0u8..30) {
+        let len = bytes.len() as u16;
+        bytes[0] = 4;
+        bytes[1] = message_type;
+        bytes[2..4].copy_from_slice(&len.to_be_bytes());
+        check(&bytes);
+    }
+
+    #[test]
+    fn changed_messages_do_not_panic(
+        pick in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        thread_local!(static SEEDS: Vec<Vec<u8>> = seeds());
+        let mut bytes = SEEDS.with(|seeds| pick.get(seeds).clone());
+        for (place, value) in changes {
+            *place.get_mut(&mut bytes) = value;
+        }
+        check(&bytes);
+    }
+
+    #[test]
+    fn random_text_does_not_panic(text in "[a-z_]{0,6}[=(:,./0-9x>\\[\\] -]{0,9}[a-z0-9]{0,4}(,actions=|=)[a-z_]{0,9}[=(:,./0-9>\\[\\]-]{0,9}é?") {
+        if let Err(error) = parse_flow(&text) {
+            prop_assert!(error.column <= text.chars().count() + 1);
+        }
+    }
+}
