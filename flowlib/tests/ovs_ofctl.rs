@@ -1,5 +1,7 @@
 //! Our bytes and our text against the real `ovs-ofctl`. Where it is not installed, the tests say so and pass.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 

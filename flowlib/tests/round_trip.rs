@@ -1,5 +1,7 @@
 //! Whatever can be decoded encodes to something that decodes to the same value, and nothing panics.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 
