@@ -33,13 +33,14 @@ use self::{
     work::{Bridges, Tools},
 };
 use crate::{
-    bridge::{self, BR_PHY, MONITORED, Switch},
+    bridge::{self, BR_INT, BR_PHY, MONITORED, Switch},
     config::Config,
     exec,
     identity::{Identity, IdentityFile},
     link::{LinkError, Links, Underlay, keep_underlay},
     northbound::{self, Client, Event},
     ovsdb,
+    restore::{self, Restorer, SaveHandle},
     runtime::{EndpointId, Netns, RuntimeError},
     status::{Part, Status},
 };
@@ -96,6 +97,8 @@ struct Agent {
     jobs: JoinSet<Done>,
     commands: JoinSet<()>,
     northbound: mpsc::Receiver<Event>,
+    table: SaveHandle,
+    table_events: mpsc::Receiver<restore::Event>,
     ovsdb: watch::Receiver<ovsdb::Link>,
     underlay_problem: watch::Receiver<Option<String>>,
     may_offload: watch::Sender<bool>,
@@ -171,7 +174,21 @@ impl Agent {
             }
             "the watch over the tunnel address"
         });
+        let (restorer, table) = Restorer::new(restore::Config {
+            socket: config.ovs_rundir.join(format!("{BR_INT}.mgmt")),
+            file: config.state_dir.join("table"),
+            patience: PATIENCE,
+        });
+        let (table_sender, table_events) = mpsc::channel(EVENTS);
+        tasks.spawn(async move {
+            restorer.run(table_sender).await;
+            "the keeper of the flow table"
+        });
+        // What an agent that was killed did not get to.
+        table.request();
         Ok(Self {
+            table,
+            table_events,
             desired_bridges: bridge::Desired {
                 nic: config.uplink.clone(),
                 nic_mac: None,
@@ -246,6 +263,7 @@ impl Agent {
                 Ok(()) => self.handle_ovsdb(),
                 Err(_) => return Err(AgentError::Stopped("the connection to the database")),
             },
+            Some(event) = self.table_events.recv() => self.handle_table(event),
             Ok(()) = self.underlay_problem.changed() => self.handle_underlay(),
             Some(done) = self.jobs.join_next() => match done {
                 Ok(done) => self.handle_done(done),
@@ -288,7 +306,7 @@ impl Agent {
                 self.endpoints.handle_desired(desired);
             }
             Event::Message(controller_message::Message::Exec(request)) => self.handle_exec(request),
-            Event::Message(controller_message::Message::TableSettled(_)) => {}
+            Event::Message(controller_message::Message::TableSettled(_)) => self.table.request(),
             Event::Message(controller_message::Message::Registered(_)) => {
                 tracing::warn!("the controller registered the node twice on one stream: ignored");
             }
@@ -299,6 +317,8 @@ impl Agent {
     fn handle_lost(&mut self, reason: &str) {
         if self.session.take().is_some() {
             tracing::warn!(reason, "controller lost; everything goes on as it is");
+            // Its last changes may have come without the word that they were all.
+            self.table.request();
         } else {
             tracing::debug!(reason, "controller not reached");
         }
@@ -338,7 +358,9 @@ impl Agent {
             bridge::endpoint::endpoints(&replica).into_iter().map(|port| (port.endpoint_id, port)).collect();
         let is_right = |id, ofport| {
             let port: Option<&bridge::EndpointState> = ports.get(&id);
-            port.is_some_and(|port| port.is_plugged() && port.ofport == Some(ofport))
+            port.is_some_and(|port| {
+                port.is_plugged() && port.ofport == Some(ofport) && port.is_up != Some(false)
+            })
         };
         let wrong: Vec<_> =
             self.endpoints.up().filter(|spec| !is_right(spec.id, spec.ofport)).map(|spec| spec.id).collect();
@@ -355,6 +377,25 @@ impl Agent {
             self.bridges.due = true;
         }
         self.status.set(Part::Underlay, problem);
+    }
+
+    /// Something became of the flow table that is kept on disk.
+    fn handle_table(&mut self, event: restore::Event) {
+        use restore::{Event, NotReplayed};
+        let problem = match event {
+            Event::Connected => {
+                // ovs-vswitchd has started: it may run with other offloads than the one before.
+                self.bridges.due = true;
+                return;
+            }
+            Event::NotReplayed(NotReplayed::NothingSaved | NotReplayed::ControllerFirst) => None,
+            Event::NotReplayed(why) => Some(format!("the flow table was not given back: {why:?}")),
+            Event::SaveFailed(error) => Some(format!("the flow table cannot be kept: {error}")),
+            Event::Replayed { .. } | Event::Saved { .. } => None,
+            // The switch is away or its table in between: the file stays what it was, and so does what is wrong.
+            _ => return,
+        };
+        self.status.set(Part::Restore, problem);
     }
 
     fn handle_done(&mut self, done: Done) {

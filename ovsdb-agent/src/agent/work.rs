@@ -75,7 +75,10 @@ async fn plug(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Result<(), Failu
         container: spec.container.clone(),
         network: spec.network.clone(),
     };
-    tools.runtime.prepare(spec).await?;
+    if tools.runtime.prepare(spec).await? {
+        // Open vSwitch does not let go of a device that was replaced by another of its name.
+        tools.switch.unplug(spec.id).await.map_err(PlugError::from)?;
+    }
     // OVS opens the host end while the container's side gets its addresses: both take milliseconds.
     let offload = tso && !spec.tunnelled;
     let (plugged, configured) =

@@ -17,7 +17,7 @@ use rtnetlink::{
     },
 };
 use std::net::{IpAddr, Ipv4Addr};
-use tokio::task::AbortHandle;
+use tokio::{sync::Mutex, task::AbortHandle};
 
 use flowlib::types::MacAddr;
 
@@ -35,6 +35,8 @@ struct Shared {
     /// A datagram socket of the same namespace, for the ioctl of `offload`.
     control: OwnedFd,
     driver: AbortHandle,
+    /// Held while a list is read: the kernel refuses a second one on the same socket (EBUSY).
+    listing: Mutex<()>,
 }
 
 impl Drop for Shared {
@@ -75,7 +77,7 @@ impl Links {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         let control = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
         let driver = tokio::spawn(connection).abort_handle();
-        Ok(Self { shared: Arc::new(Shared { handle, control, driver }) })
+        Ok(Self { shared: Arc::new(Shared { handle, control, driver, listing: Mutex::new(()) }) })
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -108,6 +110,7 @@ impl Links {
     /// # Errors
     /// The kernel's refusal.
     pub async fn list(&self) -> Result<Vec<Link>, LinkError> {
+        let _turn = self.shared.listing.lock().await;
         let links: Vec<LinkMessage> = self
             .handle()
             .link()
@@ -176,6 +179,7 @@ impl Links {
     /// # Errors
     /// The kernel's refusal.
     pub async fn addresses(&self, index: u32) -> Result<Vec<Ipv4Net>, LinkError> {
+        let _turn = self.shared.listing.lock().await;
         // The index filter sets only a field the kernel ignores without strict checking: filter again here.
         let replies = self.handle().address().get().set_link_index_filter(index).execute();
         let messages: Vec<AddressMessage> = replies
@@ -239,15 +243,7 @@ impl Links {
         index: u32,
         gateway: Option<Ipv4Addr>,
     ) -> Result<bool, LinkError> {
-        let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
-        let routes: Vec<RouteMessage> = self
-            .handle()
-            .route()
-            .get(every)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(LinkError::netlink("list", "routes"))?;
+        let routes = self.routes().await?;
         let (mut found, mut changed) = (false, false);
         for route in routes.into_iter().filter(|route| is_default_through(route, index)) {
             if gateway.is_some() && next_hop(&route) == gateway {
@@ -267,6 +263,13 @@ impl Links {
         let added = self.handle().route().add(route).execute().await;
         added.map_err(LinkError::netlink("add default route through", gateway.to_string()))?;
         Ok(true)
+    }
+
+    async fn routes(&self) -> Result<Vec<RouteMessage>, LinkError> {
+        let _turn = self.shared.listing.lock().await;
+        let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
+        let routes = self.handle().route().get(every).execute().try_collect().await;
+        routes.map_err(LinkError::netlink("list", "routes"))
     }
 
     /// Switches transmit checksum offload (and with it segmentation offload, which needs it) on or off; true if it

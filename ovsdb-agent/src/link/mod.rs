@@ -24,7 +24,7 @@ use std::{io, path::PathBuf};
 pub use self::{
     isolate::isolate,
     links::{Link, Links},
-    namespace::{Namespace, Namespaces},
+    namespace::{Created, Namespace, Namespaces},
     underlay::{Underlay, keep_underlay},
     veth::{INNER, Inner, InterfaceAddress, VethPair, create_veth, ensure_inner, finish_host_end},
 };

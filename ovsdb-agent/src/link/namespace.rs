@@ -34,6 +34,17 @@ pub struct Namespace {
     file: Arc<File>,
 }
 
+/// A namespace that is there now.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// A connection into it.
+    pub links: Links,
+    /// It was not there before, so it is empty.
+    pub is_new: bool,
+}
+
 impl Default for Namespaces {
     fn default() -> Self {
         Self { directory: PathBuf::from("/run/netns") }
@@ -47,10 +58,10 @@ impl Namespaces {
     ///
     /// # Errors
     /// The system's refusal, for example without CAP_SYS_ADMIN.
-    pub async fn create(&self, name: &str) -> Result<(Namespace, Links), LinkError> {
+    pub async fn create(&self, name: &str) -> Result<Created, LinkError> {
         if let Some(namespace) = self.open(name)? {
             let links = namespace.connect().await?;
-            return Ok((namespace, links));
+            return Ok(Created { namespace, links, is_new: false });
         }
         let path = self.directory.join(name);
         self.prepare_directory()?;
@@ -59,7 +70,7 @@ impl Namespaces {
         let made = in_thread(move || make_here(&target)).await;
         let links = made.and_then(|made| made).map_err(LinkError::namespace("make the namespace", &path))?;
         let namespace = self.open(name)?.ok_or_else(|| vanished(&path))?;
-        Ok((namespace, links))
+        Ok(Created { namespace, links, is_new: true })
     }
 
     /// Opens a namespace; `None` if there is none of this name.

@@ -1,7 +1,8 @@
 //! The tunnel address, kept on a link that comes and goes.
 //!
-//! The local port of a userspace bridge is a tap device of ovs-vswitchd: it vanishes with that process and comes back
-//! bare. So its events are watched, and it is put right the moment it returns.
+//! The local port of a userspace bridge is a tap device of ovs-vswitchd, which keeps its address while that process is
+//! away but not when the bridge or its kind changes (`netdev_linux_construct_tap` in lib/netdev-linux.c, v3.1: the
+//! device is persistent). So its events are watched, and it is put right the moment it returns or is changed.
 
 use std::time::Duration;
 

@@ -147,8 +147,9 @@ pub enum RuntimeError {
 /// for one endpoint at the same time (but for `exec`).
 pub trait Runtime: Send + Sync + 'static {
     /// Makes the container and its interface, as far as it is needed to plug the interface's host end. What is there
-    /// already and right is not touched; the interface may still lack addresses.
-    fn prepare<'a>(&'a self, spec: &'a EndpointSpec) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// already and right is not touched; the interface may still lack addresses. Gives back whether the interface is a
+    /// new one: a port that was plugged under its name holds one that is gone.
+    fn prepare<'a>(&'a self, spec: &'a EndpointSpec) -> BoxFuture<'a, Result<bool, RuntimeError>>;
 
     /// Makes the container's side of the interface what it must be. May run while the host end is being plugged.
     /// `offload`: whether checksums may be left to the switch. Gives back whether anything was changed.

@@ -29,25 +29,29 @@ impl Netns {
         Ok(Self { namespaces: Namespaces::default(), host })
     }
 
-    async fn prepare(&self, spec: &EndpointSpec) -> Result<(), RuntimeError> {
+    async fn prepare(&self, spec: &EndpointSpec) -> Result<bool, RuntimeError> {
         let started = Instant::now();
-        let (namespace, inside) = self.namespaces.create(&namespace_name(spec.id)).await?;
+        let created = self.namespaces.create(&namespace_name(spec.id)).await?;
         let (host, alias) = (spec.host_interface(), alias(spec.id));
-        if let Some(link) = self.host.find(&host).await? {
-            let pair = is_pair(&link, &inside).await?;
+        let present = self.host.find(&host).await?;
+        if let Some(link) = &present {
+            let pair = is_pair(link, &created.links).await?;
             if link.alias != alias && !pair {
-                return Err(in_the_way(link));
+                return Err(in_the_way(link.clone()));
             }
             if pair {
                 // Also finishes what an earlier life left half done.
-                return self.adopt(spec, &link, &alias).await;
+                self.adopt(spec, link, &alias).await?;
+                return Ok(false);
             }
         }
-        self.remove_host_ends(spec.id).await?;
+        if present.is_some() || !created.is_new {
+            self.remove_host_ends(spec.id).await?;
+        }
         let pair = VethPair { host: &host, alias: &alias, mac: spec.mac, mtu: spec.mtu };
-        create_veth(&self.host, &namespace, &pair).await?;
+        create_veth(&self.host, &created.namespace, &pair).await?;
         tracing::debug!(endpoint = spec.id, elapsed_us = started.elapsed().as_micros(), "interface made");
-        Ok(())
+        Ok(true)
     }
 
     async fn adopt(&self, spec: &EndpointSpec, link: &Link, alias: &str) -> Result<(), RuntimeError> {
@@ -113,7 +117,7 @@ impl Netns {
 }
 
 impl Runtime for Netns {
-    fn prepare<'a>(&'a self, spec: &'a EndpointSpec) -> BoxFuture<'a, Result<(), RuntimeError>> {
+    fn prepare<'a>(&'a self, spec: &'a EndpointSpec) -> BoxFuture<'a, Result<bool, RuntimeError>> {
         Box::pin(self.prepare(spec))
     }
 

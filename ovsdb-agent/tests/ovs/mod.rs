@@ -44,12 +44,32 @@ pub struct Daemon(Child);
 
 impl Daemon {
     pub fn spawn(prefix: &[&str], program: &str, arguments: &[String], rundir: &Path) -> Self {
+        Self::spawn_logged(prefix, program, arguments, rundir, Stdio::null())
+    }
+
+    /// As `spawn`; what it says on standard error goes to `log`.
+    pub fn spawn_logged(
+        prefix: &[&str],
+        program: &str,
+        arguments: &[String],
+        rundir: &Path,
+        log: impl Into<Stdio>,
+    ) -> Self {
         let mut words: Vec<&str> = prefix.to_vec();
         words.extend(["setpriv", "--pdeathsig", "KILL", program]);
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(arguments).env("OVS_RUNDIR", rundir).env("OVS_LOGDIR", rundir);
         command.env("OVS_PKGDATADIR", "/usr/share/openvswitch");
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect(program))
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect(program))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.0.wait().unwrap()
     }
 
     /// As `kill -9`; returns when the process is gone.

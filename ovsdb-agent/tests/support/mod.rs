@@ -22,6 +22,8 @@ pub(crate) fn in_sandbox<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send
         mount(Some(""), "/", Some("none"), MsFlags::MS_PRIVATE | MsFlags::MS_REC, NOTHING)
             .expect("private mounts");
         mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), NOTHING).expect("a /run of its own");
+        mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NOTHING)
+            .expect("its own interfaces in /sys");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime");
         runtime.block_on(async { tokio::time::timeout(LIMIT, test()).await.expect("the test ends in time") });

@@ -1,0 +1,166 @@
+//! The controller's side of `weir.v1.Agents`, as a test wants to play it: a real gRPC server on a unix socket.
+
+use std::{path::Path, pin::Pin, thread, time::Duration};
+
+use futures::Stream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::{
+    StreamExt,
+    wrappers::{ReceiverStream, UnixListenerStream},
+};
+use tonic::{Request, Response, Status, Streaming, transport::Server};
+use weir_api::v1::{
+    AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, Register, Registered, RelayExecRequest,
+    agent_message::Message,
+    agents_server::{Agents, AgentsServer},
+    controller_message,
+};
+
+/// A running server with the agent's stream, once that is open. Dropping it cuts every connection.
+pub(crate) struct Controller {
+    opened: mpsc::Receiver<Session>,
+    relays: mpsc::Receiver<Relay>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// One agent's stream.
+pub(crate) struct Session {
+    pub(crate) from_agent: Streaming<AgentMessage>,
+    pub(crate) to_agent: mpsc::Sender<Result<ControllerMessage, Status>>,
+}
+
+/// One command's relay.
+pub(crate) struct Relay {
+    pub(crate) from_agent: Streaming<RelayExecRequest>,
+    pub(crate) to_agent: mpsc::Sender<Result<ExecContainerRequest, Status>>,
+}
+
+struct Service {
+    opened: mpsc::Sender<Session>,
+    relays: mpsc::Sender<Relay>,
+}
+
+type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Agents for Service {
+    type AttachStream = Outgoing<ControllerMessage>;
+    type RelayExecStream = Outgoing<ExecContainerRequest>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let (to_agent, outgoing) = mpsc::channel(64);
+        let session = Session { from_agent: request.into_inner(), to_agent };
+        self.opened.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+    }
+
+    async fn relay_exec(
+        &self,
+        request: Request<Streaming<RelayExecRequest>>,
+    ) -> Result<Response<Self::RelayExecStream>, Status> {
+        let (to_agent, outgoing) = mpsc::channel(64);
+        let relay = Relay { from_agent: request.into_inner(), to_agent };
+        self.relays.send(relay).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+    }
+}
+
+impl Controller {
+    /// Listens on `socket`, in a thread whose end takes all connections with it.
+    pub(crate) fn start(socket: &Path) -> Self {
+        drop(std::fs::remove_file(socket));
+        let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (opened_sender, opened) = mpsc::channel(4);
+        let (relays_sender, relays) = mpsc::channel(4);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+                let service = Service { opened: opened_sender, relays: relays_sender };
+                let server = Server::builder().add_service(AgentsServer::new(service));
+                tokio::select! {
+                    served = server.serve_with_incoming(UnixListenerStream::new(listener)) => served.unwrap(),
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { opened, relays, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Waits until the agent has opened its stream and registered.
+    pub(crate) async fn accept(&mut self) -> (Session, Register) {
+        let mut session = soon("the agent's stream", self.opened.recv()).await.unwrap();
+        match session.next().await {
+            Message::Register(register) => (session, register),
+            other => panic!("first came {other:?}"),
+        }
+    }
+
+    /// Waits until the agent relays a command.
+    pub(crate) async fn relay(&mut self) -> Relay {
+        soon("the command's relay", self.relays.recv()).await.unwrap()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Session {
+    pub(crate) async fn send(&self, message: controller_message::Message) {
+        self.to_agent.send(Ok(ControllerMessage { message: Some(message) })).await.unwrap();
+    }
+
+    pub(crate) async fn register(&self, target: &str) {
+        let registered = Registered {
+            node_id: 1,
+            nat_mac: "0e:00:00:00:00:01".into(),
+            openflow_targets: vec![target.to_owned()],
+        };
+        self.send(controller_message::Message::Registered(registered)).await;
+    }
+
+    /// The next message of the agent.
+    pub(crate) async fn next(&mut self) -> Message {
+        let message = soon("a message of the agent", self.from_agent.next()).await;
+        message.expect("the stream is open").unwrap().message.unwrap()
+    }
+
+    /// The first message of which `look` makes something; others are printed and dropped.
+    pub(crate) async fn until<T>(&mut self, what: &str, look: impl Fn(&Message) -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                let message = self.next().await;
+                if let Some(found) = look(&message) {
+                    return found;
+                }
+                println!("waiting for {what}, got {message:?}");
+            }
+        };
+        soon(what, looking).await
+    }
+
+    pub(crate) async fn inventory(&mut self, revision: u64) -> Inventory {
+        self.until("the inventory", |message| match message {
+            Message::Inventory(inventory) if inventory.revision == revision => Some(inventory.clone()),
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// Waits for what must come.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}
