@@ -27,7 +27,6 @@ use config::Config;
 use counters::Counters;
 use intent::Intent;
 use intent::store::embedded::Embedded;
-use network::Neighbours;
 use network::fabric::{Fabric, Pace};
 use openflow::Surroundings;
 use openflow::board::Board;
@@ -50,9 +49,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let store = Embedded::open(&config.data_dir.join("intent.redb"))?;
     let intent = Intent::start(store)?;
     let counters = Arc::new(Counters::default());
-    let neighbours = Arc::new(Neighbours::default());
-    let (orchestrator, switch_events) =
-        Orchestrator::start(intent.clone(), neighbours.clone(), config.address_cool_down);
+    let (orchestrator, switch_events) = Orchestrator::start(intent.clone(), config.address_cool_down);
 
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let board = Board::default();
@@ -68,7 +65,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .with_context(|| format!("cannot listen on {} for switches", config.openflow))?;
     tracing::info!(address = %config.openflow, "serving OpenFlow");
     let pace = Pace { mac_refresh: config.mac_refresh, neighbour_refresh: config.neighbour_refresh };
-    let network = network::run::run(Fabric::new(board, neighbours, pace), intent.clone(), fabric_events);
+    let network = network::run::run(Fabric::new(board, pace), intent.clone(), fabric_events);
     tasks.spawn(async move {
         network.await;
         Ok(())

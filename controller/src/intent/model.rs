@@ -185,6 +185,20 @@ pub struct Cooling {
     pub revision: u64,
 }
 
+/// A host of a VLAN that is no endpoint, as last resolved: the gateway, a bare host. Stored, so that a controller that
+/// starts again finds its flows as they should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Whose VLAN.
+    pub network: NetworkId,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
 /// What identifies a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // The variants are those of `Record`, and hold what its types call unique.
@@ -197,6 +211,7 @@ pub enum Key {
     Container(ContainerKey),
     Retiring(EndpointId),
     Cooling(NetworkId, Ipv4Addr),
+    Neighbour(NetworkId, Ipv4Addr),
 }
 
 /// A container's pool and name.
@@ -214,6 +229,7 @@ pub enum Record {
     Container(Arc<Container>),
     Retiring(Arc<Retiring>),
     Cooling(Arc<Cooling>),
+    Neighbour(Arc<Neighbour>),
 }
 
 impl Record {
@@ -229,6 +245,7 @@ impl Record {
             Self::Container(container) => Key::Container((container.pool, container.name.clone())),
             Self::Retiring(retiring) => Key::Retiring(retiring.endpoint.id),
             Self::Cooling(cooling) => Key::Cooling(cooling.network, cooling.address),
+            Self::Neighbour(host) => Key::Neighbour(host.network, host.address),
         }
     }
 
@@ -244,6 +261,7 @@ impl Record {
             Self::Container(record) => record.revision,
             Self::Retiring(record) => record.revision,
             Self::Cooling(record) => record.revision,
+            Self::Neighbour(record) => record.revision,
         }
     }
 }

@@ -11,8 +11,8 @@ use flowlib::types::{DatapathId, PortNo, VlanVid, Vni};
 use ipnet::Ipv4Net;
 
 use super::model::{
-    Block, Change, Container, ContainerKey, Cooling, Endpoint, Key, Network, Node, Pool, Record, Retiring,
-    Settings,
+    Block, Change, Container, ContainerKey, Cooling, Endpoint, Key, Neighbour, Network, Node, Pool, Record,
+    Retiring, Settings,
 };
 
 /// The intent at one revision.
@@ -55,6 +55,8 @@ pub struct Space {
     pub used: BTreeMap<Ipv4Addr, BTreeSet<EndpointId>>,
     /// Addresses released a short while ago.
     pub cooling: BTreeMap<Ipv4Addr, Arc<Cooling>>,
+    /// Addresses that hosts were found to use which are no endpoints.
+    pub neighbours: BTreeMap<Ipv4Addr, Arc<Neighbour>>,
 }
 
 /// What is on a node.
@@ -71,7 +73,12 @@ pub struct Hosted {
 }
 
 static NO_MEMBERS: Members = Members { networks: BTreeSet::new(), nodes: BTreeSet::new() };
-static NO_SPACE: Space = Space { blocks: BTreeMap::new(), used: BTreeMap::new(), cooling: BTreeMap::new() };
+static NO_SPACE: Space = Space {
+    blocks: BTreeMap::new(),
+    used: BTreeMap::new(),
+    cooling: BTreeMap::new(),
+    neighbours: BTreeMap::new(),
+};
 static NOTHING_HOSTED: Hosted = Hosted {
     live: BTreeSet::new(),
     retiring: BTreeSet::new(),
@@ -223,6 +230,7 @@ impl State {
             records
                 .extend(space.blocks.keys().filter_map(|prefix| self.find(&Key::Block(*network, *prefix))));
             records.extend(space.cooling.keys().filter_map(|at| self.find(&Key::Cooling(*network, *at))));
+            records.extend(space.neighbours.values().cloned().map(Record::Neighbour));
         }
         records.extend(self.containers.values().cloned().map(Record::Container));
         records.extend(self.retiring.values().cloned().map(Record::Retiring));
@@ -244,6 +252,9 @@ impl State {
             }
             Key::Cooling(network, address) => {
                 self.space(*network).cooling.get(address).cloned().map(Record::Cooling)
+            }
+            Key::Neighbour(network, address) => {
+                self.space(*network).neighbours.get(address).cloned().map(Record::Neighbour)
             }
         }
     }
@@ -303,6 +314,9 @@ impl State {
                 let space = self.spaces.entry(cooling.network).or_default();
                 space.cooling.insert(cooling.address, cooling.clone());
             }
+            Record::Neighbour(host) => {
+                self.spaces.entry(host.network).or_default().neighbours.insert(host.address, host.clone());
+            }
         }
     }
 
@@ -349,6 +363,9 @@ impl State {
             }
             Record::Cooling(cooling) => {
                 prune(&mut self.spaces, cooling.network, |space| space.cooling.remove(&cooling.address));
+            }
+            Record::Neighbour(host) => {
+                prune(&mut self.spaces, host.network, |space| space.neighbours.remove(&host.address));
             }
         }
     }

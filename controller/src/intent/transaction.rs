@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use flowlib::compile::model::{EndpointId, NetworkId, NodeId, PoolId};
 
-use super::model::{Block, Change, Container, Cooling, Key, Network, Node, Pool, Record, Retiring, Settings};
+use super::model::{
+    Block, Change, Container, Cooling, Key, Neighbour, Network, Node, Pool, Record, Retiring, Settings,
+};
 use super::state::State;
 
 /// Changes that will be committed together.
@@ -33,7 +35,7 @@ macro_rules! stored {
     )*};
 }
 
-stored!(Settings, Pool, Network, Node, Block, Container, Retiring, Cooling);
+stored!(Settings, Pool, Network, Node, Block, Container, Retiring, Cooling, Neighbour);
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(state: &'a mut State) -> Self {

@@ -36,6 +36,17 @@ pub struct Compiler {
     moved_in_or_out: BTreeSet<NodeId>,
 }
 
+/// Something the compiler knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // Each variant is what identifies it.
+pub enum Fact {
+    Node(NodeId),
+    Network(NetworkId),
+    Block(NetworkId, Ipv4Net),
+    Endpoint(EndpointId),
+    Neighbour(NetworkId, Ipv4Addr),
+}
+
 impl Compiler {
     /// A node is there, has changed, or (`None`) is no more.
     pub fn set_node(&mut self, id: NodeId, node: Option<(PoolId, Node)>) {
@@ -146,24 +157,29 @@ impl Compiler {
         }
     }
 
-    /// Forgets nodes, networks, blocks and endpoints that are not to be kept; gives back the nodes it forgot.
-    pub fn retain(
-        &mut self,
-        keep_node: impl Fn(NodeId) -> bool,
-        keep_network: impl Fn(NetworkId) -> bool,
-        keep_block: impl Fn(NetworkId, Ipv4Net) -> bool,
-        keep_endpoint: impl Fn(EndpointId) -> bool,
-    ) -> Vec<NodeId> {
-        let endpoints: Vec<_> = self.endpoints.keys().copied().filter(|id| !keep_endpoint(*id)).collect();
-        endpoints.into_iter().for_each(|id| self.set_endpoint(id, None));
-        let blocks = self.blocks.iter().map(|((network, _), (prefix, _))| (*network, *prefix));
-        let blocks: Vec<_> = blocks.filter(|(network, prefix)| !keep_block(*network, *prefix)).collect();
-        blocks.into_iter().for_each(|(network, prefix)| self.set_block(network, prefix, None));
-        let networks: Vec<_> = self.networks.keys().copied().filter(|id| !keep_network(*id)).collect();
-        networks.into_iter().for_each(|id| self.set_network(id, None));
-        let nodes: Vec<_> = self.nodes.keys().copied().filter(|id| !keep_node(*id)).collect();
-        nodes.iter().for_each(|id| self.set_node(*id, None));
-        nodes
+    /// Forgets the facts that are not to be kept; gives back the nodes among them.
+    pub fn retain(&mut self, keep: impl Fn(&Fact) -> bool) -> Vec<NodeId> {
+        let endpoints = self.endpoints.keys().map(|id| Fact::Endpoint(*id));
+        let blocks = self.blocks.iter().map(|((network, _), (prefix, _))| Fact::Block(*network, *prefix));
+        let neighbours = self.neighbours.keys().map(|(network, address)| Fact::Neighbour(*network, *address));
+        let networks = self.networks.keys().map(|id| Fact::Network(*id));
+        let nodes = self.nodes.keys().map(|id| Fact::Node(*id));
+        let all = endpoints.chain(blocks).chain(neighbours).chain(networks).chain(nodes);
+        let gone: Vec<Fact> = all.filter(|fact| !keep(fact)).collect();
+        let mut gone_nodes = Vec::new();
+        for fact in gone {
+            match fact {
+                Fact::Endpoint(id) => self.set_endpoint(id, None),
+                Fact::Block(network, prefix) => self.set_block(network, prefix, None),
+                Fact::Neighbour(network, address) => self.set_neighbour(network, address, None),
+                Fact::Network(id) => self.set_network(id, None),
+                Fact::Node(id) => {
+                    self.set_node(id, None);
+                    gone_nodes.push(id);
+                }
+            }
+        }
+        gone_nodes
     }
 
     /// Compiles what is marked.

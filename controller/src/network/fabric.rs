@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowlib::compile::model::{Driver, Network};
@@ -15,9 +14,8 @@ use flowlib::pipeline::register::{self, Origin};
 use flowlib::pipeline::{port, table::Table};
 use flowlib::types::{EndpointId, MacAddr, NetworkId, NodeId, PortNo, VlanVid};
 
-use super::compile::Compiler;
+use super::compile::{Compiler, Fact};
 use super::frame::{self, Seen};
-use super::neighbours::Neighbours;
 use super::resolver::{self, Resolver};
 use super::timetable::Timetable;
 use crate::intent::model::{Change, Key, Record};
@@ -57,28 +55,40 @@ enum Due {
 pub struct Fabric {
     compiler: Compiler,
     board: Board,
-    neighbours: Arc<Neighbours>,
     resolver: Resolver,
     timetable: Timetable<Due>,
     connected: BTreeSet<NodeId>,
     pace: Pace,
     /// Messages for nodes' switches.
     pub outgoing: Vec<(NodeId, Message)>,
+    /// What was learned of the fabric, to be stored: it takes effect when it comes back as a commit.
+    pub learned: Vec<Learned>,
+}
+
+/// A host of a VLAN that is no endpoint has that MAC address, or (`None`) is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// The network.
+    pub network: NetworkId,
+    /// The host's address.
+    pub address: Ipv4Addr,
+    /// Its MAC address.
+    pub mac: Option<MacAddr>,
 }
 
 impl Fabric {
     /// A network without anything.
     #[must_use]
-    pub fn new(board: Board, neighbours: Arc<Neighbours>, pace: Pace) -> Self {
+    pub fn new(board: Board, pace: Pace) -> Self {
         Self {
             compiler: Compiler::default(),
             board,
-            neighbours,
             resolver: Resolver::new(pace.neighbour_refresh),
             timetable: Timetable::default(),
             connected: BTreeSet::new(),
             pace,
             outgoing: Vec::new(),
+            learned: Vec::new(),
         }
     }
 
@@ -86,7 +96,7 @@ impl Fabric {
     pub fn handle_commit(&mut self, now: Instant, revision: u64, changes: &[Change]) {
         let mut gone = Vec::new();
         for change in changes {
-            self.take(change, &mut gone);
+            self.take(now, change, &mut gone);
         }
         self.publish(now, revision);
         for node in gone {
@@ -104,12 +114,13 @@ impl Fabric {
                 _ => None,
             })
             .collect();
-        let nodes = self.compiler.retain(
-            |node| keys.contains(&Key::Node(node)),
-            |network| keys.contains(&Key::Network(network)),
-            |network, prefix| keys.contains(&Key::Block(network, prefix)),
-            |endpoint| endpoints.contains(&endpoint),
-        );
+        let nodes = self.compiler.retain(|fact| match *fact {
+            Fact::Node(id) => keys.contains(&Key::Node(id)),
+            Fact::Network(id) => keys.contains(&Key::Network(id)),
+            Fact::Block(network, prefix) => keys.contains(&Key::Block(network, prefix)),
+            Fact::Neighbour(network, address) => keys.contains(&Key::Neighbour(network, address)),
+            Fact::Endpoint(id) => endpoints.contains(&id),
+        });
         let changes: Vec<_> =
             records.iter().map(|record| Change { before: None, after: Some(record.clone()) }).collect();
         self.handle_commit(now, revision, &changes);
@@ -154,7 +165,7 @@ impl Fabric {
             Some(Seen::Reply { address, mac }) => {
                 let ours = self.compiler.is_taken(network, address) || self.compiler.is_nat_mac(mac);
                 if !ours && let Some(action) = self.resolver.replied(now, network, address, mac) {
-                    self.carry_out(now, action);
+                    self.carry_out(action);
                 }
             }
             Some(Seen::Packet { destination })
@@ -177,7 +188,7 @@ impl Fabric {
     /// Sends what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         for action in self.resolver.handle_timeout(now) {
-            self.carry_out(now, action);
+            self.carry_out(action);
         }
         while let Some(due) = self.timetable.take_due(now) {
             match due {
@@ -189,7 +200,7 @@ impl Fabric {
     }
 
     /// Takes over one change of a record; nodes that are no more are left in `gone`.
-    fn take(&mut self, change: &Change, gone: &mut Vec<NodeId>) {
+    fn take(&mut self, now: Instant, change: &Change, gone: &mut Vec<NodeId>) {
         // An endpoint that has another number now is gone under the old one.
         if let Some(Record::Container(container)) = &change.before {
             self.compiler.set_endpoint(container.endpoint.id, None);
@@ -209,7 +220,6 @@ impl Fabric {
             (Some(Record::Network(network)), None) => {
                 self.compiler.set_network(network.id, None);
                 self.resolver.forget(network.id);
-                self.neighbours.forget_network(network.id);
             }
             (_, Some(Record::Block(block))) => {
                 self.compiler.set_block(block.network, block.prefix, Some(block.node));
@@ -219,6 +229,13 @@ impl Fabric {
                 if let Some(endpoint) = container.live() {
                     self.compiler.set_endpoint(endpoint.id, Some((endpoint.node, endpoint.into())));
                 }
+            }
+            (_, Some(Record::Neighbour(host))) => {
+                self.compiler.set_neighbour(host.network, host.address, Some(host.mac));
+                self.resolver.believe(now, host.network, host.address, host.mac);
+            }
+            (Some(Record::Neighbour(host)), None) => {
+                self.compiler.set_neighbour(host.network, host.address, None);
             }
             _ => {}
         }
@@ -250,24 +267,15 @@ impl Fabric {
         }
     }
 
-    fn carry_out(&mut self, now: Instant, action: resolver::Action) {
+    fn carry_out(&mut self, action: resolver::Action) {
         match action {
             resolver::Action::Probe { network, address } => self.probe(network, address),
             resolver::Action::Resolved { network, address, mac, held } => {
-                self.compiler.set_neighbour(network, address, mac);
-                match mac {
-                    Some(_) => self.neighbours.set(network, address, mac),
-                    None => self.neighbours.forget(network, address),
-                }
-                let revision = self.board.revision();
-                self.publish(now, revision);
+                self.learned.push(Learned { network, address, mac });
                 if let Some(mac) = mac {
-                    tracing::info!(%network, %address, %mac, "external neighbour resolved");
-                    for (node, packet) in held {
-                        self.outgoing.push((node, release(network, mac, packet)));
-                    }
-                } else {
-                    tracing::info!(%network, %address, "external neighbour has fallen silent");
+                    let released =
+                        held.into_iter().map(|(node, packet)| (node, release(network, mac, packet)));
+                    self.outgoing.extend(released);
                 }
             }
         }
@@ -278,9 +286,6 @@ impl Fabric {
         let Some((_, vid)) = self.vlan(network) else { return };
         let by = self.compiler.nodes_with(network).find(|node| self.connected.contains(&node.id));
         if let Some(node) = by {
-            if self.neighbours.of(network).iter().all(|(known, _)| *known != address) {
-                self.neighbours.set(network, address, None);
-            }
             self.outgoing.push((node.id, by_uplink(frame::probe(node.nat_mac, address, vid))));
         }
     }

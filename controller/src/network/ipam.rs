@@ -3,7 +3,6 @@
 //!
 //! Pure: it says what to take, the caller takes it.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use flowlib::compile::model::{EndpointId, NodeId};
@@ -19,8 +18,6 @@ pub struct Ask<'a> {
     pub network: &'a Network,
     /// Who has which of its addresses.
     pub space: &'a Space,
-    /// Addresses that hosts outside of our control use: bare hosts of a VLAN.
-    pub externals: &'a BTreeSet<Ipv4Addr>,
     /// The node that the endpoint will be on.
     pub node: NodeId,
     /// Milliseconds since the Unix epoch.
@@ -98,7 +95,7 @@ impl Ask<'_> {
         if let Some(holder) = self.space.used.get(&address).and_then(|holders| holders.first()) {
             return Err(AddressError::Taken { address, holder: *holder });
         }
-        if self.externals.contains(&address) {
+        if self.space.neighbours.contains_key(&address) {
             return Err(AddressError::External { address });
         }
         Ok(Grant { address, new_block: self.unowned_block_of(address) })
@@ -148,7 +145,7 @@ impl Ask<'_> {
     fn could_be_given(&self, address: Ipv4Addr) -> bool {
         self.not_a_host(address).is_none()
             && self.network.gateway != Some(address)
-            && !self.externals.contains(&address)
+            && !self.space.neighbours.contains_key(&address)
     }
 
     /// The name of an address that no host has; two-address and one-address subnets have none (RFC 3021).
@@ -205,11 +202,11 @@ mod tests {
     use std::sync::Arc;
 
     use flowlib::compile::model::{Driver, NetworkId, PoolId};
-    use flowlib::types::VlanVid;
+    use flowlib::types::{MacAddr, VlanVid};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::intent::model::{Block, Cooling};
+    use crate::intent::model::{Block, Cooling, Neighbour};
 
     fn network(subnet: &str, gateway: Option<&str>, block_prefix_len: u8) -> Network {
         Network {
@@ -229,24 +226,27 @@ mod tests {
     struct World {
         network: Network,
         space: Space,
-        externals: BTreeSet<Ipv4Addr>,
         now_ms: u64,
     }
 
     impl World {
         fn new(network: Network) -> Self {
-            Self { network, space: Space::default(), externals: BTreeSet::new(), now_ms: 1_000_000 }
+            Self { network, space: Space::default(), now_ms: 1_000_000 }
         }
 
         fn ask(&self, node: u32) -> Ask<'_> {
             Ask {
                 network: &self.network,
                 space: &self.space,
-                externals: &self.externals,
                 node: NodeId(node),
                 now_ms: self.now_ms,
                 cool_down_ms: 60_000,
             }
+        }
+
+        fn find_host(&mut self, address: Ipv4Addr) {
+            let host = Neighbour { network: NetworkId(1), address, mac: MacAddr::ZERO, revision: 1 };
+            self.space.neighbours.insert(address, Arc::new(host));
         }
 
         fn take(&mut self, node: u32, grant: Grant) {
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn some_addresses_are_never_given() {
         let mut world = World::new(network("10.0.0.0/24", Some("10.0.0.254"), 26));
-        world.externals.insert(Ipv4Addr::new(10, 0, 0, 9));
+        world.find_host(Ipv4Addr::new(10, 0, 0, 9));
         let refused = |text: &str| world.ask(1).fixed(text.parse().unwrap()).unwrap_err();
         assert!(matches!(refused("10.0.1.1"), AddressError::Outside { .. }));
         assert!(matches!(refused("10.0.0.0"), AddressError::NotAHost { what: "network", .. }));
@@ -412,7 +412,7 @@ mod tests {
                         }
                     }
                     Step::LoseNode(node) => world.space.blocks.retain(|_, block| block.node != NodeId(node)),
-                    Step::External(n) => { world.externals.insert(within(n)); }
+                    Step::External(n) => world.find_host(within(n)),
                     Step::Wait(ms) => world.now_ms += ms,
                 }
             }

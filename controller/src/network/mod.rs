@@ -5,9 +5,6 @@ pub mod fabric;
 mod facts;
 pub mod frame;
 pub mod ipam;
-pub mod neighbours;
 pub mod resolver;
 pub mod run;
 pub mod timetable;
-
-pub use neighbours::Neighbours;

@@ -107,6 +107,16 @@ impl Resolver {
         }
     }
 
+    /// What was learned earlier, perhaps by another controller: it is asked again when its time comes.
+    pub fn believe(&mut self, now: Instant, network: NetworkId, address: Ipv4Addr, mac: MacAddr) {
+        if !self.hosts.contains_key(&(network, address)) {
+            self.add(now + self.refresh, network, address, false);
+        }
+        if let Some(host) = self.hosts.get_mut(&(network, address)) {
+            host.mac = Some(mac);
+        }
+    }
+
     /// A host has told its MAC address. Of addresses that nobody asked for, nothing is taken down.
     #[must_use]
     pub fn replied(
@@ -170,10 +180,10 @@ impl Resolver {
         actions
     }
 
-    fn add(&mut self, now: Instant, network: NetworkId, address: Ipv4Addr, pinned: bool) {
+    fn add(&mut self, due: Instant, network: NetworkId, address: Ipv4Addr, pinned: bool) {
         let host = Host { pinned, mac: None, unanswered: 0, held: Vec::new() };
         self.hosts.insert((network, address), host);
-        self.due.set(now, (network, address));
+        self.due.set(due, (network, address));
         *self.n_of.entry(network).or_default() += 1;
     }
 

@@ -7,8 +7,9 @@ use flowlib::types::NodeId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
-use super::fabric::Fabric;
+use super::fabric::{Fabric, Learned};
 use crate::intent::Intent;
+use crate::intent::model::{Key, Neighbour};
 use crate::openflow::{FabricEvent, Switch};
 
 /// Runs the network until the intent's owner or all sessions' ends are gone.
@@ -23,6 +24,9 @@ pub async fn run(mut fabric: Fabric, intent: Intent, mut events: mpsc::Receiver<
             if let Some(switch) = switches.get(&node) {
                 switch.send(message);
             }
+        }
+        for learned in fabric.learned.drain(..) {
+            tokio::spawn(store(intent.clone(), learned));
         }
         let due = fabric.poll_timeout().map(tokio::time::Instant::from_std);
         tokio::select! {
@@ -62,6 +66,24 @@ fn handle(fabric: &mut Fabric, switches: &mut HashMap<NodeId, Switch>, event: Fa
         }
         FabricEvent::Applied { node, new_endpoints } => fabric.handle_applied(now, node, &new_endpoints),
         FabricEvent::PacketIn { node, packet } => fabric.handle_packet_in(now, node, packet),
+    }
+}
+
+/// Stores what was learned of the fabric, unless its network is gone or an endpoint has the address.
+async fn store(intent: Intent, Learned { network, address, mac }: Learned) {
+    let stored = intent.transact(move |tx| {
+        let wanted =
+            tx.state().network(network).is_some() && !tx.state().space(network).used.contains_key(&address);
+        match mac {
+            Some(mac) if wanted => tx.put(Neighbour { network, address, mac, revision: 0 }),
+            _ => tx.delete(&Key::Neighbour(network, address)),
+        }
+        Ok(())
+    });
+    match (stored.await, mac) {
+        (Ok(_), Some(mac)) => tracing::info!(%network, %address, %mac, "external neighbour resolved"),
+        (Ok(_), None) => tracing::info!(%network, %address, "external neighbour has fallen silent"),
+        (Err(error), _) => tracing::error!(%network, %address, %error, "external neighbour not stored"),
     }
 }
 

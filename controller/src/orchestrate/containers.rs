@@ -1,6 +1,6 @@
 //! Requests about containers: what they change in the intent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -83,7 +83,6 @@ pub fn create(
     tx: &mut Transaction<'_>,
     spec: &ContainerSpec,
     around: Surroundings<'_>,
-    externals: impl FnOnce(&Network) -> BTreeSet<Ipv4Addr>,
 ) -> Result<Arc<Container>, Refusal> {
     let pool = pools::find(tx.state(), &spec.pool)?.clone();
     check(spec)?;
@@ -93,11 +92,9 @@ pub fn create(
     }
     let named = Some(spec.node.as_str()).filter(|node| !node.is_empty());
     let node = scheduler::choose(tx.state(), around.links, &pool, Place { named, except: None })?;
-    let externals = externals(&network);
     let ask = Ask {
         network: &network,
         space: tx.state().space(network.id),
-        externals: &externals,
         node,
         now_ms: around.now_ms,
         cool_down_ms: around.cool_down_ms,

@@ -28,7 +28,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::intent::model::{Container, Network, Node, Pool};
 use crate::intent::{Intent, IntentError, State, Transaction};
-use crate::network::Neighbours;
 use crate::openflow::SwitchEvent;
 
 use board::{Board, Posted};
@@ -55,7 +54,6 @@ pub struct Orchestrator {
 #[derive(Debug)]
 struct Inner {
     intent: Intent,
-    neighbours: Arc<Neighbours>,
     board: Arc<Board>,
     links: Arc<Links>,
     ports: Arc<Ports>,
@@ -86,16 +84,11 @@ pub struct Attachment {
 impl Orchestrator {
     /// Starts the lifecycle task. Events of switches come in by the sender that is returned.
     #[must_use]
-    pub fn start(
-        intent: Intent,
-        neighbours: Arc<Neighbours>,
-        cool_down: Duration,
-    ) -> (Self, mpsc::Sender<SwitchEvent>) {
+    pub fn start(intent: Intent, cool_down: Duration) -> (Self, mpsc::Sender<SwitchEvent>) {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let (switch_events, switches) = mpsc::channel(QUEUE);
         let inner = Arc::new(Inner {
             intent,
-            neighbours,
             board: Arc::default(),
             links: Arc::default(),
             ports: Arc::default(),
@@ -116,12 +109,6 @@ impl Orchestrator {
     #[must_use]
     pub fn board(&self) -> &Board {
         &self.inner.board
-    }
-
-    /// The hosts of VLANs that are no endpoints.
-    #[must_use]
-    pub fn neighbours(&self) -> &Neighbours {
-        &self.inner.neighbours
     }
 
     /// Creates a pool: [`pools::create`].
@@ -176,11 +163,7 @@ impl Orchestrator {
     /// As that says, or the store's.
     pub async fn create_container(&self, spec: ContainerSpec) -> Result<Arc<Container>, IntentError> {
         let inner = self.inner.clone();
-        let create = move |tx: &mut Transaction<'_>| {
-            containers::create(tx, &spec, inner.surroundings(), |network| {
-                inner.neighbours.resolved(network.id)
-            })
-        };
+        let create = move |tx: &mut Transaction<'_>| containers::create(tx, &spec, inner.surroundings());
         Ok(self.intent().transact(create).await?.value)
     }
 

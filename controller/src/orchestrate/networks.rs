@@ -138,6 +138,9 @@ pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<(), Re
     for address in space.cooling.keys() {
         tx.delete(&Key::Cooling(network.id, *address));
     }
+    for address in space.neighbours.keys() {
+        tx.delete(&Key::Neighbour(network.id, *address));
+    }
     tx.delete(&Key::Network(network.id));
     Ok(())
 }

@@ -12,7 +12,6 @@ use weir_api::v1;
 
 use crate::intent::State;
 use crate::intent::model::{Network, Node, NumberRange, Pool};
-use crate::network::Neighbours;
 use crate::orchestrate::board::Posted;
 use crate::orchestrate::containers::ContainerSpec;
 use crate::orchestrate::lifecycle::NodeCondition;
@@ -83,7 +82,7 @@ pub(super) fn network_spec(network: v1::Network) -> Result<NetworkSpec, Status> 
     })
 }
 
-pub(super) fn network(state: &State, neighbours: &Neighbours, network: &Network) -> v1::Network {
+pub(super) fn network(state: &State, network: &Network) -> v1::Network {
     let (driver, vlan, vni) = match network.driver {
         Driver::Vlan(vid) => ("vlan", u32::from(vid), 0),
         Driver::Vxlan(vni) => ("vxlan", 0, u32::from(vni)),
@@ -94,10 +93,16 @@ pub(super) fn network(state: &State, neighbours: &Neighbours, network: &Network)
         node: state.node(block.node).map_or_else(String::new, |node| node.name.clone()),
         used: count(space.used.range(block.prefix.network()..=block.prefix.broadcast()).count()),
     });
-    let neighbours = neighbours.of(network.id).into_iter().map(|(address, mac)| v1::Neighbour {
-        address: address.to_string(),
-        mac: mac.map_or_else(String::new, |mac| mac.to_string()),
-    });
+    let unresolved = network.gateway.filter(|gateway| !space.neighbours.contains_key(gateway));
+    let neighbours = unresolved
+        .map(|gateway| v1::Neighbour { address: gateway.to_string(), mac: String::new() })
+        .into_iter()
+        .chain(
+            space
+                .neighbours
+                .values()
+                .map(|host| v1::Neighbour { address: host.address.to_string(), mac: host.mac.to_string() }),
+        );
     v1::Network {
         pool: pool_name(state, network.pool),
         name: network.name.clone(),

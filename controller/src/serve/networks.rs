@@ -21,17 +21,15 @@ impl Networks for Api {
         let network = network.ok_or_else(|| Status::invalid_argument("no network is given"))?;
         let spec = convert::network_spec(network)?;
         let network = self.orchestrator.create_network(spec).await.map_err(refused)?;
-        let neighbours = self.orchestrator.neighbours();
-        let shown = self.orchestrator.intent().read(|state| convert::network(state, neighbours, &network));
+        let shown = self.orchestrator.intent().read(|state| convert::network(state, &network));
         Ok(Response::new(shown))
     }
 
     async fn get_network(&self, request: Request<GetNetworkRequest>) -> Result<Response<Network>, Status> {
         let GetNetworkRequest { pool, name } = request.into_inner();
-        let neighbours = self.orchestrator.neighbours();
         let find = |state: &State| {
             let pool = pools::find(state, &pool)?;
-            networks::find(state, pool, &name).map(|network| convert::network(state, neighbours, network))
+            networks::find(state, pool, &name).map(|network| convert::network(state, network))
         };
         self.orchestrator.intent().read(find).map(Response::new).map_err(refused)
     }
@@ -41,12 +39,10 @@ impl Networks for Api {
         request: Request<ListNetworksRequest>,
     ) -> Result<Response<ListNetworksResponse>, Status> {
         let pool = request.into_inner().pool;
-        let neighbours = self.orchestrator.neighbours();
         let list = |state: &State| {
             let only = (!pool.is_empty()).then(|| pools::find(state, &pool)).transpose()?;
             let all = state.networks().filter(|network| only.is_none_or(|pool| network.pool == pool.id));
-            let mut networks: Vec<Network> =
-                all.map(|network| convert::network(state, neighbours, network)).collect();
+            let mut networks: Vec<Network> = all.map(|network| convert::network(state, network)).collect();
             networks.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
             Ok(ListNetworksResponse { networks })
         };

@@ -9,7 +9,6 @@ use std::time::Duration;
 use controller::counters::Counters;
 use controller::intent::Intent;
 use controller::intent::store::embedded::Embedded;
-use controller::network::Neighbours;
 use controller::openflow::SwitchEvent;
 use controller::orchestrate::Orchestrator;
 use controller::serve::Api;
@@ -34,7 +33,6 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct World {
     pub dir: tempfile::TempDir,
     pub channel: Channel,
-    pub neighbours: Arc<Neighbours>,
     pub intent: Intent,
     pub switches: mpsc::Sender<SwitchEvent>,
     stop: CancellationToken,
@@ -54,8 +52,7 @@ impl World {
     pub async fn with_cool_down(cool_down: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let intent = Intent::start(Embedded::open(&dir.path().join("intent.redb")).unwrap()).unwrap();
-        let neighbours = Arc::new(Neighbours::default());
-        let (orchestrator, switches) = Orchestrator::start(intent.clone(), neighbours.clone(), cool_down);
+        let (orchestrator, switches) = Orchestrator::start(intent.clone(), cool_down);
         let targets = vec!["tcp:127.0.0.1:6653".to_owned()];
         let api = Api::new(orchestrator, Arc::new(Counters::default()), targets);
         let socket = dir.path().join("api.sock");
@@ -63,7 +60,7 @@ impl World {
         let stop = CancellationToken::new();
         tokio::spawn(listener.serve(api.routes(), stop.clone()));
         let channel = connect(&socket).await;
-        Self { dir, channel, neighbours, intent, switches, stop }
+        Self { dir, channel, intent, switches, stop }
     }
 
     /// A pool, two connected nodes, a VLAN of 10.1.0.0/24 with a gateway, and a VXLAN.

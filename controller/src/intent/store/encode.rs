@@ -18,6 +18,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Container((pool, name)) => format!("container/{}/{name}", pool.0),
         Key::Retiring(endpoint) => format!("retiring/{}", endpoint.0),
         Key::Cooling(network, address) => format!("cooling/{}/{address}", network.0),
+        Key::Neighbour(network, address) => format!("neighbour/{}/{address}", network.0),
     }
 }
 
@@ -35,6 +36,7 @@ pub(super) fn value(record: &Record) -> Result<Vec<u8>, serde_json::Error> {
         Record::Container(record) => json(record),
         Record::Retiring(record) => json(record),
         Record::Cooling(record) => json(record),
+        Record::Neighbour(record) => json(record),
     }
 }
 
@@ -56,6 +58,7 @@ pub(super) fn record(key: &str, value: &[u8]) -> Result<Record, String> {
         "container" => json(value).map(Record::Container),
         "retiring" => json(value).map(Record::Retiring),
         "cooling" => json(value).map(Record::Cooling),
+        "neighbour" => json(value).map(Record::Neighbour),
         _ => return Err(format!("the record `{key}` is of an unknown kind")),
     }
     .map_err(|error| format!("the record `{key}` is not what it should be: {error}"))?;
