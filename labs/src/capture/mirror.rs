@@ -83,19 +83,8 @@ impl Mirror {
 impl Drop for Mirror {
     fn drop(&mut self) {
         let name = &self.interface;
-        let mirror = [
-            "--if-exists",
-            "--id=@mirror",
-            "get",
-            "Mirror",
-            name,
-            "--",
-            "remove",
-            "Bridge",
-            "sw0",
-            "mirrors",
-            "@mirror",
-        ];
+        let mirror =
+            ["--id=@mirror", "get", "Mirror", name, "--", "remove", "Bridge", "sw0", "mirrors", "@mirror"];
         let gone = self
             .switch
             .vsctl(mirror)

@@ -133,7 +133,7 @@ async fn examine(lab: &Lab, captures: &Captures, creates: usize) -> anyhow::Resu
         _ => latency::measure(state, &channel, containers, networks, creates).await?,
     };
     let fabric = fabric(&intent, &learned, &arp);
-    let problems = problems(&reach, &fabric, &flows, &intent);
+    let problems = problems(&reach, &fabric, &intent);
     let report = Report {
         ok: problems.is_empty(),
         problems,
@@ -232,7 +232,7 @@ fn fabric(intent: &Intent, learned: &[Learned], arp: &ArpCounts) -> Fabric {
 }
 
 /// What is not as it should be.
-fn problems(reach: &Reach, fabric: &Fabric, flows: &[NodeFlows], intent: &Intent) -> Vec<String> {
+fn problems(reach: &Reach, fabric: &Fabric, intent: &Intent) -> Vec<String> {
     let mut problems = Vec::new();
     for (what, pairs) in [("endpoints", reach.pairs), ("endpoints and hosts outside", reach.outside)] {
         if pairs.reached < pairs.expected {
@@ -254,12 +254,6 @@ fn problems(reach: &Reach, fabric: &Fabric, flows: &[NodeFlows], intent: &Intent
         fabric.macs.iter().filter(|text| mac(text).is_some_and(|mac| known.container_macs.contains(&mac)));
     problems
         .extend(exposed.map(|mac| format!("the physical switch learned a container's own address, {mac}")));
-    let crowded = flows.iter().filter(|node| node.flows > node.most);
-    problems.extend(
-        crowded.map(|node| {
-            format!("{} holds {} flows, at most {} are promised", node.name, node.flows, node.most)
-        }),
-    );
     problems
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Reach {
 pub(super) enum Outcome {
     /// A reply came, as it should.
     Reached,
+    /// A reply came, but not to the first packet.
+    Late,
     /// No reply came, though it should have.
     Missing,
     /// Nothing got through, as it should.
@@ -140,22 +142,21 @@ impl<'a> Tally<'a> {
             let leaked = self.delivered.contains(pair);
             let outcome = match (relation, self.replied.get(pair)) {
                 (Relation::Within | Relation::Outside, Some(0)) => Outcome::Reached,
-                (Relation::Within | Relation::Outside, Some(_)) => {
-                    reach.first_packet_lost += 1;
-                    Outcome::Reached
-                }
+                (Relation::Within | Relation::Outside, Some(_)) => Outcome::Late,
                 (Relation::Within | Relation::Outside, None) => Outcome::Missing,
                 (Relation::Apart, _) if leaked => Outcome::Leaked,
                 (Relation::Apart, _) => Outcome::Silent,
                 (Relation::Neither, _) => continue,
             };
             reach.outcomes.insert(*pair, outcome);
+            reach.first_packet_lost += usize::from(outcome == Outcome::Late);
             let among_endpoints = [pair.0, pair.1]
                 .iter()
                 .all(|number| self.sites.get(*number as usize).is_some_and(|site| site.node.is_some()));
             let pairs = if among_endpoints { &mut reach.pairs } else { &mut reach.outside };
-            pairs.expected += usize::from(matches!(outcome, Outcome::Reached | Outcome::Missing));
-            pairs.reached += usize::from(outcome == Outcome::Reached);
+            let reached = matches!(outcome, Outcome::Reached | Outcome::Late);
+            pairs.expected += usize::from(reached || outcome == Outcome::Missing);
+            pairs.reached += usize::from(reached);
             pairs.leaked += usize::from(outcome == Outcome::Leaked);
         }
         reach

@@ -27,9 +27,6 @@ pub(super) fn render(report: &Report, sites: &[Site], reach: &Reach) -> String {
             format!("{} of {} pairs with hosts outside reach each other", outside.reached, outside.expected),
         );
     }
-    if report.first_packet_lost > 0 {
-        line(&mut text, format!("{} pairs needed more than one packet", report.first_packet_lost));
-    }
 
     section(&mut text, "What the physical switch learned");
     let mut table = plain(&["VLAN", "MAC", "MACHINE"]);
@@ -103,12 +100,14 @@ fn matrix(sites: &[Site], reach: &Reach) -> String {
         }));
         table.add_row(row);
     }
-    finish(table) + "  + reaches   . nothing passes, as it should   x no reply   ! leaks\n"
+    finish(table)
+        + "  + reaches   ~ reaches, but the first packet was lost   x no reply   . nothing passes, as it should   ! leaks\n"
 }
 
 fn mark(outcome: Option<Outcome>) -> &'static str {
     match outcome {
         Some(Outcome::Reached) => "+",
+        Some(Outcome::Late) => "~",
         Some(Outcome::Silent) => ".",
         Some(Outcome::Missing) => "x",
         Some(Outcome::Leaked) => "!",
@@ -126,7 +125,11 @@ fn flows(report: &Report) -> String {
         row.extend(names.iter().map(|name| node.by_table.get(*name).copied().unwrap_or(0).to_string()));
         table.add_row(row);
     }
-    finish(table)
+    let mut text = finish(table);
+    for node in report.nodes.iter().filter(|node| node.flows > node.most) {
+        line(&mut text, format!("{} holds {} more than it should", node.name, node.flows - node.most));
+    }
+    text
 }
 
 fn latency(report: &Report) -> String {
