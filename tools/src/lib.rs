@@ -3,4 +3,5 @@
 //! Each has a folder here and a thin `main` in `bin`. Nothing else may depend on this crate.
 
 pub mod connect;
+pub mod ofctl;
 pub mod weir;

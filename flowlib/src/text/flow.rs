@@ -2,9 +2,9 @@
 
 use super::error::{ParseError, Piece, Problem};
 use super::flow_match::{self, MatchWords};
-use super::instruction;
-use crate::openflow::{Flow, FlowModFlags, FlowStats, Match};
-use crate::types::{Cookie, Priority, TableId};
+use super::{field_value, instruction};
+use crate::openflow::{Flow, FlowModFlags, FlowStats, FlowStatsRequest};
+use crate::types::{Cookie, GroupId, Priority, TableId};
 
 /// The priority of a flow that says none. Source: ovs-ofctl(8).
 const DEFAULT_PRIORITY: Priority = Priority(0x8000);
@@ -99,21 +99,39 @@ pub fn parse_flow(text: &str) -> Result<Flow, ParseError> {
     Ok(flow)
 }
 
-/// Reads a match in the syntax of a flow, perhaps with a table.
+/// Reads which flows are meant, in the syntax of a flow: a match, and `table`, `cookie=VALUE/MASK`, `out_port` and
+/// `out_group`.
 ///
 /// # Errors
 /// Says at which column what is wrong.
-pub fn parse_flow_match(text: &str) -> Result<(Option<TableId>, Match), ParseError> {
-    let mut table = None;
+pub fn parse_flow_filter(text: &str) -> Result<FlowStatsRequest, ParseError> {
+    let mut filter = FlowStatsRequest::default();
     let mut words = MatchWords::default();
     for piece in Piece::new(text).split_list(|c| c == ',' || c.is_whitespace())? {
-        match piece.split_once("=") {
-            Some((key, value)) if key.text() == "table" => table = Some(TableId(value.u8()?)),
-            Some((key, value)) => words.push(key, Some(value)),
-            None => words.push(piece, None),
+        let (key, value) = match piece.split_once("=") {
+            Some((key, value)) => (key, Some(value)),
+            None => (piece, None),
+        };
+        let needed = || value.ok_or_else(|| key.error(Problem::MissingValue));
+        match key.text() {
+            "table" => filter.table = TableId(needed()?.u8()?),
+            "out_port" => filter.out_port = Some(field_value::parse_port(needed()?)?),
+            "out_group" => filter.out_group = Some(GroupId(needed()?.u32()?)),
+            "cookie" => (filter.cookie, filter.cookie_mask) = parse_cookie_mask(needed()?)?,
+            _ => words.push(key, value),
         }
     }
-    Ok((table, words.resolve()?))
+    filter.flow_match = words.resolve()?;
+    Ok(filter)
+}
+
+/// Reads `VALUE` or `VALUE/MASK`; the mask -1 is all ones.
+fn parse_cookie_mask(piece: Piece<'_>) -> Result<(Cookie, u64), ParseError> {
+    Ok(match piece.split_once("/") {
+        Some((value, mask)) if mask.text() == "-1" => (Cookie(value.u64()?), u64::MAX),
+        Some((value, mask)) => (Cookie(value.u64()?), mask.u64()?),
+        None => (Cookie(piece.u64()?), u64::MAX),
+    })
 }
 
 /// Takes a key that is no field of the match; says whether it was one.
@@ -132,4 +150,34 @@ fn parse_setting(flow: &mut Flow, key: Piece<'_>, value: Option<Piece<'_>>) -> R
         },
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openflow::oxm::field;
+
+    #[test]
+    fn a_filter_is_a_match_and_more() {
+        let filter = parse_flow_filter("table=5, cookie=0x700000000/0xffffffff00000000,ip,reg0=1").unwrap();
+        assert_eq!(filter.table, TableId(5));
+        assert_eq!((filter.cookie, filter.cookie_mask), (Cookie(7 << 32), 0xffff_ffff << 32));
+        assert_eq!(filter.flow_match.iter().count(), 2);
+        assert!(filter.flow_match.exact(field::REG0).is_some());
+        assert_eq!(parse_flow_filter("").unwrap(), FlowStatsRequest::default());
+    }
+
+    #[test]
+    fn errors_say_the_column() {
+        for (text, column) in [
+            ("table=300,actions=drop", 7),
+            ("ip,nw_src=10.0.0.300,actions=drop", 11),
+            ("tp_src=5,actions=drop", 1),
+            ("actions=load:5->NXM_NX_REG0[0..32]", 29),
+            ("in_port=1", 1),
+            ("actions=output:1,frobnicate(2)", 18),
+        ] {
+            assert_eq!(parse_flow(text).unwrap_err().column, column, "{text}");
+        }
+    }
 }

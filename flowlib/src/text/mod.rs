@@ -15,6 +15,6 @@ mod subfield;
 pub use action::{format_action, parse_actions};
 pub use error::{ParseError, Problem};
 pub use field_value::format_port;
-pub use flow::{format_flow, format_flow_stats, parse_flow, parse_flow_match};
+pub use flow::{format_flow, format_flow_stats, parse_flow, parse_flow_filter};
 pub use flow_match::format_match;
 pub use instruction::format_instructions;
