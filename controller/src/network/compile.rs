@@ -34,6 +34,8 @@ pub struct Compiler {
     holders: BTreeSet<(NetworkId, NodeId)>,
     marks: BTreeSet<(SegmentId, Owner)>,
     moved_in_or_out: BTreeSet<NodeId>,
+    /// Networks that went since the last compile; one that came back begins from nothing.
+    gone: BTreeSet<NetworkId>,
 }
 
 /// Something the compiler knows.
@@ -71,7 +73,10 @@ impl Compiler {
     pub fn set_network(&mut self, id: NetworkId, network: Option<Network>) {
         let before = match network {
             Some(network) => self.networks.insert(id, network),
-            None => self.networks.remove(&id),
+            None => {
+                self.gone.insert(id);
+                self.networks.remove(&id)
+            }
         };
         if before == network {
             return;
@@ -185,6 +190,8 @@ impl Compiler {
     /// Compiles what is marked.
     pub fn compile(&mut self) -> Update {
         let mut update = Update::default();
+        let gone = std::mem::take(&mut self.gone);
+        update.dropped.extend(gone.into_iter().map(SegmentId::Network));
         for (segment, owner) in std::mem::take(&mut self.marks) {
             if !self.exists(segment) {
                 if update.dropped.last() != Some(&segment) {

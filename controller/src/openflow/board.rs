@@ -44,7 +44,7 @@ struct Seat {
 pub struct Update {
     /// New flows of owners, by segment.
     pub segments: BTreeMap<SegmentId, Vec<(Owner, Vec<Flow>)>>,
-    /// Segments that are no more.
+    /// Segments that are no more, or begin from nothing: they go before the new flows come.
     pub dropped: Vec<SegmentId>,
     /// The segments of nodes for which they changed; empty for a node that is no more.
     pub subscriptions: BTreeMap<NodeId, BTreeSet<SegmentId>>,
@@ -141,14 +141,14 @@ impl Board {
                 inner.subscribe(node, segments);
                 concerned.insert(node);
             }
-            for (id, owners) in update.segments {
-                if inner.replace(id, owners) {
-                    concerned.extend(inner.holders.get(&id).into_iter().flatten());
-                }
-            }
             for id in update.dropped {
                 if let Some(segment) = inner.segments.remove(&id) {
                     inner.next_version = inner.next_version.max(segment.version() + 1);
+                }
+            }
+            for (id, owners) in update.segments {
+                if inner.replace(id, owners) {
+                    concerned.extend(inner.holders.get(&id).into_iter().flatten());
                 }
             }
             for node in concerned {
