@@ -14,7 +14,7 @@ mod endpoints;
 mod work;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
     sync::Arc,
@@ -89,6 +89,8 @@ struct Agent {
     desired_bridges: bridge::Desired,
     bridges: Reconciled,
     endpoints: Endpoints,
+    /// Endpoints whose link was up when the database last changed.
+    seen_up: BTreeSet<EndpointId>,
     status: Status,
     /// The open stream to the controller.
     session: Option<Session>,
@@ -200,6 +202,7 @@ impl Agent {
             },
             bridges: Reconciled { due: true, ..Reconciled::default() },
             endpoints: Endpoints::default(),
+            seen_up: BTreeSet::new(),
             status: Status::default(),
             session: None,
             tso: None,
@@ -358,12 +361,15 @@ impl Agent {
             bridge::endpoint::endpoints(&replica).into_iter().map(|port| (port.endpoint_id, port)).collect();
         let is_right = |id, ofport| {
             let port: Option<&bridge::EndpointState> = ports.get(&id);
-            port.is_some_and(|port| {
-                port.is_plugged() && port.ofport == Some(ofport) && port.is_up != Some(false)
-            })
+            // A new port's link may be down for a moment; only one that goes down may have lost its device.
+            let went_down =
+                |port: &bridge::EndpointState| port.is_up == Some(false) && self.seen_up.contains(&id);
+            port.is_some_and(|port| port.is_plugged() && port.ofport == Some(ofport) && !went_down(port))
         };
         let wrong: Vec<_> =
             self.endpoints.up().filter(|spec| !is_right(spec.id, spec.ofport)).map(|spec| spec.id).collect();
+        self.seen_up =
+            ports.values().filter(|port| port.is_up == Some(true)).map(|port| port.endpoint_id).collect();
         for id in wrong {
             tracing::info!(endpoint = id, "the port has changed in Open vSwitch");
             self.endpoints.recheck(id);

@@ -47,8 +47,9 @@ pub struct Config {
     /// last flow table.
     #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR", default_value = "/var/lib/weir-agent")]
     pub state_dir: PathBuf,
-    /// Ask ovs-vswitchd to take over checksums and segmentation of containers (other_config:userspace-tso-enable). It
-    /// reads that only when it starts; until then, and with `false`, containers compute their own.
+    /// Ask ovs-vswitchd to take over checksums and segmentation of containers (other_config:userspace-tso-enable).
+    /// One that has its bridges already does so only from its next start on; until then, and with `false`, containers
+    /// compute their own.
     #[arg(long, env = "WEIR_USERSPACE_TSO", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub userspace_tso: bool,
     /// A label of this node, KEY=VALUE; repeatable.

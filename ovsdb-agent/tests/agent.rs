@@ -24,6 +24,8 @@ const TARGET: &str = "tcp:127.0.0.1:6653";
 
 /// A node with its Open vSwitch, within the test's own namespaces. Fields are dropped in this order.
 struct Node {
+    /// Whether the agent asks for userspace TSO.
+    tso: bool,
     agent: Option<Daemon>,
     switch: Option<Daemon>,
     database: Database,
@@ -34,7 +36,7 @@ impl Node {
         run("ip link set lo up");
         run("ip link add nic type veth peer name wire");
         run("ip link set wire up");
-        let mut node = Self { agent: None, switch: None, database: Database::start() };
+        let mut node = Self { tso: false, agent: None, switch: None, database: Database::start() };
         node.start_switch();
         node
     }
@@ -66,7 +68,7 @@ impl Node {
             "--uplink=nic".to_owned(),
             "--tunnel-address=172.31.0.1/24".to_owned(),
             format!("--state-dir={}", self.path("state")),
-            "--userspace-tso=false".to_owned(),
+            format!("--userspace-tso={}", self.tso),
             "--label=rack=r1".to_owned(),
             "--log=debug,h2=info,netlink_proto=info".to_owned(),
         ];
@@ -396,6 +398,50 @@ fn heals_after_the_switch_or_the_database_died() {
         run("ip link delete we1024");
         until("packets pass again", Duration::from_secs(10), async || ping(1, 3).then_some(())).await;
     });
+}
+
+#[test]
+fn endpoints_leave_checksums_out_only_while_the_switch_computes_them() {
+    if !has_ovs(true) {
+        return;
+    }
+    in_sandbox(async || {
+        let mut node = Node::start();
+        let mut controller = node.controller();
+        let offloads = |id: u32| {
+            run(&format!("ip netns exec weir-{id} ethtool -k eth0")).contains("tx-checksumming: on")
+        };
+        let _first = attach_with_mixed(&mut node, &mut controller, false).await;
+        assert!(!offloads(1) && !offloads(2), "nobody has asked the switch");
+        let _second = attach_with_mixed(&mut node, &mut controller, true).await;
+        assert!(!offloads(1) && !offloads(2), "the switch has opened its ports without");
+        node.start_switch();
+        until("the new one computes checksums", Duration::from_secs(10), async || offloads(1).then_some(()))
+            .await;
+        assert!(!offloads(2), "no tunnel carries what has no checksum");
+        node.database.vsctl("set open_vswitch . other_config:userspace-tso-enable=false");
+        let _third = attach_with_mixed(&mut node, &mut controller, false).await;
+        assert!(offloads(1), "the switch still computes them");
+        node.start_switch();
+        until("they are computed inside again", Duration::from_secs(10), async || {
+            (!offloads(1)).then_some(())
+        })
+        .await;
+    });
+}
+
+/// Starts the agent, with endpoint 1 on a network without tunnels and 2 on one with.
+async fn attach_with_mixed(node: &mut Node, controller: &mut Controller, tso: bool) -> Session {
+    node.tso = tso;
+    node.start_agent();
+    let (mut session, _) = controller.accept().await;
+    session.register(TARGET).await;
+    let bare = DesiredEndpoint { tunnelled: false, ..endpoint(1, 1024) };
+    let endpoints = vec![bare, endpoint(2, 1025)];
+    let wanted = Desired { revision: 1, complete: true, endpoints, removed: Vec::new() };
+    session.send(controller_message::Message::Desired(wanted)).await;
+    up(&mut session, 1, &[1, 2]).await;
+    session
 }
 
 #[test]

@@ -182,6 +182,13 @@ fn keeps_the_tunnel_address_on_a_link_that_comes_and_goes() {
         }
         run("ip tuntap add br-phy mode tap");
         problems.wait_for(Option::is_none).await.unwrap();
+        run("ip address add 192.168.7.1/24 dev nic");
+        until("a NIC with an address of its own is told", Duration::from_secs(2), async || {
+            problems.borrow().as_deref().is_some_and(|text| text.contains("192.168.7.1/24")).then_some(())
+        })
+        .await;
+        run("ip address flush dev nic");
+        problems.wait_for(Option::is_none).await.unwrap();
         run("ip address flush dev br-phy");
         until("the address is back", Duration::from_secs(2), async || {
             run("ip address show dev br-phy").contains("172.31.0.1/24").then_some(())
