@@ -82,6 +82,7 @@ pub(super) async fn start_agent(
     option("--ovsdb", format!("unix:{}", rundir.join("db.sock").display()).into());
     option("--ovs-rundir", rundir.into_os_string());
     option("--uplink", "nic".into());
+    option("--userspace-tso", node.userspace_tso.to_string().into());
     option("--tunnel-address", node.address.to_string().into());
     option("--state-dir", folder.into_os_string());
     for (key, value) in &node.labels {
