@@ -47,7 +47,8 @@ async fn networks_take_the_next_vlan_and_vni_of_the_pools_range() {
     assert_eq!((second.vlan, second.block_prefix_len), (101, 28));
     let third = world.network(vxlan("p", "c", "10.3.0.0/16")).await.unwrap();
     assert_eq!((third.vlan, third.vni, third.mtu), (0, 10_000, 1450));
-    world.network(vxlan("p", "d", "10.3.0.0/16")).await.expect("VXLAN networks may overlap");
+    world.network(vxlan("p", "d", "10.3.0.0/16")).await.expect("VXLAN networks may overlap each other");
+    world.network(vxlan("p", "e", "10.1.0.0/24")).await.expect("and a VLAN");
 }
 
 #[tokio::test]
@@ -78,6 +79,7 @@ async fn bad_networks_are_refused_and_leave_nothing() {
             Code::AlreadyExists,
             "overlaps 10.1.0.0/24 of the network `net`",
         ),
+        (vlan("p", "x", "10.0.0.0/8", ""), Code::AlreadyExists, "both are on VLANs"),
         (vlan("p", "x", "10.2.0.0/24", "10.3.0.1"), Code::InvalidArgument, "not in the subnet"),
         (vlan("p", "x", "10.2.0.0/24", "10.2.0.255"), Code::InvalidArgument, "network or broadcast"),
         (

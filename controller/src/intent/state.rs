@@ -18,7 +18,7 @@ use super::model::{
 /// The intent at one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    pub(super) revision: u64,
+    pub(crate) revision: u64,
     settings: Arc<Settings>,
     pools: BTreeMap<PoolId, Arc<Pool>>,
     networks: BTreeMap<NetworkId, Arc<Network>>,
@@ -260,7 +260,7 @@ impl State {
     }
 
     /// Makes a change: what was there under its key is replaced, or removed.
-    pub(super) fn apply(&mut self, change: &Change) {
+    pub(crate) fn apply(&mut self, change: &Change) {
         if let Some(record) = change.key().and_then(|key| self.find(&key)) {
             self.remove(&record);
         }
@@ -351,15 +351,20 @@ impl State {
                 self.endpoints.remove(&container.endpoint.id);
                 if let Some(endpoint) = container.live() {
                     prune(&mut self.hosted, endpoint.node, |hosted| hosted.live.remove(&endpoint.id));
-                    self.vacate(endpoint);
+                    if !self.retiring.contains_key(&endpoint.id) {
+                        self.vacate(endpoint);
+                    }
                 }
                 self.containers.remove(&(container.pool, container.name.clone()));
             }
             Record::Retiring(retiring) => {
                 let endpoint = &retiring.endpoint;
                 prune(&mut self.hosted, endpoint.node, |hosted| hosted.retiring.remove(&endpoint.id));
-                self.vacate(endpoint);
                 self.retiring.remove(&endpoint.id);
+                // Undoing a deletion, the container may be live again before its retirement is undone.
+                if self.container_of(endpoint.id).is_none_or(|container| container.deleting) {
+                    self.vacate(endpoint);
+                }
             }
             Record::Cooling(cooling) => {
                 prune(&mut self.spaces, cooling.network, |space| space.cooling.remove(&cooling.address));

@@ -38,7 +38,7 @@ macro_rules! stored {
 stored!(Settings, Pool, Network, Node, Block, Container, Retiring, Cooling, Neighbour);
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(state: &'a mut State) -> Self {
+    pub(crate) fn new(state: &'a mut State) -> Self {
         let revision = state.revision + 1;
         Self { state, revision, changes: Vec::new() }
     }
@@ -107,7 +107,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Takes back all changes made since `mark`.
-    pub(super) fn undo(&mut self, mark: usize) {
+    pub(crate) fn undo(&mut self, mark: usize) {
         for change in self.changes.drain(mark..).rev() {
             self.state.apply(&Change { before: change.after, after: change.before });
         }

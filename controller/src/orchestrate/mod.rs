@@ -5,6 +5,8 @@
 
 pub mod board;
 pub mod containers;
+#[cfg(test)]
+mod history;
 pub mod lifecycle;
 pub mod links;
 pub mod name;
