@@ -419,6 +419,8 @@ fn endpoints_leave_checksums_out_only_while_the_switch_computes_them() {
         until("the new one computes checksums", Duration::from_secs(10), async || offloads(1).then_some(()))
             .await;
         assert!(!offloads(2), "no tunnel carries what has no checksum");
+        // The agent that wants it would put it back.
+        node.agent = None;
         node.database.vsctl("set open_vswitch . other_config:userspace-tso-enable=false");
         let _third = attach_with_mixed(&mut node, &mut controller, false).await;
         assert!(offloads(1), "the switch still computes them");

@@ -34,7 +34,8 @@ pub struct Underlay {
 /// Keeps `underlay` as it must be until cancelled.
 ///
 /// `problem` always holds what is wrong now, or `None`. That the link is not there is a problem, but waiting for it
-/// is all that is done about it. `offload` says whether the link may leave its checksums to the switch.
+/// is all that is done about it. Its receivers are told of every event of the links too, since a device that has the
+/// same name and address as before may still be another. `offload` says whether the link may leave its checksums to the switch.
 ///
 /// # Errors
 /// Only if the system refuses the sockets to begin with, or takes them away.
@@ -50,6 +51,7 @@ pub async fn keep_underlay(
     let driver = tokio::spawn(connection);
     let _guard = AbortOnDrop(driver.abort_handle());
     let links = Links::open().map_err(LinkError::namespace("open", &underlay.link))?;
+    let mut is_event = false;
     loop {
         let may_offload = *offload.borrow_and_update();
         let wrong = put_right(&links, &underlay, may_offload).await.err().map(|error| error.to_string());
@@ -59,12 +61,14 @@ pub async fn keep_underlay(
                 tracing::info!(link = underlay.link, problem = wrong.as_deref(), "underlay changed");
             }
             *present = wrong;
-            changed
+            changed || is_event
         });
         // Cancel safe: nothing but waiting happens in here, and the state is read afresh afterwards.
+        is_event = false;
         tokio::select! {
-            event = next_relevant(&mut events, &underlay) => if event.is_none() {
-                return Err(LinkError::namespace("watch", &underlay.link)(std::io::ErrorKind::BrokenPipe.into()));
+            event = next_relevant(&mut events, &underlay) => match event {
+                Some(()) => is_event = true,
+                None => return Err(LinkError::namespace("watch", &underlay.link)(std::io::ErrorKind::BrokenPipe.into())),
             },
             _ = offload.changed() => {}
             // The kernel drops events when it is hard pressed; then this is soon enough.
