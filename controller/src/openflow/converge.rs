@@ -165,11 +165,11 @@ impl Work {
     /// The endpoints of which the switch is given flows: new ones, or such that have changed.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointId> {
-        let classified = self.changes.iter().filter_map(|change| match change {
-            Change::Add(entry) if entry.flow.table == Table::Classify.id() => Some(entry.flow.cookie),
+        let delivered = self.changes.iter().filter_map(|change| match change {
+            Change::Add(entry) if entry.flow.table == Table::Local.id() => Some(entry.flow.cookie),
             _ => None,
         });
-        classified
+        delivered
             .filter_map(|cookie| match Owner::of(SegmentId::of(cookie)?, cookie) {
                 Owner::Endpoint(endpoint) => Some(endpoint),
                 _ => None,

@@ -1,10 +1,10 @@
 //! Table classify: where a packet comes from.
 //!
-//! Promises that nothing goes on without an origin, that nothing of an endpoint goes on tagged, and that a tunnel
-//! brings only what a node of the pool has sent.
+//! Promises that nothing of the fabric goes on but from a network's VLAN, that a tunnel brings only what a node of the
+//! pool has sent, and that anything else must be untagged and is an endpoint's to prove.
 
 use super::flow::{Matching, Then, VLAN_PRESENT, discard, flow, load};
-use super::model::{Endpoint, Network, Node};
+use super::model::{Network, Node};
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Match};
 use crate::pipeline::drop_reason::DropReason;
@@ -22,7 +22,7 @@ pub(super) fn fixed() -> Vec<Flow> {
         flow(Table::Classify, MIDDLE, from(port::UPLINK), discard(DropReason::UnknownOrigin)),
         flow(Table::Classify, MIDDLE, from(port::TUNNEL), discard(DropReason::TunnelSource)),
         flow(Table::Classify, LOW, tagged, discard(DropReason::Tagged)),
-        flow(Table::Classify, MISS, Match::new(), discard(DropReason::UnknownOrigin)),
+        flow(Table::Classify, MISS, Match::new(), vec![]).then(Table::Guard),
     ]
 }
 
@@ -45,12 +45,4 @@ pub(super) fn vlan(network: &Network, vid: VlanVid) -> Flow {
         load(register::ORIGIN, Origin::Uplink as u32),
     ];
     flow(Table::Classify, NORMAL, from, actions).then(Table::Neighbour)
-}
-
-/// What the endpoint sends, untagged.
-pub(super) fn endpoint(endpoint: &Endpoint) -> Flow {
-    let from = Match::new().with(field::IN_PORT, endpoint.ofport).untagged();
-    let actions =
-        vec![load(register::NETWORK, endpoint.network.0), load(register::ORIGIN, Origin::Endpoint as u32)];
-    flow(Table::Classify, NORMAL, from, actions).then(Table::Guard)
 }

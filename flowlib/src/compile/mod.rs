@@ -85,8 +85,7 @@ pub fn node_network(node: &Node, network: &Network, own: &[Placement]) -> Vec<Fl
 /// of the node.
 #[must_use]
 pub fn endpoint(node: &Node, network: &Network, endpoint: &Endpoint, exception: bool) -> Vec<Flow> {
-    let mut flows = vec![classify::endpoint(endpoint)];
-    flows.extend(guard::endpoint(endpoint));
+    let mut flows = guard::endpoint(endpoint);
     if let Driver::Vlan(vid) = network.driver {
         flows.push(neighbour::vlan_endpoint(endpoint, vid, node.nat_mac));
     }

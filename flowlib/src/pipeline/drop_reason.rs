@@ -4,13 +4,13 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum DropReason {
-    /// From a port that is no endpoint's, or from a VLAN that is no network's.
+    /// From the fabric, but not on a VLAN of a network that is here.
     UnknownOrigin = 1,
     /// A tagged frame from an endpoint.
     Tagged = 2,
     /// From the tunnel, but not from one of the pool's nodes, or with a VNI that is no network's.
     TunnelSource = 3,
-    /// From an endpoint, but not with its own MAC and IP address.
+    /// Not from an endpoint's port with that endpoint's MAC and IP address.
     Spoofed = 4,
     /// An ARP probe, or ARP of an endpoint for its own address: an answer would be taken for a duplicate address.
     OwnAddress = 5,
@@ -74,12 +74,12 @@ impl DropReason {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::UnknownOrigin => "from a port that is no endpoint's, or a VLAN that is no network's",
+            Self::UnknownOrigin => "from the fabric, but not on a VLAN of a network that is here",
             Self::Tagged => "a tagged frame from an endpoint",
             Self::TunnelSource => {
                 "from the tunnel, but not from a node of the pool or with a VNI of no network"
             }
-            Self::Spoofed => "from an endpoint, but not with its own MAC and IP address",
+            Self::Spoofed => "not from an endpoint's port with that endpoint's MAC and IP address",
             Self::OwnAddress => "an ARP probe, or an endpoint's ARP for its own address",
             Self::Ipv6 => "IPv6 from an endpoint",
             Self::NeighbourUnanswered => "ARP for an address that is not answered for here",

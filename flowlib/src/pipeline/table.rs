@@ -50,10 +50,10 @@ pub const TABLES: [Description; 11] = [
     Description {
         table: Table::Classify,
         name: "classify",
-        decides: "origin (endpoint, uplink, tunnel) and, but for tunnels, the network; endpoints' frames untagged only, \
-                  a tunnel's only from the pool's nodes",
-        segments: "pool, network, node",
-        miss: "drop: unknown-origin",
+        decides: "the uplink's network by its VLAN; a tunnel's packets only from the pool's nodes; tagged frames of \
+                  others end here",
+        segments: "pool, network",
+        miss: "goes on to guard",
     },
     Description {
         table: Table::Vni,
@@ -65,7 +65,8 @@ pub const TABLES: [Description; 11] = [
     Description {
         table: Table::Guard,
         name: "guard",
-        decides: "an endpoint sends only from its own MAC and IP address; ARP for its own address, and probes, end here",
+        decides: "whose a packet is: an endpoint sends only from its own port, MAC and IP address, which give its network; \
+                  ARP for its own address, and probes, end here",
         segments: "pool, node",
         miss: "drop: spoofed",
     },
