@@ -3,6 +3,8 @@
 //! `BLESS=1` writes the flows anew; the difference is for a reviewer to read. The installed `ovs-ofctl` must accept
 //! them; without one, that part says so and passes.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
