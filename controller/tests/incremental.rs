@@ -1,12 +1,15 @@
 //! What is compiled change by change equals what is compiled from nothing, whatever the history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use controller::network::compile::Compiler;
 use controller::openflow::board::Board;
-use flowlib::compile::model::{Driver, Endpoint, Network, Node};
-use flowlib::segment::digest::Digest;
+use flowlib::compile;
+use flowlib::compile::model::{Driver, Endpoint, Neighbour, Network, Node, Placement};
+use flowlib::openflow::Flow;
+use flowlib::segment::Segment;
+use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::types::{DatapathId, EndpointId, MacAddr, NetworkId, NodeId, PoolId, PortNo, VlanVid, Vni};
 use ipnet::Ipv4Net;
 use proptest::prelude::*;
@@ -118,22 +121,6 @@ impl World {
         Self { compiler: Compiler::default(), board: Board::default(), revision: 0 }
     }
 
-    fn of(facts: &Facts) -> Self {
-        let mut world = Self::new();
-        for (id, version) in &facts.nodes {
-            world.happen(&Event::Node(*id, Some(*version)));
-        }
-        facts.networks.keys().for_each(|id| world.happen(&Event::Network(*id, true)));
-        facts.blocks.iter().for_each(|((net, n), node)| world.happen(&Event::Block(*net, *n, Some(*node))));
-        facts
-            .endpoints
-            .iter()
-            .for_each(|((net, h), node)| world.happen(&Event::Endpoint(*net, *h, Some(*node))));
-        facts.neighbours.iter().for_each(|((net, h), m)| world.happen(&Event::Neighbour(*net, *h, Some(*m))));
-        world.happen(&Event::Compile);
-        world
-    }
-
     fn happen(&mut self, event: &Event) {
         let c = &mut self.compiler;
         match *event {
@@ -163,19 +150,111 @@ impl World {
         }
     }
 
-    /// What each node's switch should hold: the digests of its segments and how many flows they have.
-    fn wanted(&self) -> BTreeMap<u32, BTreeMap<String, (Digest, usize)>> {
+    /// What each node's switch should hold, by segment: its flows, encoded.
+    fn wanted(&self) -> Wanted {
         let of = |node| {
             let segments = self.board.wanted(NodeId(node)).segments.into_iter();
             segments
-                .map(|id| {
-                    let seen = self.board.with_segment(id, |s| (s.digest(), s.n_flows()));
-                    (id.to_string(), seen.unwrap_or((Digest::empty(), 0)))
-                })
+                .map(|id| (id.to_string(), self.board.with_segment(id, encoded).unwrap_or_default()))
                 .collect()
         };
         (1..=NODES).map(|node| (node, of(node))).collect()
     }
+}
+
+type Wanted = BTreeMap<u32, BTreeMap<String, BTreeSet<Vec<u8>>>>;
+
+fn encoded(segment: &Segment) -> BTreeSet<Vec<u8>> {
+    segment.entries().map(|entry| entry.add.to_vec()).collect()
+}
+
+/// The same from nothing: every owner there is by the facts, without a compiler that remembers anything.
+impl Facts {
+    fn wanted(&self) -> Wanted {
+        (1..=NODES).map(|id| (id, self.segments_of(id))).collect()
+    }
+
+    fn segments_of(&self, id: u32) -> BTreeMap<String, BTreeSet<Vec<u8>>> {
+        let Some(version) = self.nodes.get(&id) else { return BTreeMap::new() };
+        let (pool, node) = node(id, *version);
+        let mut segments = vec![self.pool(pool), self.own(&node)];
+        segments.extend(self.present(id).map(|net| self.shared(&network(net))));
+        segments.into_iter().map(|segment| (segment.id().to_string(), encoded(&segment))).collect()
+    }
+
+    fn present(&self, id: u32) -> impl Iterator<Item = u32> {
+        let here = move |((net, _), on): (&(u32, u32), &u32)| (*on == id).then_some(*net);
+        let nets: BTreeSet<u32> =
+            self.blocks.iter().filter_map(here).chain(self.endpoints.iter().filter_map(here)).collect();
+        nets.into_iter().filter(|net| self.networks.contains_key(net))
+    }
+
+    fn in_block_of(&self, net: u32, offset: u32, node: u32) -> bool {
+        self.blocks.get(&(net, offset / HOSTS)) == Some(&node)
+    }
+
+    fn pool(&self, id: PoolId) -> Segment {
+        let members =
+            self.nodes.iter().map(|(id, version)| node(*id, *version)).filter(|(pool, _)| *pool == id);
+        let nodes = members.map(|(_, node)| (Owner::Node(node.id), compile::pool_node(&node)));
+        segment(SegmentId::Pool(id), nodes.chain([(Owner::Segment, compile::fixed())]))
+    }
+
+    fn shared(&self, network: &Network) -> Segment {
+        let of = |id: u32| self.nodes.get(&id).map(|version| node(id, *version).1);
+        let net = network.id.0;
+        let blocks =
+            self.blocks.iter().filter(|((n, _), _)| *n == net).map(|((_, n), on)| (block(net, *n).1, *on));
+        let off_block =
+            |((n, offset), on): &(&(u32, u32), &u32)| *n == net && !self.in_block_of(net, *offset, **on);
+        let exceptions = self.endpoints.iter().filter(off_block);
+        let exceptions = exceptions.map(|((_, offset), on)| (Ipv4Net::from(host(net, *offset)), *on));
+        let placements = blocks.chain(exceptions).filter_map(|(prefix, on)| {
+            let placement = Placement { network: network.id, prefix, node: NodeId(on) };
+            let offset = compile::offset(network, prefix.network());
+            let owner = Owner::Placement { offset, exception: prefix.prefix_len() == 32 };
+            Some((owner, compile::placement(network, &placement, &of(on)?)))
+        });
+        let neighbours = self.neighbours.iter().filter(|((n, _), _)| *n == net).map(|((_, offset), mac)| {
+            let (_, address) = neighbour(net, *offset);
+            let owner = Owner::Neighbour { offset: compile::offset(network, address) };
+            (owner, compile::neighbour(network, &Neighbour { address, mac: MacAddr([4, 0, 0, 0, 0, *mac]) }))
+        });
+        let fixed = [(Owner::Segment, compile::network(network))];
+        segment(SegmentId::Network(network.id), placements.chain(neighbours).chain(fixed))
+    }
+
+    fn own(&self, node: &Node) -> Segment {
+        let networks = self.present(node.id.0).map(|net| {
+            let own = self.blocks.iter().filter(|((n, _), on)| *n == net && **on == node.id.0);
+            let own: Vec<_> = own
+                .map(|((_, n), _)| Placement {
+                    network: NetworkId(net),
+                    prefix: block(net, *n).1,
+                    node: node.id,
+                })
+                .collect();
+            (Owner::Network(NetworkId(net)), compile::node_network(node, &network(net), &own))
+        });
+        let here = self
+            .endpoints
+            .iter()
+            .filter(|((net, _), on)| **on == node.id.0 && self.networks.contains_key(net));
+        let endpoints = here.map(|((net, offset), on)| {
+            let (endpoint, exception) = (endpoint(*net, *offset), !self.in_block_of(*net, *offset, *on));
+            (Owner::Endpoint(endpoint.id), compile::endpoint(node, &network(*net), &endpoint, exception))
+        });
+        segment(
+            SegmentId::Node(node.id),
+            networks.chain(endpoints).chain([(Owner::Segment, compile::node(node))]),
+        )
+    }
+}
+
+fn segment(id: SegmentId, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Segment {
+    let mut segment = Segment::new(id, 0);
+    assert!(segment.replace(owners).is_empty(), "two owners want one flow");
+    segment
 }
 
 fn remember(facts: &mut Facts, event: &Event) {
@@ -200,6 +279,6 @@ proptest! {
             remember(&mut facts, event);
         }
         world.happen(&Event::Compile);
-        prop_assert_eq!(world.wanted(), World::of(&facts).wanted());
+        prop_assert_eq!(world.wanted(), facts.wanted());
     }
 }
