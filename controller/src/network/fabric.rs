@@ -3,7 +3,7 @@
 //! Sans-I/O: takes events with their time, publishes segments on the [`Board`], and leaves messages for switches in
 //! [`Fabric::outgoing`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,8 @@ pub struct Fabric {
     board: Board,
     resolver: Resolver,
     timetable: Timetable<Due>,
+    /// Tunnels, by node, that have never been used.
+    cold_tunnels: BTreeMap<NodeId, BTreeSet<NodeId>>,
     connected: BTreeSet<NodeId>,
     pace: Pace,
     /// Messages for nodes' switches.
@@ -85,6 +87,7 @@ impl Fabric {
             board,
             resolver: Resolver::new(pace.neighbour_refresh),
             timetable: Timetable::default(),
+            cold_tunnels: BTreeMap::new(),
             connected: BTreeSet::new(),
             pace,
             outgoing: Vec::new(),
@@ -262,8 +265,11 @@ impl Fabric {
                 self.timetable.set(now + self.pace.mac_refresh, due);
             }
         }
-        for peer in self.tunnel_peers(node).into_iter().map(|(peer, _)| peer).chain([node]) {
-            self.timetable.set(now, Due::Tunnels(peer));
+        for (peer, _) in self.tunnel_peers(node) {
+            for (from, to) in [(node, peer), (peer, node)] {
+                self.cold_tunnels.entry(from).or_default().insert(to);
+                self.timetable.set(now, Due::Tunnels(from));
+            }
         }
     }
 
@@ -308,10 +314,13 @@ impl Fabric {
         }
     }
 
-    /// Sends a frame into the tunnel to every node that shares a network with this one.
+    /// Sends a frame into the tunnel to every node that shares a network with this one, or, if some of these are new,
+    /// to the new ones.
     fn warm_tunnels(&mut self, now: Instant, id: NodeId) {
+        let cold = self.cold_tunnels.remove(&id);
         let Some(node) = self.compiler.node(id) else { return };
-        let peers = self.tunnel_peers(id);
+        let mut peers = self.tunnel_peers(id);
+        peers.retain(|(peer, _)| cold.as_ref().is_none_or(|cold| cold.contains(peer)));
         if peers.is_empty() || !self.connected.contains(&id) {
             return;
         }

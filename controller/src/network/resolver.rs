@@ -22,8 +22,10 @@ const RETRY: Duration = Duration::from_secs(1);
 const PROBES: u32 = 3;
 /// How long a silent address is left alone.
 const SILENCE: Duration = Duration::from_secs(20);
-/// Packets kept for an address that is being asked for.
-const HELD_PACKETS: usize = 4;
+/// Packets kept for an address that is being asked for: many endpoints may want it at once.
+const HELD_PACKETS: usize = 64;
+/// Packets kept for all addresses together.
+const HELD_IN_ALL: usize = 4096;
 /// Addresses of one network that are followed at the same time; more are not asked for.
 const ADDRESSES_MAX: usize = 1024;
 
@@ -67,13 +69,14 @@ pub struct Resolver {
     hosts: HashMap<(NetworkId, Ipv4Addr), Host>,
     due: Timetable<(NetworkId, Ipv4Addr)>,
     n_of: HashMap<NetworkId, usize>,
+    n_held: usize,
 }
 
 impl Resolver {
     /// `refresh`: how long an answer is believed before the host is asked again.
     #[must_use]
     pub fn new(refresh: Duration) -> Self {
-        Self { refresh, hosts: HashMap::new(), due: Timetable::default(), n_of: HashMap::new() }
+        Self { refresh, hosts: HashMap::new(), due: Timetable::default(), n_of: HashMap::new(), n_held: 0 }
     }
 
     /// Asks for a gateway, and goes on asking.
@@ -102,8 +105,11 @@ impl Resolver {
         if let Some(host) = self.hosts.get_mut(&(network, address))
             && host.unanswered < PROBES
             && host.held.len() < HELD_PACKETS
+            && self.n_held < HELD_IN_ALL
+            && let Some(packet) = held
         {
-            host.held.extend(held);
+            host.held.push(packet);
+            self.n_held += 1;
         }
     }
 
@@ -130,6 +136,7 @@ impl Resolver {
         let changed = host.mac.replace(mac) != Some(mac);
         host.unanswered = 0;
         let held = std::mem::take(&mut host.held);
+        self.n_held -= held.len();
         self.due.set(now + self.refresh, (network, address));
         (changed || !held.is_empty()).then_some(Action::Resolved { network, address, mac: Some(mac), held })
     }
@@ -137,10 +144,12 @@ impl Resolver {
     /// The network is no more.
     pub fn forget(&mut self, network: NetworkId) {
         let due = &mut self.due;
-        self.hosts.retain(|host, _| {
-            let other = host.0 != network;
+        let n_held = &mut self.n_held;
+        self.hosts.retain(|key, host| {
+            let other = key.0 != network;
             if !other {
-                due.remove(host);
+                due.remove(key);
+                *n_held -= host.held.len();
             }
             other
         });
@@ -166,7 +175,7 @@ impl Resolver {
                 self.due.set(now + pause, (network, address));
             } else if host.pinned {
                 // A gateway that is silent is asked again; its flows stay, for it may be the fabric that is cut.
-                host.held.clear();
+                self.n_held -= std::mem::take(&mut host.held).len();
                 host.unanswered = 0;
                 let pause = if host.mac.is_some() { RETRY } else { Duration::ZERO };
                 self.due.set(now + pause, (network, address));
@@ -190,6 +199,7 @@ impl Resolver {
     fn remove(&mut self, network: NetworkId, address: Ipv4Addr) -> Option<Host> {
         let host = self.hosts.remove(&(network, address))?;
         self.due.remove(&(network, address));
+        self.n_held -= host.held.len();
         if let Some(n) = self.n_of.get_mut(&network) {
             *n -= 1;
         }
@@ -223,7 +233,7 @@ mod tests {
     #[test]
     fn what_waited_is_released_by_the_answer() {
         let (mut r, t) = (Resolver::new(REFRESH), Instant::now());
-        for _ in 0..10 {
+        for _ in 0..=HELD_PACKETS {
             r.wanted(t, NET, HOST, Some((NodeId(1), vec![1])));
         }
         assert_eq!(run(&mut r, t).0, 1);
@@ -286,6 +296,6 @@ mod tests {
         }
         assert_eq!(run(&mut r, t).0, ADDRESSES_MAX);
         r.forget(NET);
-        assert_eq!(r.poll_timeout(), None);
+        assert_eq!((r.poll_timeout(), r.n_held), (None, 0));
     }
 }

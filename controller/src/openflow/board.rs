@@ -147,7 +147,11 @@ impl Board {
                 }
             }
             for (id, owners) in update.segments {
-                if inner.replace(id, owners) {
+                let changed = inner.replace(id, owners);
+                // Somebody may wait to hear that the node's own switch has taken in a change that came to nothing.
+                if let SegmentId::Node(node) = id {
+                    concerned.insert(node);
+                } else if changed {
                     concerned.extend(inner.holders.get(&id).into_iter().flatten());
                 }
             }
