@@ -65,7 +65,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .with_context(|| format!("cannot listen on {} for switches", config.openflow))?;
     tracing::info!(address = %config.openflow, "serving OpenFlow");
     let pace = Pace { mac_refresh: config.mac_refresh, neighbour_refresh: config.neighbour_refresh };
-    let network = network::run::run(Fabric::new(board, pace), intent.clone(), fabric_events);
+    // Before switches are listened to: one that came earlier would be a stranger.
+    let network = network::run::start(Fabric::new(board, pace), intent.clone(), fabric_events);
     tasks.spawn(async move {
         network.await;
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use controller::network::compile::Compiler;
-use controller::openflow::board::Board;
+use controller::openflow::board::{Board, Update};
 use flowlib::compile;
 use flowlib::compile::model::{Driver, Endpoint, Neighbour, Network, Node, Placement};
 use flowlib::openflow::Flow;
@@ -126,7 +126,8 @@ impl World {
         match *event {
             Event::Node(id, version) => {
                 if version.is_some() {
-                    self.board.seat_node(NodeId(id), Some(DatapathId(id.into())));
+                    let seats = vec![(NodeId(id), Some(DatapathId(id.into())))];
+                    self.board.publish(self.revision, Update { seats, ..Update::default() });
                 }
                 c.set_node(NodeId(id), version.map(|v| node(id, v)));
             }

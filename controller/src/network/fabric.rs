@@ -12,14 +12,14 @@ use flowlib::openflow::oxm::field;
 use flowlib::openflow::{Action, Message, PacketIn, PacketOut};
 use flowlib::pipeline::register::{self, Origin};
 use flowlib::pipeline::{port, table::Table};
-use flowlib::types::{EndpointId, MacAddr, NetworkId, NodeId, PortNo, VlanVid};
+use flowlib::types::{DatapathId, EndpointId, MacAddr, NetworkId, NodeId, PortNo, VlanVid};
 
 use super::compile::{Compiler, Fact};
 use super::frame::{self, Seen};
 use super::resolver::{self, Resolver};
 use super::timetable::Timetable;
 use crate::intent::model::{Change, Key, Record};
-use crate::openflow::board::Board;
+use crate::openflow::board::{Board, Update};
 
 /// When an endpoint that was started or moved is announced: one lost frame costs a gateway up to 35 s.
 const ANNOUNCEMENTS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
@@ -61,6 +61,8 @@ pub struct Fabric {
     cold_tunnels: BTreeMap<NodeId, BTreeSet<NodeId>>,
     connected: BTreeSet<NodeId>,
     pace: Pace,
+    /// Nodes that are new, or gone, since segments were published.
+    seats: Vec<(NodeId, Option<DatapathId>)>,
     /// Messages for nodes' switches.
     pub outgoing: Vec<(NodeId, Message)>,
     /// What was learned of the fabric, to be stored: it takes effect when it comes back as a commit.
@@ -90,6 +92,7 @@ impl Fabric {
             cold_tunnels: BTreeMap::new(),
             connected: BTreeSet::new(),
             pace,
+            seats: Vec::new(),
             outgoing: Vec::new(),
             learned: Vec::new(),
         }
@@ -97,14 +100,10 @@ impl Fabric {
 
     /// The intent has changed, up to that revision.
     pub fn handle_commit(&mut self, now: Instant, revision: u64, changes: &[Change]) {
-        let mut gone = Vec::new();
         for change in changes {
-            self.take(now, change, &mut gone);
+            self.take(now, change);
         }
         self.publish(now, revision);
-        for node in gone {
-            self.board.seat_node(node, None);
-        }
     }
 
     /// This is all that is intended: at the start, and when commits were missed.
@@ -126,10 +125,8 @@ impl Fabric {
         });
         let changes: Vec<_> =
             records.iter().map(|record| Change { before: None, after: Some(record.clone()) }).collect();
+        self.seats.extend(nodes.into_iter().map(|node| (node, None)));
         self.handle_commit(now, revision, &changes);
-        for node in nodes {
-            self.board.seat_node(node, None);
-        }
     }
 
     /// A switch's session is up.
@@ -202,20 +199,20 @@ impl Fabric {
         }
     }
 
-    /// Takes over one change of a record; nodes that are no more are left in `gone`.
-    fn take(&mut self, now: Instant, change: &Change, gone: &mut Vec<NodeId>) {
+    /// Takes over one change of a record.
+    fn take(&mut self, now: Instant, change: &Change) {
         // An endpoint that has another number now is gone under the old one.
         if let Some(Record::Container(container)) = &change.before {
             self.compiler.set_endpoint(container.endpoint.id, None);
         }
         match (&change.before, &change.after) {
             (_, Some(Record::Node(node))) => {
-                self.board.seat_node(node.id, Some(node.datapath_id));
+                self.seats.push((node.id, Some(node.datapath_id)));
                 self.compiler.set_node(node.id, Some((node.pool, node.as_ref().into())));
             }
             (Some(Record::Node(node)), None) => {
                 self.compiler.set_node(node.id, None);
-                gone.push(node.id);
+                self.seats.push((node.id, None));
             }
             (_, Some(Record::Network(network))) => {
                 self.compiler.set_network(network.id, Some(network.as_ref().into()));
@@ -245,7 +242,7 @@ impl Fabric {
     }
 
     fn publish(&mut self, now: Instant, revision: u64) {
-        let update = self.compiler.compile();
+        let update = Update { seats: std::mem::take(&mut self.seats), ..self.compiler.compile() };
         let touched: Vec<NodeId> = update.subscriptions.keys().copied().collect();
         self.board.publish(revision, update);
         for node in touched {

@@ -1,23 +1,37 @@
 //! The task around [`Fabric`]: commits, sessions and the clock in, messages for switches out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use flowlib::types::NodeId;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use super::fabric::{Fabric, Learned};
-use crate::intent::Intent;
 use crate::intent::model::{Key, Neighbour};
+use crate::intent::{Commit, Intent};
 use crate::openflow::{FabricEvent, Switch};
 
-/// Runs the network until the intent's owner or all sessions' ends are gone.
-///
-/// Cancel safety: both `recv` lose nothing when another branch is taken.
-pub async fn run(mut fabric: Fabric, intent: Intent, mut events: mpsc::Receiver<FabricEvent>) {
-    let (snapshot, mut commits) = intent.subscribe();
+/// Publishes all that is intended now; then, as a task, runs the network until the intent's owner or all sessions' ends
+/// are gone.
+pub fn start(
+    mut fabric: Fabric,
+    intent: Intent,
+    events: mpsc::Receiver<FabricEvent>,
+) -> impl Future<Output = ()> + Send {
+    let (snapshot, commits) = intent.subscribe();
     fabric.handle_snapshot(Instant::now(), snapshot.revision, &snapshot.records);
+    run(fabric, intent, commits, events)
+}
+
+/// Cancel safety: both `recv` lose nothing when another branch is taken.
+async fn run(
+    mut fabric: Fabric,
+    intent: Intent,
+    mut commits: broadcast::Receiver<Arc<Commit>>,
+    mut events: mpsc::Receiver<FabricEvent>,
+) {
     let mut switches: HashMap<NodeId, Switch> = HashMap::new();
     loop {
         for (node, message) in fabric.outgoing.drain(..) {

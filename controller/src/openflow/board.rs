@@ -42,6 +42,8 @@ struct Seat {
 /// What a change of the intent comes to.
 #[derive(Debug, Default)]
 pub struct Update {
+    /// The datapath ids of nodes that are new or have another; `None` for a node that is no more.
+    pub seats: Vec<(NodeId, Option<DatapathId>)>,
     /// New flows of owners, by segment.
     pub segments: BTreeMap<SegmentId, Vec<(Owner, Vec<Flow>)>>,
     /// Segments that are no more, or begin from nothing: they go before the new flows come.
@@ -108,34 +110,15 @@ impl Board {
         self.read(|inner| inner.segments.get(&id).map(look))
     }
 
-    /// Puts a node's datapath id in force, or (`None`) forgets the node.
-    pub fn seat_node(&self, node: NodeId, datapath: Option<DatapathId>) {
-        self.write(|inner| {
-            let before = inner.nodes.get(&node).map(|seat| seat.datapath);
-            if before == datapath {
-                return;
-            }
-            if let Some(before) = before {
-                inner.datapaths.remove(&before);
-                inner.nodes.remove(&node);
-            }
-            if let Some(datapath) = datapath {
-                let seat = Seat {
-                    datapath,
-                    sittings: 0,
-                    segments: BTreeSet::new(),
-                    changed: watch::Sender::new(()),
-                };
-                inner.nodes.insert(node, seat);
-                inner.datapaths.insert(datapath, node);
-            }
-        });
-    }
-
     /// Takes over what was compiled from the intent up to `revision`, and wakes whom it concerns.
     pub fn publish(&self, revision: u64, update: Update) {
         self.write(|inner| {
             inner.revision = revision;
+            // Only together with what a node should hold: a session would take everything away that is not wanted.
+            let (new, gone): (Vec<_>, Vec<_>) = update.seats.into_iter().partition(|(_, id)| id.is_some());
+            for (node, datapath) in new {
+                inner.seat_node(node, datapath);
+            }
             let mut concerned: BTreeSet<NodeId> = BTreeSet::new();
             for (node, segments) in update.subscriptions {
                 inner.subscribe(node, segments);
@@ -160,6 +143,9 @@ impl Board {
                     seat.changed.send_replace(());
                 }
             }
+            for (node, _) in gone {
+                inner.seat_node(node, None);
+            }
         });
     }
 
@@ -173,20 +159,51 @@ impl Board {
 }
 
 impl Inner {
-    fn subscribe(&mut self, node: NodeId, segments: BTreeSet<SegmentId>) {
-        let Some(seat) = self.nodes.get_mut(&node) else { return };
-        for left in seat.segments.difference(&segments) {
-            if let Some(holders) = self.holders.get_mut(left) {
-                holders.remove(&node);
-                if holders.is_empty() {
-                    self.holders.remove(left);
+    /// Puts a node's datapath id in force, or (`None`) forgets the node.
+    fn seat_node(&mut self, node: NodeId, datapath: Option<DatapathId>) {
+        if self.nodes.get(&node).map(|seat| seat.datapath) == datapath {
+            return;
+        }
+        let before = self.nodes.remove(&node);
+        // A node of the same name may have come in its place.
+        if let Some(before) = &before
+            && self.datapaths.get(&before.datapath) == Some(&node)
+        {
+            self.datapaths.remove(&before.datapath);
+        }
+        match datapath {
+            Some(datapath) => {
+                let segments = before.map(|seat| seat.segments).unwrap_or_default();
+                let changed = watch::Sender::new(());
+                self.nodes.insert(node, Seat { datapath, sittings: 0, segments, changed });
+                self.datapaths.insert(datapath, node);
+            }
+            None => {
+                for id in before.into_iter().flat_map(|seat| seat.segments) {
+                    self.release(id, node);
                 }
             }
         }
-        for id in &segments {
-            self.holders.entry(*id).or_default().insert(node);
+    }
+
+    fn release(&mut self, id: SegmentId, node: NodeId) {
+        if let Some(holders) = self.holders.get_mut(&id) {
+            holders.remove(&node);
+            if holders.is_empty() {
+                self.holders.remove(&id);
+            }
         }
-        seat.segments = segments;
+    }
+
+    fn subscribe(&mut self, node: NodeId, segments: BTreeSet<SegmentId>) {
+        let Some(seat) = self.nodes.get_mut(&node) else { return };
+        let before = std::mem::replace(&mut seat.segments, segments.clone());
+        for left in before.difference(&segments) {
+            self.release(*left, node);
+        }
+        for id in segments {
+            self.holders.entry(id).or_default().insert(node);
+        }
     }
 
     /// Whether that changed the segment.
@@ -198,5 +215,31 @@ impl Inner {
             tracing::error!(%conflict, "two intents want the same flow; the later one is left out");
         }
         segment.version() != before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_seated_only_with_what_its_switch_should_hold() {
+        let (board, node, datapath) = (Board::default(), NodeId(1), DatapathId(7));
+        assert!(board.seat(datapath).is_none());
+        let segments = BTreeSet::from([SegmentId::Node(node)]);
+        let update = Update {
+            seats: vec![(node, Some(datapath))],
+            subscriptions: BTreeMap::from([(node, segments.clone())]),
+            ..Update::default()
+        };
+        board.publish(5, update);
+        let seated = board.seat(datapath).unwrap();
+        assert_eq!(board.wanted(node), Wanted { revision: 5, segments });
+
+        let again = NodeId(2);
+        let seats = vec![(again, Some(datapath)), (node, None)];
+        board.publish(6, Update { seats, ..Update::default() });
+        assert!(seated.changed.has_changed().is_err());
+        assert_eq!(board.seat(datapath).map(|seated| seated.node), Some(again));
     }
 }

@@ -85,7 +85,13 @@ impl Holdings {
     pub fn plan(&self, segment: &Segment, dump: Option<Vec<Flow>>, work: &mut Work) -> Option<()> {
         let id = segment.id();
         let changes = match (self.segments.get(&id), dump) {
-            (_, Some(dump)) => difference(segment, dump),
+            (_, Some(dump)) => {
+                if dump.is_empty() {
+                    // Until the ledger has a row of it, the agent may give back an older table at any moment.
+                    work.first.push(ledger::delete_all(id.number()));
+                }
+                difference(segment, dump)
+            }
             (Some(Held::At(version)), None) => segment.since(*version)?,
             _ => return None,
         };
@@ -180,11 +186,9 @@ impl Work {
 
 /// What is to be done to a switch that holds `dump` of a segment.
 fn difference(segment: &Segment, dump: Vec<Flow>) -> Vec<Change> {
-    let mut held: HashMap<Key, Flow> = dump
-        .into_iter()
-        .filter(|flow| flow.table != ledger::TABLE)
-        .map(|flow| (Key::from(&flow), flow))
-        .collect();
+    let mut held: HashMap<Key, Flow> = dump.into_iter().map(|flow| (Key::from(&flow), flow)).collect();
+    // The row is written anyway.
+    held.remove(&Key::from(&ledger::row(segment.id(), Digest::IN_PROGRESS)));
     let mut changes = Vec::new();
     for entry in segment.entries() {
         let found = held.remove(&Key::from(&entry.flow));
@@ -194,4 +198,69 @@ fn difference(segment: &Segment, dump: Vec<Flow>) -> Vec<Change> {
     }
     changes.extend(held.into_values().map(|flow| Change::Delete(Entry::new(flow).into())));
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use flowlib::types::{NodeId, Priority, TableId};
+
+    use super::*;
+
+    const ID: SegmentId = SegmentId::Node(NodeId(7));
+
+    fn flow(priority: u16) -> Flow {
+        let cookie = ID.cookie(Owner::Endpoint(EndpointId(priority.into())));
+        Flow { table: TableId(6), priority: Priority(priority), cookie, ..Flow::default() }
+    }
+
+    fn segment(flows: &[Flow]) -> Segment {
+        let mut segment = Segment::new(ID, 1);
+        let owners = flows.iter().map(|flow| (Owner::of(ID, flow.cookie), vec![flow.clone()]));
+        assert!(segment.replace(owners).is_empty());
+        segment
+    }
+
+    fn planned(holdings: &Holdings, segment: &Segment, dump: Vec<Flow>) -> Work {
+        let mut work = Work::default();
+        holdings.plan(segment, Some(dump), &mut work).unwrap();
+        work
+    }
+
+    #[test]
+    fn a_segment_of_which_nothing_is_there_is_deleted_first() {
+        let work = planned(&Holdings::default(), &segment(&[flow(1)]), vec![]);
+        assert_eq!(work.first, [ledger::delete_all(ID.number())]);
+        assert_eq!(work.changes.len(), 1);
+    }
+
+    #[test]
+    fn only_what_differs_is_mended() {
+        let segment = segment(&[flow(1), flow(2)]);
+        let stray = Flow { table: ledger::TABLE, priority: Priority(9), ..flow(9) };
+        let row = ledger::row(ID, segment.digest());
+        let work = planned(&Holdings::default(), &segment, vec![flow(1), flow(3), row, stray.clone()]);
+        assert!(work.first.is_empty());
+        let (adds, deletes): (Vec<_>, Vec<_>) =
+            work.changes.iter().partition(|change| matches!(change, Change::Add(_)));
+        let flows =
+            |changes: Vec<&Change>| changes.iter().map(|c| c.entry().flow.clone()).collect::<BTreeSet<_>>();
+        assert_eq!(flows(adds), BTreeSet::from([flow(2)]));
+        assert_eq!(flows(deletes), BTreeSet::from([flow(3), stray]));
+    }
+
+    #[test]
+    fn a_refused_owner_is_left_out_and_the_row_claims_nothing() {
+        let segment = segment(&[flow(1), flow(2)]);
+        let mut holdings = Holdings::default();
+        let step = Entry::new(flow(2)).add;
+        assert!(holdings.refuse(&step, "full".to_owned()));
+        assert!(!holdings.refuse(&step, "full".to_owned()), "it was left out already");
+        let work = planned(&holdings, &segment, vec![]);
+        assert_eq!(work.targets, [Target { segment: ID, digest: None }]);
+        assert!(matches!(&work.changes[..], [Change::Add(entry)] if entry.flow == flow(1)));
+        assert_eq!(holdings.rejections()[0].endpoint, Some(EndpointId(2)));
+        holdings.try_again();
+        let work = planned(&holdings, &segment, vec![flow(1)]);
+        assert_eq!(work.targets, [Target { segment: ID, digest: Some(segment.digest()) }]);
+    }
 }

@@ -1,5 +1,6 @@
 //! A session: from a switch's connection to its end, keeping it at what it should hold.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequestBody};
@@ -9,6 +10,7 @@ use flowlib::segment::plan;
 use flowlib::types::{Cookie, DatapathId, NodeId};
 use futures::future::try_join_all;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::board::{Board, Seated};
 use super::converge::{Held, Holdings, Work};
@@ -124,18 +126,21 @@ impl Session {
         self.converge().await?;
         self.remove_strange_flows().await?;
         let mut retry = RETRY_MIN;
+        let mut retry_at = Instant::now() + retry;
         loop {
             let refused = !self.holdings.refused.is_empty();
             tokio::select! {
                 alive = changed.changed() => alive.map_err(|_| SessionError::NodeGone)?,
-                () = tokio::time::sleep(retry), if refused => {
+                () = tokio::time::sleep_until(retry_at), if refused => {
                     self.holdings.try_again();
                     retry = (retry * 2).min(RETRY_MAX);
+                    retry_at = Instant::now() + retry;
                 }
             }
             self.converge().await?;
-            if self.holdings.refused.is_empty() {
+            if !refused {
                 retry = RETRY_MIN;
+                retry_at = Instant::now() + retry;
             }
         }
     }
@@ -190,8 +195,9 @@ impl Session {
         self.around.tell_lifecycle(applied).await
     }
 
-    async fn plan(&self, wanted: &std::collections::BTreeSet<SegmentId>) -> Result<Work, SessionError> {
+    async fn plan(&self, wanted: &BTreeSet<SegmentId>) -> Result<Work, SessionError> {
         let mut work = Work::default();
+        let mut has_meters = false;
         self.holdings.plan_deletes(wanted, &mut work);
         for id in wanted {
             let board = &self.around.board;
@@ -204,18 +210,20 @@ impl Session {
                     )
                     .await?;
                 self.around.counts.segments_mended.add(1);
-                self.make_meters(*id).await?;
+                if !std::mem::replace(&mut has_meters, true) {
+                    self.make_meters(wanted).await?;
+                }
                 board.with_segment(*id, |segment| self.holdings.plan(segment, Some(dump), &mut work));
             }
         }
         Ok(work)
     }
 
-    /// Meters cannot be bundled: they are made before the flows that use them.
-    async fn make_meters(&self, id: SegmentId) -> Result<(), SessionError> {
-        let meters =
-            self.around.board.with_segment(id, |segment| segment.meters().to_vec()).unwrap_or_default();
-        for bytes in meters {
+    /// Meters cannot be bundled: they are made before the flows that use them. Those of all segments: flows of one use
+    /// the meter of another, and a switch that has lost a meter has lost its flows but not its segment's row.
+    async fn make_meters(&self, wanted: &BTreeSet<SegmentId>) -> Result<(), SessionError> {
+        let of = |id: &SegmentId| self.around.board.with_segment(*id, |segment| segment.meters().to_vec());
+        for bytes in wanted.iter().filter_map(of).flatten() {
             super::meters::make(&self.switch, &bytes).await?;
         }
         Ok(())
@@ -258,7 +266,9 @@ impl Session {
             .keys()
             .filter_map(|id| self.around.board.with_segment(*id, |segment| segment.n_flows() + 1))
             .sum();
-        if self.count(Cookie(0), 0).await? as usize == expected || !self.holdings.refused.is_empty() {
+        // What is refused is not counted.
+        let sure = self.holdings.refused.is_empty();
+        if sure && self.count(Cookie(0), 0).await? as usize == expected {
             return Ok(());
         }
         let all = self.flows("all its flows", FlowStatsRequest::by_cookie(Cookie(0), 0)).await?;

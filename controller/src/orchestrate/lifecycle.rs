@@ -360,6 +360,16 @@ impl Lifecycle {
                 None => switch.problems.push(message),
             }
         }
+        for (id, message) in switch.rejected.iter().filter(|(id, message)| earlier.get(id) != Some(message)) {
+            let container = state.container_of(*id).map(|container| container.name.as_str());
+            tracing::warn!(
+                node = node.0,
+                endpoint = id.0,
+                container,
+                message,
+                "an endpoint's flows are refused"
+            );
+        }
         switch.settles = (switch.rejected.is_empty() && switch.problems.is_empty()).then(|| {
             let latest = switch.settles.map_or(now.clock + PATIENCE, |(_, latest)| latest);
             ((now.clock + QUIET).min(latest), latest)
