@@ -257,6 +257,24 @@ fn a_packet_waits_for_a_bare_host_to_be_found() {
 }
 
 #[test]
+fn a_packet_to_a_bare_host_in_a_block_waits_on_the_blocks_node() {
+    let mut world = World::new();
+    world.pass(Duration::ZERO);
+    let mut by_stranger = packet();
+    by_stranger[6..12].copy_from_slice(&HOST_MAC.0);
+    let mut by_other_node = packet();
+    by_other_node[6..12].copy_from_slice(&node(1).nat_mac.0);
+    world.packet_in(2, Origin::Uplink, by_stranger);
+    world.packet_in(2, Origin::Uplink, by_other_node.clone());
+    assert_eq!(world.pass(Duration::ZERO), vec![Said::Probe(1, HOST)]);
+    world.packet_in(1, Origin::Uplink, reply());
+    assert_eq!(world.pass(Duration::ZERO), vec![Said::Released(2, HOST_MAC)]);
+    // The answer is not in the other node's switch yet.
+    world.packet_in(2, Origin::Uplink, by_other_node);
+    assert_eq!(world.pass(Duration::ZERO), vec![Said::Released(2, HOST_MAC)]);
+}
+
+#[test]
 fn a_known_neighbour_is_asked_again_in_time_and_not_before() {
     let mut world = World::new();
     world.pass(Duration::ZERO);

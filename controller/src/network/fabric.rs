@@ -168,12 +168,17 @@ impl Fabric {
                     self.carry_out(action);
                 }
             }
-            Some(Seen::Packet { destination })
+            Some(Seen::Packet { source, destination })
                 if is_host(&of, destination) && !self.compiler.is_taken(network, destination) =>
             {
+                // From the fabric: to an address of this node's block, which another node has sent here. It is sent on
+                // from here once; from then on the other node knows better.
                 let origin = packet.metadata(register::ORIGIN.field).to_u32();
-                let held = (origin == Origin::Endpoint as u32).then_some((node, packet.data));
-                self.resolver.wanted(now, network, destination, held);
+                let ours = origin == Origin::Endpoint as u32 || self.compiler.is_nat_mac(source);
+                let held = ours.then_some((node, packet.data));
+                if let Some(action) = self.resolver.wanted(now, network, destination, held) {
+                    self.carry_out(action);
+                }
             }
             _ => {}
         }
@@ -280,6 +285,9 @@ impl Fabric {
                         held.into_iter().map(|(node, packet)| (node, release(network, mac, packet)));
                     self.outgoing.extend(released);
                 }
+            }
+            resolver::Action::Release { network, mac, packet, node } => {
+                self.outgoing.push((node, release(network, mac, packet)));
             }
         }
     }

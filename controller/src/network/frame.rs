@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use etherparse::{
-    ArpEthIpv4Packet, ArpOperation, EtherType, Ethernet2Header, LaxNetSlice, LaxSlicedPacket,
+    ArpEthIpv4Packet, ArpOperation, EtherType, Ethernet2Header, LaxNetSlice, LaxSlicedPacket, LinkSlice,
     SingleVlanHeader, VlanId,
 };
 use flowlib::types::{MacAddr, VlanVid};
@@ -27,6 +27,8 @@ pub enum Seen {
     },
     /// An IP packet to an address that is in no block.
     Packet {
+        /// Who has sent it on its last hop.
+        source: MacAddr,
         /// The address.
         destination: Ipv4Addr,
     },
@@ -35,8 +37,13 @@ pub enum Seen {
 /// Reads a frame of a packet-in, which may be cut short; what is neither ARP reply nor IPv4 says nothing.
 #[must_use]
 pub fn read(frame: &[u8]) -> Option<Seen> {
-    match LaxSlicedPacket::from_ethernet(frame).ok()?.net? {
-        LaxNetSlice::Ipv4(packet) => Some(Seen::Packet { destination: packet.header().destination_addr() }),
+    let packet = LaxSlicedPacket::from_ethernet(frame).ok()?;
+    let LinkSlice::Ethernet2(link) = packet.link? else { return None };
+    match packet.net? {
+        LaxNetSlice::Ipv4(ip) => {
+            let destination = ip.header().destination_addr();
+            Some(Seen::Packet { source: MacAddr(link.source()), destination })
+        }
         LaxNetSlice::Arp(arp) => {
             let arp = arp.to_packet().try_eth_ipv4().ok()?;
             let (address, mac) = (arp.sender_ipv4_addr(), MacAddr(arp.sender_mac));

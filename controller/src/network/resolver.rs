@@ -50,6 +50,17 @@ pub enum Action {
         /// Packets that waited for it, with the node whose endpoint sent them.
         held: Vec<(NodeId, Vec<u8>)>,
     },
+    /// The packet came while the answer was on its way into the switches: it can go on at once.
+    Release {
+        /// The network.
+        network: NetworkId,
+        /// Whose the address is.
+        mac: MacAddr,
+        /// The packet.
+        packet: Vec<u8>,
+        /// The node that showed it.
+        node: NodeId,
+    },
 }
 
 #[derive(Debug)]
@@ -87,30 +98,32 @@ impl Resolver {
         }
     }
 
-    /// An endpoint has sent a packet to an address nobody is known to have; `held`: its node, and the packet, if it
-    /// can be sent on from there.
+    /// An endpoint has sent a packet to an address that its switch knows nothing of; `held`: the node that shows it, and
+    /// the packet, if it can be sent on from there.
+    #[must_use]
     pub fn wanted(
         &mut self,
         now: Instant,
         network: NetworkId,
         address: Ipv4Addr,
         held: Option<(NodeId, Vec<u8>)>,
-    ) {
+    ) -> Option<Action> {
         if !self.hosts.contains_key(&(network, address)) {
             if self.n_of.get(&network).is_some_and(|n| *n >= ADDRESSES_MAX) {
-                return;
+                return None;
             }
             self.add(now, network, address, false);
         }
-        if let Some(host) = self.hosts.get_mut(&(network, address))
-            && host.unanswered < PROBES
-            && host.held.len() < HELD_PACKETS
-            && self.n_held < HELD_IN_ALL
-            && let Some(packet) = held
-        {
-            host.held.push(packet);
+        let host = self.hosts.get_mut(&(network, address))?;
+        let (node, packet) = held?;
+        if let Some(mac) = host.mac {
+            return Some(Action::Release { network, mac, packet, node });
+        }
+        if host.unanswered < PROBES && host.held.len() < HELD_PACKETS && self.n_held < HELD_IN_ALL {
+            host.held.push((node, packet));
             self.n_held += 1;
         }
+        None
     }
 
     /// What was learned earlier, perhaps by another controller: it is asked again when its time comes.
@@ -234,7 +247,7 @@ mod tests {
     fn what_waited_is_released_by_the_answer() {
         let (mut r, t) = (Resolver::new(REFRESH), Instant::now());
         for _ in 0..=HELD_PACKETS {
-            r.wanted(t, NET, HOST, Some((NodeId(1), vec![1])));
+            assert_eq!(r.wanted(t, NET, HOST, Some((NodeId(1), vec![1]))), None);
         }
         assert_eq!(run(&mut r, t).0, 1);
         let Some(Action::Resolved { mac: Some(MAC), held, .. }) = r.replied(t, NET, HOST, MAC) else {
@@ -245,12 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_after_the_answer_does_not_wait() {
+        let (mut r, t) = (Resolver::new(REFRESH), Instant::now());
+        assert_eq!(r.wanted(t, NET, HOST, None), None);
+        assert!(r.replied(t, NET, HOST, MAC).is_some());
+        let late = r.wanted(t, NET, HOST, Some((NodeId(2), vec![7])));
+        assert_eq!(late, Some(Action::Release { network: NET, mac: MAC, packet: vec![7], node: NodeId(2) }));
+        assert_eq!((r.n_held, r.replied(t, NET, HOST, MAC)), (0, None));
+    }
+
+    #[test]
     fn a_silent_address_costs_three_probes_in_twenty_seconds() {
         let (mut r, t) = (Resolver::new(REFRESH), Instant::now());
         let mut probes = 0;
         for second in 0..20 {
             let now = t + Duration::from_secs(second);
-            r.wanted(now, NET, HOST, None);
+            assert_eq!(r.wanted(now, NET, HOST, None), None);
             probes += run(&mut r, now).0;
         }
         assert_eq!(probes, 3);
@@ -260,7 +283,7 @@ mod tests {
     fn a_host_that_falls_silent_is_forgotten_but_a_gateway_is_kept() {
         let t = Instant::now();
         let mut r = Resolver::new(REFRESH);
-        r.wanted(t, NET, HOST, None);
+        assert_eq!(r.wanted(t, NET, HOST, None), None);
         let gateway = Ipv4Addr::new(10, 1, 0, 1);
         r.pin(t, NET, gateway);
         run(&mut r, t);
@@ -292,7 +315,8 @@ mod tests {
     fn scanning_a_network_is_bounded() {
         let (mut r, t) = (Resolver::new(REFRESH), Instant::now());
         for n in 0..5000u32 {
-            r.wanted(t, NET, Ipv4Addr::from(0x0a01_0000 + n), Some((NodeId(1), vec![0; 1500])));
+            let held = Some((NodeId(1), vec![0; 1500]));
+            assert_eq!(r.wanted(t, NET, Ipv4Addr::from(0x0a01_0000 + n), held), None);
         }
         assert_eq!(run(&mut r, t).0, ADDRESSES_MAX);
         r.forget(NET);
