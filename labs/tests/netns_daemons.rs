@@ -2,10 +2,10 @@
 //!
 //! Needs root and Open vSwitch; says so and passes without.
 
-#[path = "support/snoop.rs"]
-mod snoop;
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+#[path = "support/snoop.rs"]
+mod snoop;
 mod support;
 #[path = "support/traffic.rs"]
 mod traffic;
