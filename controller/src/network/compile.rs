@@ -221,6 +221,12 @@ impl Compiler {
         pairs.filter_map(|(_, node)| self.node(*node))
     }
 
+    /// Whether a network is present on a node.
+    #[must_use]
+    pub fn is_present(&self, node: NodeId, network: NetworkId) -> bool {
+        self.presence.contains_key(&(node, network))
+    }
+
     /// A node.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Node> {

@@ -3,7 +3,7 @@
 //! Sans-I/O: takes events with their time, publishes segments on the [`Board`], and leaves messages for switches in
 //! [`Fabric::outgoing`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,8 @@ use crate::openflow::board::{Board, Update};
 const ANNOUNCEMENTS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 /// Between two frames into each tunnel; Open vSwitch forgets a neighbour after 15 minutes.
 const TUNNEL_REFRESH: Duration = Duration::from_secs(300);
-/// The VNI of frames that are only to warm a tunnel: no network has it.
-const WARM_UP_VNI: u64 = 0xff_ffff;
+/// The VNI of frames that are only to warm a tunnel: no [`flowlib::types::Vni`] is 0.
+const WARM_UP_VNI: u64 = 0;
 /// Tunnels warmed by one message.
 const TUNNELS_A_MESSAGE: usize = 100;
 
@@ -46,7 +46,9 @@ enum Due {
     Announcement(EndpointId, usize),
     /// The NAT MAC of a node on a VLAN.
     Presence(NodeId, NetworkId),
-    /// The tunnels of a node.
+    /// Those tunnels of a node that have never been used.
+    ColdTunnels(NodeId),
+    /// All tunnels of a node.
     Tunnels(NodeId),
 }
 
@@ -57,8 +59,10 @@ pub struct Fabric {
     board: Board,
     resolver: Resolver,
     timetable: Timetable<Due>,
-    /// Tunnels, by node, that have never been used.
-    cold_tunnels: BTreeMap<NodeId, BTreeSet<NodeId>>,
+    /// Tunnels, from and to, that have been used since both switches connected.
+    warm_tunnels: BTreeSet<(NodeId, NodeId)>,
+    /// Which node asks next.
+    probe_turn: usize,
     connected: BTreeSet<NodeId>,
     pace: Pace,
     /// Nodes that are new, or gone, since segments were published.
@@ -89,7 +93,8 @@ impl Fabric {
             board,
             resolver: Resolver::new(pace.neighbour_refresh),
             timetable: Timetable::default(),
-            cold_tunnels: BTreeMap::new(),
+            warm_tunnels: BTreeSet::new(),
+            probe_turn: 0,
             connected: BTreeSet::new(),
             pace,
             seats: Vec::new(),
@@ -132,6 +137,8 @@ impl Fabric {
     /// A switch's session is up.
     pub fn handle_up(&mut self, now: Instant, node: NodeId) {
         self.connected.insert(node);
+        self.warm_tunnels.retain(|(from, to)| *from != node && *to != node);
+        self.pin_gateways(now, node);
         self.expect_frames(now, node);
     }
 
@@ -142,14 +149,7 @@ impl Fabric {
 
     /// A switch has taken in what was published; those endpoints are new to it.
     pub fn handle_applied(&mut self, now: Instant, node: NodeId, new_endpoints: &[EndpointId]) {
-        let gateways: Vec<_> = self
-            .compiler
-            .networks_on(node)
-            .filter_map(|n| n.gateway.map(|gateway| (n.id, gateway)))
-            .collect();
-        for (network, gateway) in gateways {
-            self.resolver.pin(now, network, gateway);
-        }
+        self.pin_gateways(now, node);
         for endpoint in new_endpoints {
             for (nth, after) in ANNOUNCEMENTS.into_iter().enumerate() {
                 self.timetable.set(now + after, Due::Announcement(*endpoint, nth));
@@ -161,6 +161,10 @@ impl Fabric {
     pub fn handle_packet_in(&mut self, now: Instant, node: NodeId, packet: PacketIn) {
         let network = NetworkId(packet.metadata(register::NETWORK.field).to_u32());
         let Some((of, _)) = self.vlan(network) else { return };
+        if !self.compiler.is_present(node, network) {
+            // A switch speaks for the networks it has, and for no others.
+            return;
+        }
         match frame::read(&packet.data) {
             Some(Seen::Reply { address, mac }) => {
                 let ours = self.compiler.is_taken(network, address) || self.compiler.is_nat_mac(mac);
@@ -199,7 +203,11 @@ impl Fabric {
             match due {
                 Due::Announcement(endpoint, _) => self.announce(endpoint),
                 Due::Presence(node, network) => self.show_presence(now, node, network),
-                Due::Tunnels(node) => self.warm_tunnels(now, node),
+                Due::ColdTunnels(node) => self.warm_tunnels(node, true),
+                Due::Tunnels(node) => {
+                    self.warm_tunnels(node, false);
+                    self.expect_tunnels(now, node);
+                }
             }
         }
     }
@@ -269,9 +277,27 @@ impl Fabric {
         }
         for (peer, _) in self.tunnel_peers(node) {
             for (from, to) in [(node, peer), (peer, node)] {
-                self.cold_tunnels.entry(from).or_default().insert(to);
-                self.timetable.set(now, Due::Tunnels(from));
+                if !self.warm_tunnels.contains(&(from, to)) {
+                    self.timetable.set(now, Due::ColdTunnels(from));
+                }
             }
+        }
+        self.expect_tunnels(now, node);
+    }
+
+    fn expect_tunnels(&mut self, now: Instant, node: NodeId) {
+        let due = Due::Tunnels(node);
+        if !self.timetable.contains(&due) && !self.tunnel_peers(node).is_empty() {
+            self.timetable.set(now + TUNNEL_REFRESH, due);
+        }
+    }
+
+    /// Asks for the gateways of the networks on a node, and goes on asking.
+    fn pin_gateways(&mut self, now: Instant, node: NodeId) {
+        let gateways =
+            self.compiler.networks_on(node).filter_map(|network| Some((network.id, network.gateway?)));
+        for (network, gateway) in gateways.collect::<Vec<_>>() {
+            self.resolver.pin(now, network, gateway);
         }
     }
 
@@ -292,11 +318,14 @@ impl Fabric {
         }
     }
 
-    /// Asks a VLAN who has an address, by one connected node on which the network is present.
+    /// Asks a VLAN who has an address, by one connected node on which the network is present: another each time, for
+    /// the answer may not reach one of them.
     fn probe(&mut self, network: NetworkId, address: Ipv4Addr) {
         let Some((_, vid)) = self.vlan(network) else { return };
-        let by = self.compiler.nodes_with(network).find(|node| self.connected.contains(&node.id));
-        if let Some(node) = by {
+        let able = || self.compiler.nodes_with(network).filter(|node| self.connected.contains(&node.id));
+        let turn = self.probe_turn.checked_rem(able().count());
+        self.probe_turn = self.probe_turn.wrapping_add(1);
+        if let Some(node) = turn.and_then(|turn| able().nth(turn)) {
             self.outgoing.push((node.id, by_uplink(frame::probe(node.nat_mac, address, vid))));
         }
     }
@@ -319,26 +348,22 @@ impl Fabric {
         }
     }
 
-    /// Sends a frame into the tunnel to every node that shares a network with this one, or, if some of these are new,
-    /// to the new ones.
-    fn warm_tunnels(&mut self, now: Instant, id: NodeId) {
-        let cold = self.cold_tunnels.remove(&id);
-        let Some(node) = self.compiler.node(id) else { return };
+    /// Sends a frame into the tunnel to every node that shares a network with this one, or only into those that have
+    /// never been used.
+    fn warm_tunnels(&mut self, id: NodeId, only_cold: bool) {
+        let Some(node) = self.compiler.node(id).filter(|_| self.connected.contains(&id)) else { return };
         let mut peers = self.tunnel_peers(id);
-        peers.retain(|(peer, _)| cold.as_ref().is_none_or(|cold| cold.contains(peer)));
-        if peers.is_empty() || !self.connected.contains(&id) {
-            return;
-        }
+        peers.retain(|(peer, _)| !only_cold || !self.warm_tunnels.contains(&(id, *peer)));
         for some in peers.chunks(TUNNELS_A_MESSAGE) {
             let mut actions = vec![Action::set_field(field::TUNNEL_ID, WARM_UP_VNI)];
-            for (_, vtep) in some {
+            for (peer, vtep) in some {
                 actions.push(Action::set_field(field::TUN_IPV4_DST, *vtep));
                 actions.push(Action::output(port::TUNNEL));
+                self.warm_tunnels.insert((id, *peer));
             }
             let data = frame::warm_up(node.nat_mac);
             self.outgoing.push((id, packet_out(actions, data)));
         }
-        self.timetable.set(now + TUNNEL_REFRESH, Due::Tunnels(id));
     }
 
     fn tunnel_peers(&self, id: NodeId) -> Vec<(NodeId, Ipv4Addr)> {

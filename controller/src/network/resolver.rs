@@ -26,6 +26,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const HELD_PACKETS: usize = 64;
 /// Packets kept for all addresses together.
 const HELD_IN_ALL: usize = 4096;
+/// A host's MAC address is believed to change this often at most.
+const CHANGE_MIN: Duration = Duration::from_secs(1);
 /// Addresses of one network that are followed at the same time; more are not asked for.
 const ADDRESSES_MAX: usize = 1024;
 
@@ -71,6 +73,7 @@ struct Host {
     /// Probes sent since the last answer.
     unanswered: u32,
     held: Vec<(NodeId, Vec<u8>)>,
+    changed: Option<Instant>,
 }
 
 /// What is known of the external neighbours, and when to ask again.
@@ -146,7 +149,14 @@ impl Resolver {
         mac: MacAddr,
     ) -> Option<Action> {
         let host = self.hosts.get_mut(&(network, address))?;
-        let changed = host.mac.replace(mac) != Some(mac);
+        let changed = host.mac != Some(mac);
+        if changed && host.changed.is_some_and(|before| now < before + CHANGE_MIN) {
+            return None;
+        }
+        if changed {
+            host.mac = Some(mac);
+            host.changed = Some(now);
+        }
         host.unanswered = 0;
         let held = std::mem::take(&mut host.held);
         self.n_held -= held.len();
@@ -203,7 +213,7 @@ impl Resolver {
     }
 
     fn add(&mut self, due: Instant, network: NetworkId, address: Ipv4Addr, pinned: bool) {
-        let host = Host { pinned, mac: None, unanswered: 0, held: Vec::new() };
+        let host = Host { pinned, mac: None, unanswered: 0, held: Vec::new(), changed: None };
         self.hosts.insert((network, address), host);
         self.due.set(due, (network, address));
         *self.n_of.entry(network).or_default() += 1;
@@ -300,6 +310,8 @@ mod tests {
         r.pin(t, NET, HOST);
         assert!(r.replied(t, NET, HOST, MAC).is_some());
         let other = MacAddr([2, 0, 0, 0, 0, 10]);
+        assert_eq!(r.replied(t, NET, HOST, other), None);
+        let t = t + CHANGE_MIN;
         assert!(
             matches!(r.replied(t, NET, HOST, other), Some(Action::Resolved { mac: Some(m), .. }) if m == other)
         );

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use flowlib::openflow::Message;
 use flowlib::types::NodeId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
 
 use super::fabric::{Fabric, Learned};
 use crate::intent::model::{Key, Neighbour};
 use crate::intent::{Commit, Intent};
 use crate::openflow::{FabricEvent, Switch};
+
+/// Between two tries to store what was learned.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Publishes all that is intended now; then, as a task, runs the network until the intent's owner or all sessions' ends
 /// are gone.
@@ -33,14 +38,12 @@ async fn run(
     mut events: mpsc::Receiver<FabricEvent>,
 ) {
     let mut switches: HashMap<NodeId, Switch> = HashMap::new();
+    // One at a time, so that what was learned later is stored later.
+    let mut storing: JoinSet<Result<(), Vec<Learned>>> = JoinSet::new();
     loop {
-        for (node, message) in fabric.outgoing.drain(..) {
-            if let Some(switch) = switches.get(&node) {
-                switch.send(message);
-            }
-        }
-        for learned in fabric.learned.drain(..) {
-            tokio::spawn(store(intent.clone(), learned));
+        send(&switches, fabric.outgoing.drain(..));
+        if storing.is_empty() && !fabric.learned.is_empty() {
+            storing.spawn(store(intent.clone(), std::mem::take(&mut fabric.learned)));
         }
         let due = fabric.poll_timeout().map(tokio::time::Instant::from_std);
         tokio::select! {
@@ -57,6 +60,11 @@ async fn run(
             event = events.recv() => match event {
                 Some(event) => handle(&mut fabric, &mut switches, event),
                 None => return,
+            },
+            Some(stored) = storing.join_next() => match stored {
+                Ok(Ok(())) => {}
+                Ok(Err(failed)) => drop(fabric.learned.splice(..0, failed)),
+                Err(error) => tracing::error!(%error, "storing what was learned has failed"),
             },
             () = tokio::time::sleep_until(due.unwrap_or_else(far)), if due.is_some() => {
                 fabric.handle_timeout(Instant::now());
@@ -83,24 +91,47 @@ fn handle(fabric: &mut Fabric, switches: &mut HashMap<NodeId, Switch>, event: Fa
     }
 }
 
-/// Stores what was learned of the fabric, unless its network is gone or an endpoint has the address.
-async fn store(intent: Intent, Learned { network, address, mac }: Learned) {
-    let stored = intent.transact(move |tx| {
-        let wanted =
-            tx.state().network(network).is_some() && !tx.state().space(network).used.contains_key(&address);
-        match mac {
-            Some(mac) if wanted => tx.put(Neighbour { network, address, mac, revision: 0 }),
-            _ => tx.delete(&Key::Neighbour(network, address)),
+/// Hands each switch its messages.
+fn send(switches: &HashMap<NodeId, Switch>, messages: impl Iterator<Item = (NodeId, Message)>) {
+    let mut of: HashMap<NodeId, Vec<Message>> = HashMap::new();
+    for (node, message) in messages {
+        of.entry(node).or_default().push(message);
+    }
+    for (node, messages) in of {
+        if let Some(switch) = switches.get(&node) {
+            switch.send(messages);
         }
-        Ok(())
-    });
-    match (stored.await, mac) {
-        (Ok(_), Some(mac)) => tracing::info!(%network, %address, %mac, "external neighbour resolved"),
-        (Ok(_), None) => tracing::info!(%network, %address, "external neighbour has fallen silent"),
-        (Err(error), _) => tracing::error!(%network, %address, %error, "external neighbour not stored"),
     }
 }
 
+/// Stores what was learned of the fabric, unless a network is gone or an endpoint has the address. What the store
+/// refuses comes back after a while, to be tried again.
+async fn store(intent: Intent, learned: Vec<Learned>) -> Result<(), Vec<Learned>> {
+    let all = learned.clone();
+    let stored = intent.transact(move |tx| {
+        for Learned { network, address, mac } in all {
+            let taken = tx.state().space(network).used.contains_key(&address);
+            match mac.filter(|_| !taken && tx.state().network(network).is_some()) {
+                Some(mac) => tx.put(Neighbour { network, address, mac, revision: 0 }),
+                None => tx.delete(&Key::Neighbour(network, address)),
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = stored.await {
+        tracing::error!(%error, n = learned.len(), "external neighbours not stored; trying again");
+        tokio::time::sleep(STORE_RETRY).await;
+        return Err(learned);
+    }
+    for Learned { network, address, mac } in learned {
+        match mac {
+            Some(mac) => tracing::info!(%network, %address, %mac, "external neighbour resolved"),
+            None => tracing::info!(%network, %address, "external neighbour has fallen silent"),
+        }
+    }
+    Ok(())
+}
+
 fn far() -> tokio::time::Instant {
-    tokio::time::Instant::now() + std::time::Duration::from_secs(3600)
+    tokio::time::Instant::now() + Duration::from_secs(3600)
 }

@@ -14,8 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::counts::Counts;
 use super::switch::{Command, Refusal};
 
-/// Bytes that may wait for a slow switch before it is asked for no more.
+/// Bytes that may wait for a slow switch before nothing new is sent to it.
 const BACKLOG: usize = 1 << 20;
+/// Bytes that may wait, answers to its echoes among them, before it is given up.
+const BACKLOG_MAX: usize = 16 << 20;
 const READ: usize = 64 << 10;
 /// Requests that may wait before those are forgotten for which nobody waits any more.
 const ABANDONED_MAX: usize = 64;
@@ -110,6 +112,12 @@ impl Connection {
             if let Some(bytes) = self.channel.poll_transmit() {
                 self.outgoing.extend(bytes);
             }
+            if self.outgoing.len() > BACKLOG_MAX {
+                return CloseReason::Backlog.into();
+            }
+            if self.outgoing.len() >= BACKLOG && self.commands.is_closed() {
+                return End::Released;
+            }
             let deadline = self.channel.poll_timeout().map(tokio::time::Instant::from_std);
             let (mut reader, mut writer) = self.stream.split();
             tokio::select! {
@@ -148,8 +156,10 @@ impl Connection {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Send(message) => {
-                self.send(&message);
+            Command::Send(messages) => {
+                for message in &messages {
+                    self.send(message);
+                }
             }
             Command::Request(message, reply) => {
                 if self.waiting.len() >= ABANDONED_MAX {

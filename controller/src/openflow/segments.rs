@@ -1,24 +1,27 @@
-//! What a segment has besides flows: the pool's meter.
+//! What a segment has besides flows: the pool's meters.
 
-use flowlib::compile::{PACKET_IN_BURST, PACKET_IN_METER, PACKET_IN_RATE};
+use flowlib::compile::{PACKET_IN_BURST, PACKET_IN_RATE, REPLY_METER, UNKNOWN_METER};
 use flowlib::openflow::meter::BandKind;
 use flowlib::openflow::{Band, Message, Meter, MeterFlags, MeterMod};
 use flowlib::segment::Segment;
 use flowlib::segment::id::SegmentId;
+use flowlib::types::MeterId;
 
 /// A segment without flows, with its meters.
 #[must_use]
 pub(super) fn empty(id: SegmentId, version: u64) -> Segment {
     let mut segment = Segment::new(id, version);
     if let SegmentId::Pool(_) = id {
-        segment.add_meter(&packet_in_meter());
+        for meter in [REPLY_METER, UNKNOWN_METER] {
+            segment.add_meter(&packet_in_meter(meter));
+        }
     }
     segment
 }
 
 /// Bounds what one switch sends to the controller: a guest can provoke it.
-fn packet_in_meter() -> Message {
+fn packet_in_meter(meter: MeterId) -> Message {
     let band = Band { rate: PACKET_IN_RATE, burst: PACKET_IN_BURST, kind: BandKind::Drop };
     let flags = MeterFlags::PKTPS | MeterFlags::BURST | MeterFlags::STATS;
-    Message::MeterMod(MeterMod::add(Meter { meter: PACKET_IN_METER, flags, bands: vec![band] }))
+    Message::MeterMod(MeterMod::add(Meter { meter, flags, bands: vec![band] }))
 }

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum Command {
     /// Send, and forget.
-    Send(Message),
+    Send(Vec<Message>),
     /// Send, and hand over the answer.
     Request(Message, oneshot::Sender<Result<Message, ErrorMsg>>),
     /// Carry out all steps in one bundle, or none.
@@ -62,10 +62,11 @@ impl Switch {
         Self { commands }
     }
 
-    /// Sends a message that needs no answer; drops it if the connection has too much to do or is gone.
-    pub fn send(&self, message: Message) {
-        if self.commands.try_send(Command::Send(message)).is_err() {
-            tracing::debug!("message for a busy or vanished switch dropped");
+    /// Sends messages that need no answer; drops them if the connection has too much to do or is gone.
+    pub fn send(&self, messages: Vec<Message>) {
+        let n = messages.len();
+        if self.commands.try_send(Command::Send(messages)).is_err() {
+            tracing::warn!(n, "messages for a busy or vanished switch dropped");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use ipnet::Ipv4Net;
 
+use crate::openflow::action::Controller;
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Instruction, Match, SubField};
 use crate::pipeline::drop_reason::DropReason;
@@ -9,11 +10,14 @@ use crate::pipeline::register::{self, Origin, Register};
 use crate::pipeline::table::Table;
 use crate::types::{MeterId, NetworkId, Priority};
 
-/// The meter that bounds what one node's switch sends to the controller.
-pub const PACKET_IN_METER: MeterId = MeterId(1);
-/// Its rate, packets a second.
+/// The meter that bounds the answers of external neighbours that one node's switch shows the controller.
+pub const REPLY_METER: MeterId = MeterId(1);
+/// The meter that bounds the packets to unknown addresses that one node's switch shows the controller: a guest can
+/// send as many as it likes, and must not drown the answers.
+pub const UNKNOWN_METER: MeterId = MeterId(2);
+/// The rate of either, packets a second.
 pub const PACKET_IN_RATE: u32 = 200;
-/// Its burst, packets.
+/// The burst of either, packets.
 pub const PACKET_IN_BURST: u32 = 50;
 
 /// EtherType of IPv4.
@@ -54,6 +58,16 @@ impl Then for Flow {
         self.instructions.insert(0, Instruction::Meter(meter));
         self
     }
+}
+
+/// The actions that show the controller a packet to an address that nobody is known to have, and discard it.
+///
+/// The meter limits the copy alone, so that all packets are counted.
+pub(super) fn ask(reason: DropReason) -> Vec<Action> {
+    let controller = Controller { meter: Some(UNKNOWN_METER), ..Controller::default() };
+    let mut actions = vec![Action::Controller(Box::new(controller))];
+    actions.extend(discard(reason));
+    actions
 }
 
 /// The actions that discard a packet under a name.

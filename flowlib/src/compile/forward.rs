@@ -6,14 +6,13 @@
 use ipnet::Ipv4Net;
 
 use super::driver;
-use super::flow::{Matching, PACKET_IN_METER, Then, discard, flow};
+use super::flow::{Matching, Then, ask, discard, flow};
 use super::model::{Neighbour, Network, Node, Placement};
-use crate::openflow::{Action, Flow, Match};
+use crate::openflow::{Flow, Match};
 use crate::pipeline::drop_reason::DropReason;
 use crate::pipeline::priority::{MISS, own_prefix, remote_prefix, unknown_prefix};
 use crate::pipeline::register::Origin;
 use crate::pipeline::table::Table;
-use crate::types::PortNo;
 
 /// What holds whatever networks there are.
 pub(super) fn fixed() -> Flow {
@@ -47,10 +46,8 @@ pub(super) fn neighbour(network: &Network, neighbour: &Neighbour) -> Vec<Flow> {
 
 /// Addresses of a VLAN that are in no block: the controller asks the fabric who has them.
 pub(super) fn unknown(network: &Network) -> Flow {
-    let mut actions = vec![Action::output(PortNo::CONTROLLER)];
-    actions.extend(discard(DropReason::NoRoute));
     let priority = unknown_prefix(network.subnet.prefix_len());
-    flow(Table::Forward, priority, sent(network, network.subnet), actions).metered(PACKET_IN_METER)
+    flow(Table::Forward, priority, sent(network, network.subnet), ask(DropReason::NoRoute))
 }
 
 /// What the network's endpoints send to those addresses.

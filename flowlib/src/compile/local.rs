@@ -1,6 +1,6 @@
 //! Table local: this node's endpoints.
 
-use super::flow::{Matching, PACKET_IN_METER, Then, discard, flow, load};
+use super::flow::{Matching, Then, ask, discard, flow, load};
 use super::model::{Endpoint, Network};
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Match};
@@ -8,7 +8,6 @@ use crate::pipeline::drop_reason::DropReason;
 use crate::pipeline::priority::{LOW, MISS, NORMAL};
 use crate::pipeline::register;
 use crate::pipeline::table::Table;
-use crate::types::PortNo;
 
 /// What holds whatever endpoints there are.
 pub(super) fn fixed() -> Flow {
@@ -17,10 +16,8 @@ pub(super) fn fixed() -> Flow {
 
 /// An address of a VLAN that is in a block of this node but no endpoint's: the controller asks the fabric who has it.
 pub(super) fn unknown(network: &Network) -> Flow {
-    let mut actions = vec![Action::output(PortNo::CONTROLLER)];
-    actions.extend(discard(DropReason::NoEndpoint));
     let to_nobody = Match::new().network(network.id).ipv4();
-    flow(Table::Local, LOW, to_nobody, actions).metered(PACKET_IN_METER)
+    flow(Table::Local, LOW, to_nobody, ask(DropReason::NoEndpoint))
 }
 
 /// Delivery to an endpoint.

@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 
 use model::{Driver, Endpoint, Neighbour, Network, Node, Placement};
 
-pub use flow::{PACKET_IN_BURST, PACKET_IN_METER, PACKET_IN_RATE};
+pub use flow::{PACKET_IN_BURST, PACKET_IN_RATE, REPLY_METER, UNKNOWN_METER};
 
 use crate::openflow::Flow;
 

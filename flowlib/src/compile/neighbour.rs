@@ -3,7 +3,7 @@
 //! Promises that no ARP of an endpoint goes further than this table, that the fabric is answered only by the node
 //! that holds the address, and that IP goes on only if it is addressed to this hop.
 
-use super::flow::{ARP_REPLY, ARP_REQUEST, Matching, PACKET_IN_METER, Then, VLAN_PRESENT, discard, flow};
+use super::flow::{ARP_REPLY, ARP_REQUEST, Matching, REPLY_METER, Then, VLAN_PRESENT, discard, flow};
 use super::model::{Endpoint, Network, Node};
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Match};
@@ -24,8 +24,7 @@ pub(super) fn fixed() -> Vec<Flow> {
     let reply = Match::new().origin(Origin::Uplink).arp().with(field::ARP_OP, ARP_REPLY);
     let to_this_hop = Match::new().origin(Origin::Endpoint).ipv4().with(field::ETH_DST, VIRTUAL_MAC);
     vec![
-        flow(Table::Neighbour, NORMAL, reply, vec![Action::output(PortNo::CONTROLLER)])
-            .metered(PACKET_IN_METER),
+        flow(Table::Neighbour, NORMAL, reply, vec![Action::output(PortNo::CONTROLLER)]).metered(REPLY_METER),
         flow(Table::Neighbour, LOW, Match::new().arp(), discard(DropReason::NeighbourUnanswered)),
         flow(Table::Neighbour, NORMAL, to_this_hop, vec![]).then(Table::Policy),
         flow(Table::Neighbour, MISS, Match::new(), discard(DropReason::NotAddressedHere)),
