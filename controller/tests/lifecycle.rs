@@ -203,10 +203,21 @@ async fn a_moved_container_keeps_name_address_and_mac() {
 #[tokio::test]
 async fn a_settled_table_is_worth_keeping_once_it_rests() {
     let (world, mut one, _two) = World::furnished().await;
-    ready(&world, &mut one, "n1", "a").await;
+    let a = ready(&world, &mut one, "n1", "a").await;
+    settled(&mut one).await;
+    let refusal = Rejection { endpoint: Some(EndpointId(a.endpoint_id)), message: "table full".to_owned() };
+    let strange = Rejection { endpoint: None, message: "table full".to_owned() };
+    for rejected in [vec![refusal], vec![strange]] {
+        one.switch(SwitchEvent::Applied { node: one.id, revision: a.revision, rejected }).await;
+        settled(&mut one).await;
+    }
+}
+
+/// Waits until the agent is told that its switch's table rests.
+async fn settled(agent: &mut Agent) {
     let settled = async {
         loop {
-            match one.next().await.unwrap().unwrap() {
+            match agent.next().await.unwrap().unwrap() {
                 controller_message::Message::TableSettled(_) => return,
                 controller_message::Message::Desired(desired) => {
                     assert!(desired.removed.is_empty(), "nothing changes here");

@@ -318,8 +318,6 @@ impl Lifecycle {
         if let Some(switch) = &mut reports.switch
             && switch.applied.is_some()
             && switch.settles.is_none()
-            && switch.rejected.is_empty()
-            && switch.problems.is_empty()
         {
             switch.settles = Some((now.clock + QUIET, now.clock + PATIENCE));
         }
@@ -370,10 +368,9 @@ impl Lifecycle {
                 "an endpoint's flows are refused"
             );
         }
-        switch.settles = (switch.rejected.is_empty() && switch.problems.is_empty()).then(|| {
-            let latest = switch.settles.map_or(now.clock + PATIENCE, |(_, latest)| latest);
-            ((now.clock + QUIET).min(latest), latest)
-        });
+        // Also with something refused: that may last, and the rest of the table is worth keeping as it is now.
+        let latest = switch.settles.map_or(now.clock + PATIENCE, |(_, latest)| latest);
+        switch.settles = Some(((now.clock + QUIET).min(latest), latest));
         let changed: HashSet<EndpointId> = earlier.keys().chain(switch.rejected.keys()).copied().collect();
         for id in self.waiting_since(state, node, before).chain(changed).collect::<Vec<_>>() {
             self.check_endpoint(state, node, id, now);

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! What the ledger is: one flow for each segment of flows in table 62, with the segment's digest in its actions. A row
-//! whose digest is 0 belongs to a segment that is being changed. Rows are all that is understood of the table here.
+//! whose digest is 0 claims nothing: its segment is being changed, or the switch refuses some of it. Rows are all that is
+//! understood of the table here.
 
 pub mod file;
 pub mod mgmt;
