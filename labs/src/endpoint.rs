@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use weir_api::v1::ListContainersRequest;
-use weir_api::v1::containers_client::ContainersClient;
 
 use crate::api::connect;
 use crate::ovs::Ovs;
@@ -80,7 +79,7 @@ fn from_controller(state: &State) -> anyhow::Result<Vec<Container>> {
     let server = format!("unix:{}", state.api_socket().display());
     let mut all = Vec::new();
     let asked = async {
-        let mut client = ContainersClient::new(connect(&server).await?);
+        let mut client = weir_api::client::containers(connect(&server).await?);
         for pool in &state.topology.pools {
             let request =
                 ListContainersRequest { pool: pool.name.to_string(), ..ListContainersRequest::default() };

@@ -98,7 +98,7 @@ async fn converse(
     attached: &mut bool,
 ) -> Result<std::convert::Infallible, Ended> {
     let channel = connect(address).await?;
-    let mut client = Client::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
+    let mut client = weir_api::client::agents(channel);
     let (reports, outgoing) = mpsc::channel(REPORTS);
     let first = AgentMessage { message: Some(agent_message::Message::Register(register.clone())) };
     reports.try_send(first).map_err(|_| Ended::Closed)?;
@@ -175,9 +175,6 @@ fn chain(error: &tonic::transport::Error) -> String {
 
 /// Reports under way to the controller; one that lets more than these pile up has stopped reading.
 const REPORTS: usize = 4096;
-
-/// Bytes of one message: a thousand endpoints take some 200 kB.
-const MESSAGE_LIMIT: usize = 64 << 20;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 

@@ -138,6 +138,16 @@ fn a_refusal_names_what_is_in_the_way() {
 }
 
 #[test]
+fn a_list_longer_than_four_megabytes_is_shown() {
+    let controller = Controller::start();
+    let image = "x".repeat(120_000);
+    for n in 0..36 {
+        controller.ok(&format!("pool create p{n} --default-image {image}"));
+    }
+    assert_eq!(controller.json("pool list").as_array().unwrap().len(), 36);
+}
+
+#[test]
 fn status_tells_an_empty_controller() {
     let controller = Controller::start();
     let status = controller.json("status");

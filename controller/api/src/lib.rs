@@ -1,6 +1,8 @@
 //! The controller's gRPC API, generated from `proto/weir/v1`.
 
-/// Messages, clients and servers of the package `weir.v1`.
+pub mod client;
+
+/// Messages, clients and servers of the package `weir.v1`. Clients that can take long lists are made by [`client`].
 pub mod v1 {
     tonic::include_proto!("weir.v1");
 }

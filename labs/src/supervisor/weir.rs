@@ -8,8 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use tonic::Code;
 use tonic::transport::Channel;
-use weir_api::v1::nodes_client::NodesClient;
-use weir_api::v1::pools_client::PoolsClient;
 use weir_api::v1::{CreatePoolRequest, ListNodesRequest, ListPoolsRequest, Pool, Range};
 
 use super::site::{Site, make_dir};
@@ -110,7 +108,7 @@ async fn answers(server: &str) -> anyhow::Result<Channel> {
     loop {
         poll.tick().await;
         if let Ok(channel) = connect(server).await
-            && PoolsClient::new(channel.clone()).list_pools(ListPoolsRequest {}).await.is_ok()
+            && weir_api::client::pools(channel.clone()).list_pools(ListPoolsRequest {}).await.is_ok()
         {
             return Ok(channel);
         }
@@ -125,13 +123,13 @@ async fn create_pool(channel: Channel, pool: &topology::Pool) -> anyhow::Result<
         vnis: pool.vnis.map(range),
         ..Pool::default()
     };
-    let made = PoolsClient::new(channel).create_pool(CreatePoolRequest { pool: Some(wanted) }).await;
+    let made = weir_api::client::pools(channel).create_pool(CreatePoolRequest { pool: Some(wanted) }).await;
     made.map(drop).with_context(|| format!("cannot create the pool {}", pool.name))
 }
 
 /// Waits until the controller has both; `missing` always says what it does not have.
 async fn connected(server: &str, node: &Node, missing: &Cell<&str>) -> anyhow::Result<()> {
-    let mut client = NodesClient::new(answers(server).await?);
+    let mut client = weir_api::client::nodes(answers(server).await?);
     let mut poll = tokio::time::interval(POLL);
     loop {
         poll.tick().await;

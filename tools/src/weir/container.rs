@@ -137,7 +137,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
 pub(super) async fn client(
     session: &Session,
 ) -> Result<ContainersClient<tonic::transport::Channel>, Failure> {
-    Ok(ContainersClient::new(session.channel().await?))
+    Ok(weir_api::client::containers(session.channel().await?))
 }
 
 async fn create(session: &Session, arguments: Create) -> Result<(), Failure> {

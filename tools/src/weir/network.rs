@@ -97,7 +97,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
 }
 
 async fn client(session: &Session) -> Result<NetworksClient<tonic::transport::Channel>, Failure> {
-    Ok(NetworksClient::new(session.channel().await?))
+    Ok(weir_api::client::networks(session.channel().await?))
 }
 
 fn requested(pool: String, arguments: Create) -> Result<v1::Network, Failure> {

@@ -55,7 +55,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
 }
 
 async fn client(session: &Session) -> Result<NodesClient<tonic::transport::Channel>, Failure> {
-    Ok(NodesClient::new(session.channel().await?))
+    Ok(weir_api::client::nodes(session.channel().await?))
 }
 
 #[derive(Serialize)]

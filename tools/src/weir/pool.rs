@@ -4,7 +4,6 @@ use clap::{Args, Subcommand};
 use comfy_table::Cell;
 use serde::Serialize;
 use weir_api::v1;
-use weir_api::v1::pools_client::PoolsClient;
 
 use super::failure::Failure;
 use super::output::{self, View, or_dash};
@@ -46,7 +45,7 @@ pub(super) struct Named {
 }
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
-    let mut client = PoolsClient::new(session.channel().await?);
+    let mut client = weir_api::client::pools(session.channel().await?);
     match command {
         Command::Create(Create { name, vlans, vnis, default_image }) => {
             let pool = v1::Pool { name, vlans, vnis, default_image, revision: 0 };

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use comfy_table::Cell;
 use serde::Serialize;
 use weir_api::v1;
-use weir_api::v1::status_client::StatusClient;
 
 use super::failure::Failure;
 use super::node::{NodeList, NodeView};
@@ -13,7 +12,7 @@ use super::output::{self, View, or_dash};
 use super::session::Session;
 
 pub(super) async fn run(session: &Session) -> Result<(), Failure> {
-    let mut client = StatusClient::new(session.channel().await?);
+    let mut client = weir_api::client::status(session.channel().await?);
     let request = session.request(v1::GetStatusRequest { pool: session.pool_or_all() });
     let status = session.patiently("asking", client.get_status(request)).await?;
     output::show(session.format(), &StatusView::from(status))
