@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use controller::openflow::{Rejection, SwitchEvent};
+use controller::openflow::{Rejection, Subject, SwitchEvent};
 use flowlib::compile::model::EndpointId;
 use support::{Agent, PATIENCE, World, container, refused, register};
 use tokio::sync::mpsc;
@@ -76,13 +76,19 @@ async fn a_rejected_flow_degrades_its_container_until_it_is_accepted() {
     let a = ready(&world, &mut one, "n1", "a").await;
     let b = ready(&world, &mut one, "n1", "b").await;
     let message = "OFPFMFC_TABLE_FULL: table=6,ip,nw_dst=10.1.0.2".to_owned();
-    let rejected = vec![Rejection { endpoint: Some(EndpointId(a.endpoint_id)), message: message.clone() }];
+    let rejected =
+        vec![Rejection { subject: Subject::Endpoint(EndpointId(a.endpoint_id)), message: message.clone() }];
     one.switch(SwitchEvent::Applied { node: one.id, revision: b.revision, rejected }).await;
     let degraded = world.until("a", Phase::Degraded, "FlowRejected").await;
     assert_eq!(degraded.status.unwrap().message, message);
     assert_eq!(world.get("b").await.unwrap().status.unwrap().phase(), Phase::Ready);
     let status = world.status().get_status(GetStatusRequest::default()).await.unwrap().into_inner();
     assert_eq!(status.problems[0].subject, "container/p/a");
+    let network =
+        world.intent.read(|state| state.networks().find(|n| n.name == "net").map(|n| n.id)).unwrap();
+    let rejected = vec![Rejection { subject: Subject::Network(network), message: message.clone() }];
+    one.switch(SwitchEvent::Applied { node: one.id, revision: b.revision, rejected }).await;
+    world.until("b", Phase::Degraded, "FlowRejected").await;
     one.applied(b.revision).await;
     world.until("a", Phase::Ready, "").await;
 }
@@ -205,8 +211,9 @@ async fn a_settled_table_is_worth_keeping_once_it_rests() {
     let (world, mut one, _two) = World::furnished().await;
     let a = ready(&world, &mut one, "n1", "a").await;
     settled(&mut one).await;
-    let refusal = Rejection { endpoint: Some(EndpointId(a.endpoint_id)), message: "table full".to_owned() };
-    let strange = Rejection { endpoint: None, message: "table full".to_owned() };
+    let refusal =
+        Rejection { subject: Subject::Endpoint(EndpointId(a.endpoint_id)), message: "table full".to_owned() };
+    let strange = Rejection { subject: Subject::Node, message: "table full".to_owned() };
     for rejected in [vec![refusal], vec![strange]] {
         one.switch(SwitchEvent::Applied { node: one.id, revision: a.revision, rejected }).await;
         settled(&mut one).await;

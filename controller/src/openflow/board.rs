@@ -5,7 +5,7 @@
 //! it applied, so that a slow switch is sent the sum of what it missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use flowlib::openflow::Flow;
 use flowlib::segment::Segment;
@@ -33,8 +33,8 @@ struct Inner {
 #[derive(Debug)]
 struct Seat {
     datapath: DatapathId,
-    /// How many sessions have sat here; only the last counts.
-    sittings: u64,
+    /// The session that sits here, if any.
+    sitter: Weak<()>,
     segments: BTreeSet<SegmentId>,
     changed: watch::Sender<()>,
 }
@@ -52,13 +52,24 @@ pub struct Update {
     pub subscriptions: BTreeMap<NodeId, BTreeSet<SegmentId>>,
 }
 
-/// A session's place.
+/// Why a session gets no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSeat {
+    /// No node has that datapath id.
+    #[error("no node of any pool has the datapath id {0}; is its agent registered?")]
+    Unknown(DatapathId),
+    /// Another connection of that datapath id is being served: if it is dead, its echoes will tell.
+    #[error("the datapath id {0} is connected already")]
+    Taken(DatapathId),
+}
+
+/// A session's place, for as long as this lives.
 #[derive(Debug)]
 pub struct Seated {
     /// Whose switch it serves.
     pub node: NodeId,
-    /// Which sitting this is, for [`Board::still_seated`].
-    pub sitting: u64,
+    /// Keeps others away.
+    _sitter: Arc<()>,
     /// Marked changed whenever what the switch should hold changes; closes when the node is no more.
     pub changed: watch::Receiver<()>,
 }
@@ -73,21 +84,21 @@ pub struct Wanted {
 }
 
 impl Board {
-    /// Takes the seat of the node that has that datapath id, from whoever sits there.
-    #[must_use]
-    pub fn seat(&self, datapath: DatapathId) -> Option<Seated> {
+    /// Takes the seat of the node that has that datapath id.
+    ///
+    /// # Errors
+    /// There is no such node, or somebody sits there: two sessions would undo each other's work.
+    pub fn seat(&self, datapath: DatapathId) -> Result<Seated, NoSeat> {
         self.write(|inner| {
-            let node = *inner.datapaths.get(&datapath)?;
-            let seat = inner.nodes.get_mut(&node)?;
-            seat.sittings += 1;
-            Some(Seated { node, sitting: seat.sittings, changed: seat.changed.subscribe() })
+            let node = *inner.datapaths.get(&datapath).ok_or(NoSeat::Unknown(datapath))?;
+            let seat = inner.nodes.get_mut(&node).ok_or(NoSeat::Unknown(datapath))?;
+            if seat.sitter.strong_count() > 0 {
+                return Err(NoSeat::Taken(datapath));
+            }
+            let sitter = Arc::new(());
+            seat.sitter = Arc::downgrade(&sitter);
+            Ok(Seated { node, _sitter: sitter, changed: seat.changed.subscribe() })
         })
-    }
-
-    /// Whether no other session has taken the seat since.
-    #[must_use]
-    pub fn still_seated(&self, node: NodeId, sitting: u64) -> bool {
-        self.read(|inner| inner.nodes.get(&node).is_none_or(|seat| seat.sittings == sitting))
     }
 
     /// The intent's revision that the segments hold.
@@ -175,7 +186,7 @@ impl Inner {
             Some(datapath) => {
                 let segments = before.map(|seat| seat.segments).unwrap_or_default();
                 let changed = watch::Sender::new(());
-                self.nodes.insert(node, Seat { datapath, sittings: 0, segments, changed });
+                self.nodes.insert(node, Seat { datapath, sitter: Weak::new(), segments, changed });
                 self.datapaths.insert(datapath, node);
             }
             None => {
@@ -225,7 +236,7 @@ mod tests {
     #[test]
     fn a_session_is_seated_only_with_what_its_switch_should_hold() {
         let (board, node, datapath) = (Board::default(), NodeId(1), DatapathId(7));
-        assert!(board.seat(datapath).is_none());
+        assert_eq!(board.seat(datapath).unwrap_err(), NoSeat::Unknown(datapath));
         let segments = BTreeSet::from([SegmentId::Node(node)]);
         let update = Update {
             seats: vec![(node, Some(datapath))],
@@ -235,11 +246,12 @@ mod tests {
         board.publish(5, update);
         let seated = board.seat(datapath).unwrap();
         assert_eq!(board.wanted(node), Wanted { revision: 5, segments });
+        assert_eq!(board.seat(datapath).unwrap_err(), NoSeat::Taken(datapath));
 
         let again = NodeId(2);
         let seats = vec![(again, Some(datapath)), (node, None)];
         board.publish(6, Update { seats, ..Update::default() });
         assert!(seated.changed.has_changed().is_err());
-        assert_eq!(board.seat(datapath).map(|seated| seated.node), Some(again));
+        assert_eq!(board.seat(datapath).map(|seated| seated.node), Ok(again));
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use flowlib::openflow::{Flow, Message};
 use flowlib::pipeline::table::Table;
@@ -20,7 +21,7 @@ use flowlib::segment::plan::{Step, Target};
 use flowlib::segment::{Change, Entry, Key, Segment};
 use flowlib::types::EndpointId;
 
-use super::event::Rejection;
+use super::event::{Rejection, Subject};
 
 /// What a switch is known to hold of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub struct Holdings {
     pub strangers: BTreeSet<u32>,
     /// Whose flows the switch has refused, and why. They are left out until they are tried again.
     pub refused: BTreeMap<(SegmentId, Owner), String>,
+    last_tried: Option<(SegmentId, Owner)>,
 }
 
 /// What brings a switch from what it holds to what it should.
@@ -140,20 +142,27 @@ impl Holdings {
         owner != Owner::Row && self.refused.insert((id, owner), error).is_none()
     }
 
-    /// Tries again what was refused.
-    pub fn try_again(&mut self) {
-        for (id, _) in std::mem::take(&mut self.refused).into_keys() {
-            self.segments.insert(id, Held::Unknown);
-        }
+    /// Lets one owner try again whose flows were refused, another each time. One, for a switch names one refused flow a
+    /// bundle: all together would cost as many bundles as there are owners.
+    pub fn try_again(&mut self) -> Option<(SegmentId, Owner)> {
+        let after = self.last_tried.map_or(Bound::Unbounded, Bound::Excluded);
+        let next =
+            self.refused.range((after, Bound::Unbounded)).next().or_else(|| self.refused.iter().next());
+        let owner = next.map(|(owner, _)| *owner)?;
+        self.last_tried = Some(owner);
+        self.refused.remove(&owner);
+        self.segments.insert(owner.0, Held::Unknown);
+        Some(owner)
     }
 
     /// What the switch refuses, for those who wait for it.
     #[must_use]
     pub fn rejections(&self) -> Vec<Rejection> {
         let rejection = |((id, owner), error): (&(SegmentId, Owner), &String)| Rejection {
-            endpoint: match owner {
-                Owner::Endpoint(endpoint) => Some(*endpoint),
-                _ => None,
+            subject: match (id, owner) {
+                (_, Owner::Endpoint(endpoint)) => Subject::Endpoint(*endpoint),
+                (_, Owner::Network(network)) | (SegmentId::Network(network), _) => Subject::Network(*network),
+                _ => Subject::Node,
             },
             message: format!("flow of {id} refused: {error}"),
         };
@@ -258,8 +267,8 @@ mod tests {
         let work = planned(&holdings, &segment, vec![]);
         assert_eq!(work.targets, [Target { segment: ID, digest: None }]);
         assert!(matches!(&work.changes[..], [Change::Add(entry)] if entry.flow == flow(1)));
-        assert_eq!(holdings.rejections()[0].endpoint, Some(EndpointId(2)));
-        holdings.try_again();
+        assert_eq!(holdings.rejections()[0].subject, Subject::Endpoint(EndpointId(2)));
+        assert!(holdings.try_again().is_some());
         let work = planned(&holdings, &segment, vec![flow(1)]);
         assert_eq!(work.targets, [Target { segment: ID, digest: Some(segment.digest()) }]);
     }

@@ -1,7 +1,7 @@
 //! What the sessions tell: the orchestration of what switches hold, the network of what it should say and hear.
 
 use flowlib::openflow::PacketIn;
-use flowlib::types::{EndpointId, NodeId};
+use flowlib::types::{EndpointId, NetworkId, NodeId};
 
 use super::switch::Switch;
 
@@ -32,10 +32,21 @@ pub enum SwitchEvent {
 /// Flows, groups or meters that a switch refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The endpoint that they are for; `None`: they concern the whole node or a network.
-    pub endpoint: Option<EndpointId>,
+    /// Whom they are for.
+    pub subject: Subject,
     /// The switch's error and what it refused, as text.
     pub message: String,
+}
+
+/// Whom flows are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One endpoint of the node.
+    Endpoint(EndpointId),
+    /// All endpoints of a network on the node.
+    Network(NetworkId),
+    /// Everything on the node.
+    Node,
 }
 
 /// What the network is told.

@@ -22,7 +22,7 @@ mod session;
 mod switch;
 
 pub use counts::Counts;
-pub use event::{FabricEvent, Rejection, SwitchEvent};
+pub use event::{FabricEvent, Rejection, Subject, SwitchEvent};
 pub use listener::listen;
 pub use session::Surroundings;
 pub use switch::{Refusal, Switch, SwitchError};

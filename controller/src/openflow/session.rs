@@ -7,12 +7,12 @@ use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, Multipart
 use flowlib::pipeline::table::Table;
 use flowlib::segment::id::SegmentId;
 use flowlib::segment::plan;
-use flowlib::types::{Cookie, DatapathId, NodeId};
+use flowlib::types::{Cookie, NodeId};
 use futures::future::try_join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::board::{Board, Seated};
+use super::board::{Board, NoSeat};
 use super::converge::{Held, Holdings, Work};
 use super::counts::Counts;
 use super::event::{FabricEvent, SwitchEvent};
@@ -42,9 +42,9 @@ pub(super) enum SessionError {
     /// A request failed.
     #[error(transparent)]
     Switch(#[from] SwitchError),
-    /// No pool has a node with that switch.
-    #[error("no node of any pool has the datapath id {0}; is its agent registered?")]
-    UnknownDatapath(DatapathId),
+    /// There is no place for it.
+    #[error(transparent)]
+    NoSeat(#[from] NoSeat),
     /// The node was deleted.
     #[error("the node is no more")]
     NodeGone,
@@ -76,9 +76,8 @@ pub(super) async fn serve(
         return Err(SwitchError::Mismatch("its features").into());
     };
     let datapath = features.datapath_id;
-    let Some(Seated { node, sitting, changed }) = around.board.seat(datapath) else {
-        return Err(SessionError::UnknownDatapath(datapath));
-    };
+    let mut seated = around.board.seat(datapath)?;
+    let node = seated.node;
     around.counts.sessions.add(1);
     tracing::info!(%node, dpid = %datapath, "switch connected");
     around.tell_lifecycle(SwitchEvent::Connected { node }).await?;
@@ -87,13 +86,11 @@ pub(super) async fn serve(
         Session { node, switch: switch.clone(), around: around.clone(), holdings: Holdings::default() };
     let shown = show(node, unasked, around.clone());
     let result = tokio::select! {
-        result = session.run(changed) => result,
+        result = session.run(&mut seated.changed) => result,
         () = shown => Ok(()),
     };
     around.tell_fabric(FabricEvent::Down { node, switch }).await?;
-    if around.board.still_seated(node, sitting) {
-        around.tell_lifecycle(SwitchEvent::Disconnected { node }).await?;
-    }
+    around.tell_lifecycle(SwitchEvent::Disconnected { node }).await?;
     result
 }
 
@@ -120,7 +117,7 @@ impl Surroundings {
 }
 
 impl Session {
-    async fn run(&mut self, mut changed: watch::Receiver<()>) -> Result<(), SessionError> {
+    async fn run(&mut self, changed: &mut watch::Receiver<()>) -> Result<(), SessionError> {
         changed.mark_unchanged();
         self.read_ledger().await?;
         self.converge().await?;
@@ -128,19 +125,26 @@ impl Session {
         let mut retry = RETRY_MIN;
         let mut retry_at = Instant::now() + retry;
         loop {
-            let refused = !self.holdings.refused.is_empty();
+            let mut tried = None;
             tokio::select! {
                 alive = changed.changed() => alive.map_err(|_| SessionError::NodeGone)?,
-                () = tokio::time::sleep_until(retry_at), if refused => {
-                    self.holdings.try_again();
-                    retry = (retry * 2).min(RETRY_MAX);
-                    retry_at = Instant::now() + retry;
+                () = tokio::time::sleep_until(retry_at), if !self.holdings.refused.is_empty() => {
+                    tried = self.holdings.try_again();
                 }
             }
             self.converge().await?;
-            if !refused {
-                retry = RETRY_MIN;
-                retry_at = Instant::now() + retry;
+            match tried {
+                Some(owner) if self.holdings.refused.contains_key(&owner) => {
+                    retry = (retry * 2).min(RETRY_MAX);
+                    retry_at = Instant::now() + retry;
+                }
+                // What kept it away is gone: perhaps for the others too.
+                Some(_) => retry = RETRY_MIN,
+                None if self.holdings.refused.is_empty() => {
+                    retry = RETRY_MIN;
+                    retry_at = Instant::now() + retry;
+                }
+                None => {}
             }
         }
     }

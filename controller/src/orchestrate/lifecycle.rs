@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use flowlib::compile::model::{Driver, EndpointId, NodeId};
+use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId};
 use flowlib::types::PortNo;
 use ipnet::Ipv4Net;
 
 use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record};
 use crate::intent::{Commit, State};
-use crate::openflow::{Rejection, SwitchEvent};
+use crate::openflow::{Rejection, Subject, SwitchEvent};
 
 use super::board::Board;
 use super::links::Links;
@@ -130,9 +130,18 @@ struct AgentReports {
 struct SwitchReports {
     applied: Option<u64>,
     rejected: HashMap<EndpointId, String>,
+    /// Networks some of whose flows the switch refuses: none of their endpoints is ready.
+    rejected_networks: HashMap<NetworkId, String>,
     problems: Vec<String>,
     /// When its table will count as settled, and at the latest.
     settles: Option<(Instant, Instant)>,
+}
+
+impl SwitchReports {
+    /// Why an endpoint does not have all flows it needs.
+    fn refusal(&self, endpoint: &Endpoint) -> Option<&String> {
+        self.rejected.get(&endpoint.id).or_else(|| self.rejected_networks.get(&endpoint.network))
+    }
 }
 
 impl Lifecycle {
@@ -349,13 +358,18 @@ impl Lifecycle {
         // A session may report before its Connected has been seen only by a defect; its word is good all the same.
         let switch = self.reports(node, now).switch.get_or_insert_default();
         let earlier = std::mem::take(&mut switch.rejected);
+        let earlier_networks = std::mem::take(&mut switch.rejected_networks);
         let before = switch.applied;
         switch.applied = Some(revision);
         switch.problems.clear();
-        for Rejection { endpoint, message } in rejected {
-            match endpoint {
-                Some(id) => drop(switch.rejected.insert(id, message)),
-                None => switch.problems.push(message),
+        for Rejection { subject, message } in rejected {
+            match subject {
+                Subject::Endpoint(id) => drop(switch.rejected.insert(id, message)),
+                Subject::Network(id) => {
+                    switch.problems.push(message.clone());
+                    switch.rejected_networks.insert(id, message);
+                }
+                Subject::Node => switch.problems.push(message),
             }
         }
         for (id, message) in switch.rejected.iter().filter(|(id, message)| earlier.get(id) != Some(message)) {
@@ -371,7 +385,11 @@ impl Lifecycle {
         // Also with something refused: that may last, and the rest of the table is worth keeping as it is now.
         let latest = switch.settles.map_or(now.clock + PATIENCE, |(_, latest)| latest);
         switch.settles = Some(((now.clock + QUIET).min(latest), latest));
-        let changed: HashSet<EndpointId> = earlier.keys().chain(switch.rejected.keys()).copied().collect();
+        let mut changed: HashSet<EndpointId> =
+            earlier.keys().chain(switch.rejected.keys()).copied().collect();
+        if earlier_networks != switch.rejected_networks {
+            changed.extend(&state.hosted(node).live);
+        }
         for id in self.waiting_since(state, node, before).chain(changed).collect::<Vec<_>>() {
             self.check_endpoint(state, node, id, now);
         }
@@ -436,7 +454,7 @@ impl Lifecycle {
             node: state.node(endpoint.node).map_or("", |node| &node.name),
             agent: agent.is_some(),
             applied: switch.map(|switch| switch.applied.unwrap_or(0)),
-            rejected: switch.and_then(|switch| switch.rejected.get(&endpoint.id)).map(String::as_str),
+            rejected: switch.and_then(|switch| switch.refusal(endpoint)).map(String::as_str),
             port: agent.and_then(|agent| agent.endpoints.get(&endpoint.id)),
         };
         status::derive(container, evidence)
