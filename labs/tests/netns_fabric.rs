@@ -63,9 +63,18 @@ fn the_fabric_sees_one_mac_a_node_and_no_containers_arp() {
         Ok(captures.iter().all(|(_, capture)| presences(capture) >= 2).then_some(()))
     };
     system.lab.wait_until(Duration::from_secs(20), "two presence frames a node", both).unwrap();
+    // Where an endpoint has moved to it is announced anew.
+    let moved = system.move_to("c0", "n2");
+    let announced = Kind::Announcement(moved.address);
+    let thrice = || {
+        let frames = captures.iter().filter(|(node, _)| *node == "n2").flat_map(|(_, c)| c.frames());
+        Ok((frames.filter(|f| kind(f, &everyone) == Some(announced)).count() >= 3).then_some(()))
+    };
+    system.lab.wait_until(Duration::from_secs(10), "the announcements of a move", thrice).unwrap();
     let elapsed = begun.elapsed().unwrap();
     for (node, capture) in captures {
-        let mine: BTreeSet<_> = containers.iter().filter(|c| &c.node == node).map(|c| c.address).collect();
+        let on_it = containers.iter().chain([&moved]).filter(|c| &c.node == node);
+        let mine = on_it.map(|c| c.address).collect();
         check_frames(node, nat_macs[node], &capture.stop(), &mine, &everyone, elapsed);
     }
 }
