@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequestBody};
+use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequestBody, PortStatus};
 use flowlib::pipeline::table::Table;
 use flowlib::segment::id::SegmentId;
 use flowlib::segment::plan;
@@ -94,14 +94,21 @@ pub(super) async fn serve(
     result
 }
 
-/// Hands packet-ins to the fabric, until the connection ends.
+/// Hands packet-ins to the fabric and logs what happens to ports, until the connection ends.
 async fn show(node: NodeId, mut unasked: mpsc::Receiver<Message>, around: Surroundings) {
     while let Some(message) = unasked.recv().await {
-        if let Message::PacketIn(packet) = message {
-            around.counts.packet_ins.add(1);
-            if around.fabric.try_send(FabricEvent::PacketIn { node, packet }).is_err() {
-                around.counts.packet_ins_dropped.add(1);
+        match message {
+            Message::PacketIn(packet) => {
+                around.counts.packet_ins.add(1);
+                if around.fabric.try_send(FabricEvent::PacketIn { node, packet }).is_err() {
+                    around.counts.packet_ins_dropped.add(1);
+                }
             }
+            // Whether an endpoint's port is there is the agent's to say, which also mends it.
+            Message::PortStatus(PortStatus { reason, port }) => {
+                tracing::info!(%node, port = %port.port, name = %port.name, %reason, state = ?port.state, "port status");
+            }
+            other => tracing::debug!(%node, message = other.message_type(), "message that nobody asked for"),
         }
     }
 }
