@@ -101,6 +101,18 @@ enum Verb {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Measure how long a container takes to start, beside as many as wanted that are there already
+    Bench {
+        /// Where to write the figures as JSON too
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// How many endpoints to put on the nodes first
+        #[arg(long, default_value_t = 100)]
+        endpoints: usize,
+        /// How many containers to create and delete, one after another
+        #[arg(long, default_value_t = 50)]
+        creates: usize,
+    },
     /// Remove a lab and everything it made, also when its supervisor was killed
     Down {
         /// The lab, if several are up
@@ -145,6 +157,9 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Report { json, creates, command } => {
             let well = report::run(&Lab::open(lab)?, &report::Options { json, creates, command })?;
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Verb::Bench { json, endpoints, creates } => {
+            report::bench(&Lab::open(lab)?, &report::BenchOptions { json, endpoints, creates })?;
         }
         Verb::Down { name } => down(name.as_deref().or(lab))?,
         Verb::List => list()?,

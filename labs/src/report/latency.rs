@@ -1,9 +1,9 @@
 //! From the request to create a container to the first reply that another gets from it, and the parts of that time.
 //!
 //! An endpoint on another node sends a ping to the address every 2 ms from before the request. The floor is what Open
-//! vSwitch alone takes: a bare `ovs-vsctl add-port` in the same ovs-vswitchd, in the same run.
+//! vSwitch alone takes: a bare port in the same ovs-vswitchd, after each create, so that both have the same weather.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -18,9 +18,8 @@ use weir_api::v1::container_status::Phase;
 use weir_api::v1::containers_client::ContainersClient;
 
 use super::echo::{Echo, EchoSocket};
+use super::floor::{Added, Floor};
 use super::site;
-use crate::ovs::Ovs;
-use crate::place::Place;
 use crate::state::State;
 
 /// Times in milliseconds.
@@ -31,10 +30,14 @@ pub(super) struct Latency {
     pub(super) reply: Percentiles,
     /// From the request to the answer: the intent is committed.
     pub(super) committed: Percentiles,
+    /// From the request to the news that the switch has confirmed the flows.
+    pub(super) flows_confirmed: Percentiles,
     /// From the request to the news that it is ready: flows confirmed, port up.
     pub(super) ready: Percentiles,
     /// A bare `ovs-vsctl add-port` in the same Open vSwitch.
     pub(super) bare_add_port: Percentiles,
+    /// The same without starting ovs-vsctl: one OVSDB transaction, until the port has its number.
+    pub(super) bare_transaction: Percentiles,
     pub(super) creates: usize,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct Percentiles {
 /// The parts of one create.
 struct Times {
     committed: Duration,
+    flows_confirmed: Duration,
     ready: Duration,
     reply: Duration,
 }
@@ -69,26 +73,28 @@ pub(super) async fn measure(
     if targets.is_empty() {
         return Ok(None);
     }
+    let nodes: BTreeSet<&str> = targets.iter().map(|target| target.node.as_str()).collect();
+    let floors = nodes.into_iter().map(|node| Ok((node, Floor::open(state, node)?)));
+    let floors: BTreeMap<&str, Floor> = floors.collect::<anyhow::Result<_>>()?;
     let mut times = Vec::with_capacity(targets.len());
-    let mut floor = Vec::with_capacity(targets.len());
+    let mut added = Vec::with_capacity(targets.len());
     for (number, target) in (0_u32..).zip(&targets) {
         let name = format!("report-{number}");
-        times.push(
-            create(state, channel, target, &name, number)
-                .await
-                .with_context(|| format!("creating {name}"))?,
-        );
-    }
-    let nodes: BTreeSet<&str> = targets.iter().map(|target| target.node.as_str()).collect();
-    for node in &nodes {
-        floor.extend(bare_add_ports(state, node, creates.div_ceil(nodes.len()))?);
+        let created = create(state, channel, target, &name, number).await;
+        times.push(created.with_context(|| format!("creating {name}"))?);
+        if let Some(floor) = floors.get(target.node.as_str()) {
+            added.push(floor.add().await?);
+        }
     }
     let of = |part: fn(&Times) -> Duration| percentiles(times.iter().map(part).collect());
+    let bare = |way: fn(&Added) -> Duration| percentiles(added.iter().map(way).collect());
     Ok(Some(Latency {
         reply: of(|times| times.reply),
         committed: of(|times| times.committed),
+        flows_confirmed: of(|times| times.flows_confirmed),
         ready: of(|times| times.ready),
-        bare_add_port: percentiles(floor),
+        bare_add_port: bare(|added| added.by_vsctl),
+        bare_transaction: bare(|added| added.by_transaction),
         creates: times.len(),
     }))
 }
@@ -165,10 +171,7 @@ async fn create(
         creator.create_container(request).await?;
         anyhow::Ok(start.elapsed())
     };
-    let ready = async {
-        until_ready(&mut events, name).await?;
-        anyhow::Ok(start.elapsed())
-    };
+    let ready = until_ready(&mut events, name, start);
     let reply = async {
         ping_until_reply(&socket, target.address, number).await?;
         anyhow::Ok(start.elapsed())
@@ -176,16 +179,28 @@ async fn create(
     let measured = timeout(PATIENCE, async { tokio::try_join!(created, ready, reply) }).await;
     let request = v1::DeleteContainerRequest { pool, name: name.to_owned(), wait: true };
     let deleted = client.delete_container(request).await;
-    let (committed, ready, reply) = measured.context("no reply in time")??;
+    let (committed, (flows_confirmed, ready), reply) = measured.context("no reply in time")??;
     deleted?;
-    Ok(Times { committed, ready, reply })
+    Ok(Times { committed, flows_confirmed, ready, reply })
 }
 
-async fn until_ready(events: &mut Streaming<v1::ContainerEvent>, name: &str) -> anyhow::Result<()> {
+/// Waits until a container is ready; gives back when the news came that its flows are, and that it is.
+async fn until_ready(
+    events: &mut Streaming<v1::ContainerEvent>,
+    name: &str,
+    start: Instant,
+) -> anyhow::Result<(Duration, Duration)> {
+    let mut flows_confirmed = None;
     while let Some(event) = events.message().await? {
         let Some(container) = event.container.filter(|container| container.name == name) else { continue };
-        if container.status.is_some_and(|status| status.phase() == Phase::Ready) {
-            return Ok(());
+        let Some(status) = container.status else { continue };
+        let is_ready = status.phase() == Phase::Ready;
+        // The controller names what is missing: flows come before the port.
+        if is_ready || status.reason == "PortPending" {
+            flows_confirmed.get_or_insert_with(|| start.elapsed());
+        }
+        if let (true, Some(flows_confirmed)) = (is_ready, flows_confirmed) {
+            return Ok((flows_confirmed, start.elapsed()));
         }
     }
     bail!("the watch ended")
@@ -213,25 +228,6 @@ async fn ping_until_reply(socket: &EchoSocket, address: Ipv4Addr, number: u32) -
     }
 }
 
-/// Adds ports to a bridge of its own in a node's Open vSwitch, and removes them again.
-fn bare_add_ports(state: &State, node: &str, count: usize) -> anyhow::Result<Vec<Duration>> {
-    let (ovs, place) = (Ovs::of(state, node)?, Place::machine(state, node)?);
-    ovs.vsctl(["add-br", FLOOR_BRIDGE, "--", "set", "Bridge", FLOOR_BRIDGE, "datapath_type=netdev"])?;
-    let mut times = Vec::with_capacity(count);
-    let added = (0..count).try_for_each(|number| {
-        let (port, peer) = (format!("wfloor{number}"), format!("wfpeer{number}"));
-        place.run(["ip", "link", "add", &port, "type", "veth", "peer", "name", &peer])?;
-        let start = Instant::now();
-        let added = ovs.vsctl(["add-port", FLOOR_BRIDGE, &port]);
-        times.push(start.elapsed());
-        added?;
-        ovs.vsctl(["del-port", FLOOR_BRIDGE, &port])?;
-        place.run(["ip", "link", "del", &port]).map(drop)
-    });
-    ovs.vsctl(["del-br", FLOOR_BRIDGE])?;
-    added.map(|()| times)
-}
-
 /// Nearest rank; zero of nothing.
 fn percentiles(mut times: Vec<Duration>) -> Percentiles {
     times.sort_unstable();
@@ -244,7 +240,6 @@ fn percentiles(mut times: Vec<Duration>) -> Percentiles {
     Percentiles { p50: rank(50), p95: rank(95) }
 }
 
-const FLOOR_BRIDGE: &str = "weir-floor";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

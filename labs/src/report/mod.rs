@@ -5,9 +5,11 @@
 //! controller says is only used to know what there should be.
 
 mod arp;
+mod bench;
 mod captures;
 mod echo;
 mod fdb;
+mod floor;
 mod flows;
 mod latency;
 mod reach;
@@ -31,6 +33,8 @@ use weir_api::v1::nodes_client::NodesClient;
 
 use crate::Lab;
 use crate::api::connect;
+pub use bench::{BenchOptions, bench};
+
 use arp::{ArpCounts, Known, MacBytes};
 use captures::Captures;
 use fdb::Learned;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::Report;
+use super::latency::Latency;
 use super::reach::{Outcome, Reach};
 use super::site::Site;
 
@@ -65,7 +66,10 @@ pub(super) fn render(report: &Report, sites: &[Site], reach: &Reach) -> String {
     text += &flows(report);
 
     section(&mut text, "From the request to the first reply, in ms");
-    text += &latency(report);
+    text += &match &report.create_to_reply_ms {
+        Some(times) => latency(times),
+        None => "not measured: no network has an endpoint on one node and a block on another\n".to_owned(),
+    };
     text
 }
 
@@ -132,20 +136,30 @@ fn flows(report: &Report) -> String {
     text
 }
 
-fn latency(report: &Report) -> String {
-    let Some(latency) = &report.create_to_reply_ms else {
-        return "not measured: no network has an endpoint on one node and a block on another\n".to_owned();
-    };
+/// The times of a create, a row for each phase.
+pub(super) fn latency(latency: &Latency) -> String {
     let mut table = plain(&["", "P50", "P95"]);
     for (what, times) in [
-        ("the intent is committed", latency.committed),
-        ("ready: flows confirmed, port up", latency.ready),
+        ("the intent is committed, the request answered", latency.committed),
+        ("the switch has confirmed the flows", latency.flows_confirmed),
+        ("ready: the port is up too", latency.ready),
         ("first reply of a ping every 2 ms from another node", latency.reply),
         ("for comparison: a bare ovs-vsctl add-port", latency.bare_add_port),
+        ("the same as one transaction, without ovs-vsctl", latency.bare_transaction),
     ] {
         table.add_row([what.to_owned(), format!("{:.1}", times.p50), format!("{:.1}", times.p95)]);
     }
-    finish(table) + &format!("over {} creates, one after another\n", latency.creates)
+    for column in 1..3 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let above = latency.reply.p50 - latency.bare_add_port.p50;
+    let last = format!(
+        "over {} creates, one after another; the first reply is {above:.1} ms above the bare port at p50\n",
+        latency.creates
+    );
+    finish(table) + &last
 }
 
 fn plain(header: &[&str]) -> Table {

@@ -1,0 +1,131 @@
+//! How long a container takes to start where there are many already: the report's measurement in a network of its own.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use tonic::transport::Channel;
+use weir_api::v1;
+use weir_api::v1::containers_client::ContainersClient;
+use weir_api::v1::networks_client::NetworksClient;
+
+use super::latency::{self, Latency};
+use super::{Intent, text};
+use crate::Lab;
+use crate::api::connect;
+
+/// What to measure, and how to report it.
+#[derive(Clone, Debug)]
+pub struct BenchOptions {
+    /// Where to write the figures as JSON too.
+    pub json: Option<PathBuf>,
+    /// How many endpoints are there already.
+    pub endpoints: usize,
+    /// How many are created, one after another.
+    pub creates: usize,
+}
+
+/// The figures for programs. Its keys are only ever added to.
+#[derive(Debug, Serialize)]
+struct Figures {
+    nodes: usize,
+    endpoints: usize,
+    create_to_reply_ms: Latency,
+}
+
+/// Fills the lab's nodes with endpoints, measures, prints the figures and removes the endpoints again.
+///
+/// # Errors
+/// If the lab or its controller fails, or has no two nodes of one pool.
+pub fn bench(lab: &Lab, options: &BenchOptions) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let figures = runtime.block_on(run(lab, options))?;
+    println!("{} endpoints on {} nodes; times in ms, from the request\n", figures.endpoints, figures.nodes);
+    print!("{}", text::latency(&figures.create_to_reply_ms));
+    if let Some(path) = &options.json {
+        let json = serde_json::to_vec_pretty(&figures)?;
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+async fn run(lab: &Lab, options: &BenchOptions) -> anyhow::Result<Figures> {
+    let channel = connect(&lab.server()).await?;
+    let intent = Intent::read(&channel).await?;
+    let pool = intent.nodes.first().context("the lab has no nodes")?.pool.clone();
+    let nodes: Vec<_> = intent.nodes.into_iter().filter(|node| node.pool == pool).collect();
+    let network = v1::Network {
+        pool: pool.clone(),
+        name: NETWORK.to_owned(),
+        driver: "vlan".to_owned(),
+        subnet: SUBNET.to_owned(),
+        block_prefix_len: BLOCK_PREFIX_LEN,
+        ..v1::Network::default()
+    };
+    let mut networks = NetworksClient::new(channel.clone());
+    networks.create_network(v1::CreateNetworkRequest { network: Some(network) }).await?;
+    let measured = fill_and_measure(lab, &channel, &nodes, options).await;
+    // Whatever happened, nothing stays.
+    let emptied = empty(&channel, &pool).await;
+    let measured = measured?;
+    emptied?;
+    networks.delete_network(v1::DeleteNetworkRequest { pool, name: NETWORK.to_owned() }).await?;
+    Ok(Figures { nodes: nodes.len(), endpoints: options.endpoints, create_to_reply_ms: measured })
+}
+
+async fn fill_and_measure(
+    lab: &Lab,
+    channel: &Channel,
+    nodes: &[v1::Node],
+    options: &BenchOptions,
+) -> anyhow::Result<Latency> {
+    eprintln!("creating {} endpoints on {} nodes", options.endpoints, nodes.len());
+    let spread = (0..options.endpoints).zip(nodes.iter().cycle());
+    let made = spread.map(|(number, node)| {
+        let mut client = ContainersClient::new(channel.clone());
+        let container = v1::Container {
+            pool: node.pool.clone(),
+            name: format!("{NETWORK}-{number}"),
+            network: NETWORK.to_owned(),
+            node: node.name.clone(),
+            ..v1::Container::default()
+        };
+        let request = v1::CreateContainerRequest { container: Some(container), wait: true };
+        async move { client.create_container(request).await.map(drop) }
+    });
+    stream::iter(made).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    eprintln!("measuring {} creates", options.creates);
+    let mut intent = Intent::read(channel).await?;
+    intent.networks.retain(|network| network.name == NETWORK);
+    let Intent { containers, networks, .. } = &intent;
+    match latency::measure(lab.state(), channel, containers, networks, options.creates).await? {
+        Some(latency) => Ok(latency),
+        None => bail!("it takes two nodes of one pool with an endpoint each"),
+    }
+}
+
+async fn empty(channel: &Channel, pool: &str) -> anyhow::Result<()> {
+    let mut client = ContainersClient::new(channel.clone());
+    let request = v1::ListContainersRequest {
+        pool: pool.to_owned(),
+        network: NETWORK.to_owned(),
+        ..v1::ListContainersRequest::default()
+    };
+    let containers = client.list_containers(request).await?.into_inner().containers;
+    let gone = containers.into_iter().map(|container| {
+        let mut client = client.clone();
+        let request =
+            v1::DeleteContainerRequest { pool: container.pool, name: container.name, wait: true };
+        async move { client.delete_container(request).await.map(drop) }
+    });
+    stream::iter(gone).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    Ok(())
+}
+
+const NETWORK: &str = "bench";
+const SUBNET: &str = "10.250.0.0/16";
+/// One block a node, so that no create has to give out another.
+const BLOCK_PREFIX_LEN: u32 = 24;
+/// Creates and deletes at the same time, where they are not measured.
+const AT_ONCE: usize = 8;
