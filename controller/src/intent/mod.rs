@@ -19,6 +19,7 @@ mod transaction;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -190,8 +191,11 @@ impl<S: Store> Owner<S> {
             Ok(self.state.revision)
         } else {
             let commit = Commit { revision: transaction.revision(), changes };
+            let begun = Instant::now();
             match self.store.commit(&commit) {
                 Ok(()) => {
+                    let store_us = begun.elapsed().as_micros();
+                    tracing::debug!(revision = commit.revision, store_us, "committed");
                     self.state.revision = commit.revision;
                     self.publish(commit);
                     Ok(self.state.revision)

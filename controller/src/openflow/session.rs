@@ -243,7 +243,11 @@ impl Session {
     async fn carry_out(&self, work: &Work) -> Result<Result<(), Vec<(plan::Step, Refusal)>>, SessionError> {
         for steps in plan::bundles(work.first.clone(), work.changes.clone(), &work.targets) {
             self.around.counts.flow_mods_sent.add(steps.len() as u64);
-            if let Err(refusals) = self.switch.bundle(steps.clone()).await? {
+            let begun = Instant::now();
+            let outcome = self.switch.bundle(steps.clone()).await?;
+            let (n_steps, bundle_us) = (steps.len(), begun.elapsed().as_micros());
+            tracing::debug!(node = %self.node, n_steps, bundle_us, "bundle answered");
+            if let Err(refusals) = outcome {
                 self.around.counts.flow_mods_refused.add(refusals.len() as u64);
                 let mut refused = Vec::new();
                 for refusal in refusals {

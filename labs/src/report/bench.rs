@@ -115,8 +115,7 @@ async fn empty(channel: &Channel, pool: &str) -> anyhow::Result<()> {
     let containers = client.list_containers(request).await?.into_inner().containers;
     let gone = containers.into_iter().map(|container| {
         let mut client = client.clone();
-        let request =
-            v1::DeleteContainerRequest { pool: container.pool, name: container.name, wait: true };
+        let request = v1::DeleteContainerRequest { pool: container.pool, name: container.name, wait: true };
         async move { client.delete_container(request).await.map(drop) }
     });
     stream::iter(gone).buffer_unordered(AT_ONCE).try_collect::<()>().await?;

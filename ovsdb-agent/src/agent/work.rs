@@ -1,6 +1,6 @@
 //! The jobs of the event loop: each does one thing to the node, may be repeated, and keeps no state.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt;
 
@@ -75,14 +75,20 @@ async fn plug(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Result<(), Failu
         container: spec.container.clone(),
         network: spec.network.clone(),
     };
+    let begun = Instant::now();
     if tools.runtime.prepare(spec).await? {
         // Open vSwitch does not let go of a device that was replaced by another of its name.
         tools.switch.unplug(spec.id).await.map_err(PlugError::from)?;
     }
     // OVS opens the host end while the container's side gets its addresses: both take milliseconds.
+    let prepared = Instant::now();
     let offload = tso && !spec.tunnelled;
-    let (plugged, configured) =
-        tokio::join!(tools.switch.plug(&port), tools.runtime.configure(spec, offload));
+    let ((plugged, plug_us), (configured, configure_us)) =
+        tokio::join!(async { (tools.switch.plug(&port).await, prepared.elapsed().as_micros()) }, async {
+            (tools.runtime.configure(spec, offload).await, prepared.elapsed().as_micros())
+        },);
+    let prepare_us = (prepared - begun).as_micros();
+    tracing::debug!(endpoint = spec.id, prepare_us, plug_us, configure_us, "endpoint brought up");
     plugged?;
     configured?;
     Ok(())

@@ -34,8 +34,6 @@ pub struct InterfaceAddress {
 pub struct VethPair<'a> {
     /// The host end's name, at most 15 bytes.
     pub host: &'a str,
-    /// What the host end says of itself in `ip link`, so that whoever finds it knows whose it is.
-    pub alias: &'a str,
     /// The inner end's hardware address.
     pub mac: MacAddr,
     /// Both ends' MTU in bytes.
@@ -55,7 +53,11 @@ pub struct Inner {
     pub offload: bool,
 }
 
-/// Makes a pair: `eth0` inside `namespace` (down, not configured) and the host end up, kept from the kernel's stack.
+/// Makes a pair: `eth0` inside `namespace`, down and not configured; the host end up, so that it can be plugged at once.
+///
+/// `finish_host_end` has to follow before the inner end goes up: until then the host end has no carrier, and the kernel
+/// neither sends nor takes anything there. One request makes it all, since ovs-vswitchd looks at all its ports after
+/// each event of a link.
 ///
 /// # Errors
 /// The kernel's refusal; EEXIST if either name is taken.
@@ -69,19 +71,20 @@ pub async fn create_veth(links: &Links, namespace: &Namespace, pair: &VethPair<'
     let request = LinkVeth::new(pair.host, INNER)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(inner)))
         .mtu(pair.mtu)
+        .arp(false)
+        .up()
         .build();
     let created = links.handle().link().add(request).execute().await;
-    created.map_err(LinkError::netlink("create", pair.host))?;
-    finish_host_end(links, pair.host, pair.alias).await
+    created.map_err(LinkError::netlink("create", pair.host))
 }
 
-/// Gives a pair's host end its alias (which the kernel ignores in the request that makes it), keeps it from the
-/// kernel's stack and sets it up.
+/// Keeps a pair's host end from the kernel's stack, gives it its alias (which the kernel ignores in the request that
+/// makes it) and sets it up. That it has its alias says that all of this was done.
 ///
 /// # Errors
 /// `NoLink`, or the kernel's refusal.
 pub async fn finish_host_end(links: &Links, host: &str, alias: &str) -> Result<(), LinkError> {
-    // Before it is up: the kernel would greet the container in IPv6 the moment the link comes up.
+    // Before there is a carrier: the kernel would greet the container in IPv6 the moment the link comes up.
     let link = isolate(links, host).await?;
     let message = LinkMessageBuilder::<LinkUnspec>::default().index(link.index).alias(alias).up().build();
     links.change(message, "set up", link.index).await

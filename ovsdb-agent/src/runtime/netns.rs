@@ -40,37 +40,40 @@ impl Netns {
                 return Err(in_the_way(link.clone()));
             }
             if pair {
-                // Also finishes what an earlier life left half done.
-                self.adopt(spec, link, &alias).await?;
                 return Ok(false);
             }
         }
         if present.is_some() || !created.is_new {
             self.remove_host_ends(spec.id).await?;
         }
-        let pair = VethPair { host: &host, alias: &alias, mac: spec.mac, mtu: spec.mtu };
+        let pair = VethPair { host: &host, mac: spec.mac, mtu: spec.mtu };
         create_veth(&self.host, &created.namespace, &pair).await?;
         tracing::debug!(endpoint = spec.id, elapsed_us = started.elapsed().as_micros(), "interface made");
         Ok(true)
     }
 
-    async fn adopt(&self, spec: &EndpointSpec, link: &Link, alias: &str) -> Result<(), RuntimeError> {
-        if !link.up || link.arp || link.alias != alias {
-            finish_host_end(&self.host, &link.name, alias).await?;
-        }
-        if link.mtu != spec.mtu {
-            self.host.set_mtu(link.index, spec.mtu).await?;
-        }
-        Ok(())
-    }
-
     async fn configure(&self, spec: &EndpointSpec, offload: bool) -> Result<bool, RuntimeError> {
+        // The host end first: see `create_veth`. Also finishes what an earlier life left half done.
+        let mut changed = self.configure_host_end(spec).await?;
         let name = namespace_name(spec.id);
         let namespace = self.namespaces.open(&name)?.ok_or(RuntimeError::NoContainer(spec.id))?;
         let links = namespace.connect().await?;
         let inner = Inner { mac: spec.mac, mtu: spec.mtu, address: spec.address, offload };
-        let changed = ensure_inner(&links, &inner).await?;
+        changed |= ensure_inner(&links, &inner).await?;
         Ok(self.host.ensure_tx_checksum(&spec.host_interface(), offload)? || changed)
+    }
+
+    async fn configure_host_end(&self, spec: &EndpointSpec) -> Result<bool, LinkError> {
+        let (name, alias) = (spec.host_interface(), alias(spec.id));
+        let link = self.host.require(&name).await?;
+        let unfinished = !link.up || link.arp || link.alias != alias;
+        if unfinished {
+            finish_host_end(&self.host, &name, &alias).await?;
+        }
+        if link.mtu != spec.mtu {
+            self.host.set_mtu(link.index, spec.mtu).await?;
+        }
+        Ok(unfinished || link.mtu != spec.mtu)
     }
 
     async fn remove(&self, endpoint: EndpointId) -> Result<(), RuntimeError> {
