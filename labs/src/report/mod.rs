@@ -108,6 +108,9 @@ pub fn run(lab: &Lab, options: &Options) -> anyhow::Result<bool> {
         }
     }
     let (report, text) = runtime.block_on(examine(lab, &captures, options.creates))?;
+    if !options.command.is_empty() {
+        println!();
+    }
     print!("{text}");
     for problem in &report.problems {
         println!("PROBLEM: {problem}");
