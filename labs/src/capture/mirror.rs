@@ -34,15 +34,12 @@ impl Mirror {
             Direction::ToMachine => 't',
             Direction::Both => 'b',
         };
-        let mirror = Mirror {
-            switch: Ovs::of(state, "switch")?,
-            namespace: state.machine("switch")?.namespace.clone(),
-            interface: format!("c{letter}-{machine}"),
-        };
-        if let Err(e) = mirror.plug() {
+        let (namespace, interface) = (&state.machine("switch")?.namespace, format!("c{letter}-{machine}"));
+        if let Err(e) = plug(namespace, &interface) {
             bail!("cannot capture {machine} (twice in one direction?): {e:#}");
         }
-        // From here on dropping it takes it away again.
+        // From here on, and not before, dropping it takes it away again.
+        let mirror = Mirror { switch: Ovs::of(state, "switch")?, namespace: namespace.clone(), interface };
         mirror.select(&nic.port, direction)?;
         Ok(mirror)
     }
@@ -50,13 +47,6 @@ impl Mirror {
     /// The interface whose outgoing frames are the mirrored ones.
     pub(super) fn interface(&self) -> &str {
         &self.interface
-    }
-
-    fn plug(&self) -> anyhow::Result<()> {
-        let peer = format!("x{}", self.interface.get(1..).unwrap_or_default());
-        let veth = ["link", "add", "name", &self.interface, "up", "type", "veth", "peer", "name", &peer];
-        self.ip(&veth)?;
-        self.ip(&["link", "set", &peer, "up"])
     }
 
     fn select(&self, port: &str, direction: Direction) -> anyhow::Result<()> {
@@ -74,10 +64,16 @@ impl Mirror {
         words.extend(["--", "add", "Bridge", "sw0", "mirrors", "@mirror"]);
         self.switch.vsctl(words).map(drop)
     }
+}
 
-    fn ip(&self, words: &[&str]) -> anyhow::Result<()> {
-        run(Command::new("ip").args(["-n", &self.namespace]).args(words)).map(drop)
-    }
+fn plug(namespace: &str, interface: &str) -> anyhow::Result<()> {
+    let peer = format!("x{}", interface.get(1..).unwrap_or_default());
+    ip(namespace, &["link", "add", "name", interface, "up", "type", "veth", "peer", "name", &peer])?;
+    ip(namespace, &["link", "set", &peer, "up"])
+}
+
+fn ip(namespace: &str, words: &[&str]) -> anyhow::Result<()> {
+    run(Command::new("ip").args(["-n", namespace]).args(words)).map(drop)
 }
 
 impl Drop for Mirror {
@@ -89,7 +85,7 @@ impl Drop for Mirror {
             .switch
             .vsctl(mirror)
             .and_then(|_| self.switch.vsctl(["--if-exists", "del-port", "sw0", name]))
-            .and_then(|_| self.ip(&["link", "del", name]));
+            .and_then(|_| ip(&self.namespace, &["link", "del", name]));
         // A lab that is down has taken it along.
         gone.unwrap_or_else(|e| eprintln!("cannot remove the mirror {name}: {e:#}"));
     }
