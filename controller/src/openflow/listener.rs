@@ -59,7 +59,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, around: Surroundings) {
     let (end, result) = tokio::join!(connection, session);
     if let Err(error) = result {
         counts.refused_connections.add(1);
-        tracing::warn!(%error, "session ended");
+        tracing::warn!(%error, reason = %end, "session ended");
     } else {
         tracing::info!(reason = %end, "connection ended");
     }

@@ -162,6 +162,10 @@ impl Session {
         let rows =
             self.flows("its ledger", FlowStatsRequest::of_table(flowlib::segment::ledger::TABLE)).await?;
         let claims: Vec<_> = rows.iter().filter_map(|row| self.holdings.read_row(row, &wanted)).collect();
+        if !self.holdings.strangers.is_empty() {
+            let segments = &self.holdings.strangers;
+            tracing::info!(node = %self.node, ?segments, "deleting segments that the switch should not have");
+        }
         let counts = claims.iter().map(|(id, _)| self.count(cookie_of(*id), SegmentId::COOKIE_MASK.0));
         let counts = try_join_all(counts).await?;
         for ((id, digest), flows) in claims.into_iter().zip(counts) {
