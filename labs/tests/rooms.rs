@@ -28,22 +28,32 @@ fn allowed() -> Arrows {
     .collect()
 }
 
-/// The rooms that a file names after `crate::`.
+/// The rooms that a file names after `crate::`, alone or in a list.
 fn named(source: &str) -> BTreeSet<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut rooms = BTreeSet::new();
-    for after in source.split("crate::").skip(1) {
-        match after.strip_prefix('{') {
-            Some(list) => {
-                let list = list.split('}').next().unwrap_or_default();
-                rooms.extend(list.split(',').map(|item| word(item.trim())));
+    source.split("crate::").skip(1).flat_map(items).map(|item| word(item.trim())).collect()
+}
+
+/// The items of the list in braces that a text begins with, of which each may hold lists of its own; of any other text,
+/// the text itself.
+fn items(text: &str) -> Vec<&str> {
+    let Some(list) = text.strip_prefix('{') else { return vec![text] };
+    let (mut items, mut start, mut depth) = (Vec::new(), 0, 0);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                items.push(&list[start..at]);
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
             }
-            None => {
-                rooms.insert(word(after));
-            }
+            _ => {}
         }
     }
-    rooms
+    items
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -76,6 +86,12 @@ fn found() -> Arrows {
         }
     }
     arrows
+}
+
+#[test]
+fn nested_lists_are_read_to_their_end() {
+    let source = "use crate::{\n    a::{self, B, c::{D, E}},\n    f,\n    g::{H},\n};\nuse crate::i::J;\nfn k() { crate::l() }";
+    assert_eq!(named(source), ["", "a", "f", "g", "i", "l"].map(str::to_owned).into());
 }
 
 #[test]
