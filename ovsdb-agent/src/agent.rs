@@ -198,7 +198,6 @@ impl Agent {
                 datapath_id: config.datapath_id(),
                 targets: identity.map(|identity| identity.openflow_targets).unwrap_or_default(),
                 userspace_tso: config.userspace_tso,
-                endpoints: None,
             },
             bridges: Reconciled { due: true, ..Reconciled::default() },
             endpoints: Endpoints::default(),

@@ -34,7 +34,6 @@ async fn node() -> Node {
         datapath_id: 0x77,
         targets: vec!["tcp:127.0.0.1:6653".to_owned()],
         userspace_tso: false,
-        endpoints: None,
     };
     switch.reconcile(&desired).await.unwrap();
     node

@@ -56,7 +56,7 @@ pub const MONITORED: &[TableRequest] = &[
     },
 ];
 
-/// Everything the node should have.
+/// The bridges the node should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
     /// The NIC that br-phy holds.
@@ -75,8 +75,6 @@ pub struct Desired {
     pub targets: Vec<String>,
     /// Ask ovs-vswitchd to run with userspace TSO from its next start on; false leaves the setting as it is.
     pub userspace_tso: bool,
-    /// The endpoints' ports, whose links must be there already; `None` before the controller has said: those there are stay as they are.
-    pub endpoints: Option<Vec<EndpointPort>>,
 }
 
 /// An endpoint's port on br-int.

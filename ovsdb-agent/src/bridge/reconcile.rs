@@ -2,8 +2,8 @@
 //!
 //! Promises: nothing differs, nothing is done. A bridge's last controller is never taken away, and targets are replaced
 //! in one step, since Open vSwitch flushes a bridge's flows when it goes from none to one or back. br-int appears with
-//! `fail_mode`, `disable-in-band` and its controllers, or not at all. Only ports that bear `weir-endpoint` are ever
-//! removed, and only from br-int. Keys of others in `other_config`, `options` and `external_ids` stay.
+//! `fail_mode`, `disable-in-band` and its controllers, or not at all. No port is removed: endpoints' ports are the
+//! business of `plug` and `unplug`. Keys of others in `other_config` and `options` stay.
 //!
 //! What cannot be put right without touching what is not ours is left and named by `problems`.
 
@@ -17,10 +17,7 @@ use crate::bridge::offload;
 use crate::ovsdb::operation::Columns;
 use crate::ovsdb::{Atom, Condition, Datum, Mutation, Mutator, Operation, Replica, Row, Uuid};
 
-/// The operations of one transaction that bring the node closer to what is desired; empty if it is there.
-///
-/// One transaction does it all, with one exception: a port whose name was another endpoint's is removed now and made
-/// anew by the next call, since Open vSwitch knows ports by name and must have let go of the old one first.
+/// The operations of one transaction that bring the node to what is desired; empty if it is there.
 pub fn reconcile(replica: &Replica, desired: &Desired) -> Vec<Operation> {
     let mut plan = Plan { replica, operations: Vec::new(), n_names: 0 };
     // A database that nobody has used yet has no root row, and a bridge that no root refers to is dropped without a word.
@@ -33,7 +30,6 @@ pub fn reconcile(replica: &Replica, desired: &Desired) -> Vec<Operation> {
     plan.bridge(&phy_spec(desired), &[]);
     if replica.named("Bridge", BR_INT).is_some() || !desired.targets.is_empty() {
         plan.bridge(&int_spec(desired), &desired.targets);
-        plan.endpoints(desired);
     }
     plan.operations
 }
@@ -86,8 +82,6 @@ pub struct Attached<'a> {
     /// The row of its port.
     pub port: Uuid,
     /// Its own row.
-    pub interface: Uuid,
-    /// What is in it.
     pub row: &'a Row,
 }
 
@@ -96,7 +90,7 @@ pub fn interfaces_of<'a>(replica: &'a Replica, bridge: &'a Row) -> impl Iterator
     bridge.references("ports").filter_map(|port| Some((port, replica.row("Port", port)?))).flat_map(
         move |(port, row)| {
             row.references("interfaces").filter_map(move |interface| {
-                Some(Attached { port, interface, row: replica.row("Interface", interface)? })
+                Some(Attached { port, row: replica.row("Interface", interface)? })
             })
         },
     )
@@ -299,15 +293,11 @@ impl Plan<'_> {
                 added.push(self.insert_port(spec));
             }
         }
-        self.add_ports(uuid, added);
-    }
-
-    fn add_ports(&mut self, bridge: Uuid, ports: Vec<Atom>) {
-        if !ports.is_empty() {
+        if !added.is_empty() {
             self.operations.push(Operation::Mutate {
                 table: "Bridge",
-                conditions: vec![Condition::row(bridge)],
-                mutations: vec![Mutation::insert("ports", Datum::set(ports))],
+                conditions: vec![Condition::row(uuid)],
+                mutations: vec![Mutation::insert("ports", Datum::set(added))],
             });
         }
     }
@@ -320,34 +310,6 @@ impl Plan<'_> {
         }
         self.update("Interface", uuid, row, &columns);
         self.entries("Interface", uuid, row, "options", &spec.options);
-    }
-
-    fn endpoints(&mut self, desired: &Desired) {
-        let Some(wanted) = &desired.endpoints else { return };
-        let Some((uuid, bridge)) = self.replica.named("Bridge", BR_INT) else {
-            return;
-        };
-        let by_id: BTreeMap<u32, &EndpointPort> =
-            wanted.iter().map(|port| (port.endpoint_id, port)).collect();
-        let mut kept = BTreeSet::new();
-        let mut stale = BTreeSet::new();
-        for Attached { port, interface, row } in interfaces_of(self.replica, bridge) {
-            let Some(id) = endpoint_of(row) else { continue };
-            match by_id.get(&id) {
-                Some(wanted) if is_same_port(row, wanted) && kept.insert(id) => {
-                    self.pairs("Interface", interface, row, "external_ids", &wanted.external_ids());
-                }
-                _ => drop(stale.insert(port)),
-            }
-        }
-        if !stale.is_empty() {
-            self.operations.push(remove_ports(uuid, stale));
-        }
-        let is_missing = |port: &&EndpointPort| !kept.contains(&port.endpoint_id);
-        let is_free = |port: &&EndpointPort| self.replica.named("Port", &port.name).is_none();
-        let missing: Vec<&EndpointPort> = by_id.into_values().filter(is_missing).filter(is_free).collect();
-        let added = missing.into_iter().map(|port| self.insert_port(&PortSpec::endpoint(port))).collect();
-        self.add_ports(uuid, added);
     }
 
     fn insert_port(&mut self, spec: &PortSpec) -> Atom {
@@ -373,6 +335,7 @@ impl Plan<'_> {
         }
     }
 
+    /// Sets those keys of a map that differ; insert alone would keep the old value of a key that is there.
     fn entries(
         &mut self,
         table: &'static str,
@@ -381,21 +344,13 @@ impl Plan<'_> {
         column: &'static str,
         wanted: &[Entry],
     ) {
-        self.pairs(table, uuid, row, column, &Datum::map(wanted.iter().cloned()));
-    }
-
-    /// Sets those keys of a map that differ; insert alone would keep the old value of a key that is there.
-    fn pairs(&mut self, table: &'static str, uuid: Uuid, row: &Row, column: &'static str, wanted: &Datum) {
-        let Datum::Map(wanted) = wanted else { return };
+        let Datum::Map(wanted) = Datum::map(wanted.iter().cloned()) else { return };
         let present = match row.column(column) {
             Some(Datum::Map(pairs)) => pairs.clone(),
             _ => BTreeMap::new(),
         };
-        let differing: BTreeMap<Atom, Atom> = wanted
-            .iter()
-            .filter(|(key, value)| present.get(key) != Some(value))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let differing: BTreeMap<Atom, Atom> =
+            wanted.into_iter().filter(|(key, value)| present.get(key) != Some(value)).collect();
         if differing.is_empty() {
             return;
         }
@@ -438,21 +393,6 @@ mod tests {
             datapath_id: 0xabc,
             targets: targets.iter().map(|&target| target.to_owned()).collect(),
             userspace_tso: false,
-            endpoints: None,
-        }
-    }
-
-    fn endpoint(endpoint_id: u32) -> EndpointPort {
-        let text = || "x".to_owned();
-        let (name, ofport) = (format!("we{}", 1024 + endpoint_id), 1024 + endpoint_id as u16);
-        EndpointPort {
-            endpoint_id,
-            name,
-            ofport,
-            mac: text(),
-            pool: text(),
-            container: text(),
-            network: text(),
         }
     }
 
@@ -460,24 +400,11 @@ mod tests {
         Some(Row::new(columns.into_iter().map(|(name, datum)| (name.to_owned(), datum))))
     }
 
-    /// A replica with a br-int of one controller, and ports of these names and `weir-endpoint` values.
-    fn with_br_int(ports: &[(&str, &str)]) -> Replica {
+    /// A replica with a br-int of one controller and without ports.
+    fn with_br_int() -> Replica {
         let mut replica = Replica::default();
         replica.put("Controller", Uuid(100), row([("target", "tcp:old:1".into())]));
-        for (number, (name, endpoint)) in (200..).zip(ports) {
-            let external_ids = Datum::map([("weir-endpoint", *endpoint)]);
-            replica.put(
-                "Interface",
-                Uuid(number),
-                row([("name", (*name).into()), ("external_ids", external_ids)]),
-            );
-            let columns = [("name", (*name).into()), ("interfaces", Uuid(number).into())];
-            replica.put("Port", Uuid(number + 100), row(columns));
-        }
-        let uuids = (300..).map(Uuid).take(ports.len());
-        let columns =
-            [("name", BR_INT.into()), ("controller", Uuid(100).into()), ("ports", Datum::set(uuids))];
-        replica.put("Bridge", Uuid(1), row(columns));
+        replica.put("Bridge", Uuid(1), row([("name", BR_INT.into()), ("controller", Uuid(100).into())]));
         replica
     }
 
@@ -509,7 +436,7 @@ mod tests {
         let operations = reconcile(&Replica::default(), &desired(&[]));
         let names: Vec<_> = inserted(&operations, "Bridge").map(|row| value(row, "name").clone()).collect();
         assert_eq!(names, [BR_PHY.into()]);
-        let operations = reconcile(&with_br_int(&[]), &desired(&[]));
+        let operations = reconcile(&with_br_int(), &desired(&[]));
         assert_eq!(inserted(&operations, "Controller").count(), 0);
         let sets_controllers = |operation: &Operation| match operation {
             Operation::Update { row, .. } => row.iter().any(|(name, _)| *name == "controller"),
@@ -520,7 +447,7 @@ mod tests {
 
     #[test]
     fn targets_are_replaced_by_one_operation() {
-        let operations = reconcile(&with_br_int(&[]), &desired(&["tcp:new:1"]));
+        let operations = reconcile(&with_br_int(), &desired(&["tcp:new:1"]));
         let mut updates = operations.iter().filter_map(|operation| match operation {
             Operation::Update { table: "Bridge", row, .. } => {
                 row.iter().find(|(name, _)| *name == "controller")
@@ -533,10 +460,8 @@ mod tests {
     }
 
     #[test]
-    fn uplink_and_tunnel_come_before_endpoints() {
-        let mut desired = desired(&["tcp:old:1"]);
-        desired.endpoints = Some(vec![endpoint(0), endpoint(1)]);
-        let operations = reconcile(&with_br_int(&[]), &desired);
+    fn missing_ports_are_added_to_a_bridge_that_is_there() {
+        let operations = reconcile(&with_br_int(), &desired(&["tcp:old:1"]));
         let names: Vec<String> = inserted(&operations, "Port")
             .filter_map(|row| match value(row, "name").as_atom()? {
                 Atom::String(name) => Some(name.clone()),
@@ -544,26 +469,6 @@ mod tests {
             })
             .filter(|name| !matches!(name.as_str(), "eth0" | BR_PHY | UPLINK_PEER))
             .collect();
-        assert_eq!(names, [UPLINK, TUNNEL, "we1024", "we1025"]);
-    }
-
-    #[test]
-    fn only_ports_with_an_endpoints_number_are_removed() {
-        let replica = with_br_int(&[("we1024", "0"), ("theirs", "not-a-number"), ("we1030", "6")]);
-        let removed = |desired: &Desired| -> Vec<Uuid> {
-            let is_removal =
-                |mutation: &&Mutation| mutation.column == "ports" && mutation.mutator == Mutator::Delete;
-            let operations = reconcile(&replica, desired);
-            let mutations = operations.iter().flat_map(|operation| match operation {
-                Operation::Mutate { mutations, .. } => mutations.as_slice(),
-                _ => &[],
-            });
-            let atoms = mutations.filter(is_removal).flat_map(|mutation| mutation.value.atoms());
-            atoms.filter_map(|atom| if let Atom::Uuid(uuid) = atom { Some(*uuid) } else { None }).collect()
-        };
-        let mut wanted = desired(&["tcp:old:1"]);
-        assert_eq!(removed(&wanted), [], "endpoints unknown");
-        wanted.endpoints = Some(Vec::new());
-        assert_eq!(removed(&wanted), [Uuid(300), Uuid(302)]);
+        assert_eq!(names, [UPLINK, TUNNEL]);
     }
 }

@@ -56,23 +56,18 @@ impl Switch {
         Ok(live.map_err(|_| Error::NotConnected)??)
     }
 
-    /// Brings the node to what is desired; true if anything had to be done.
+    /// Brings the bridges to what is desired; true if anything had to be done.
     ///
     /// # Errors
     /// See `SwitchError`; nothing is half done but what ovs-vswitchd has yet to do.
     pub async fn reconcile(&self, desired: &Desired) -> Result<bool, SwitchError> {
-        let mut has_changed = false;
-        // Twice: what freed a name in the first transaction is made anew in the second.
-        for _ in 0..2 {
-            let operations = reconcile(self.replica().await?.as_ref(), desired);
-            if operations.is_empty() {
-                break;
-            }
-            tracing::info!(n_operations = operations.len(), "bridges differ from what is desired");
-            has_changed = true;
-            self.apply(operations).await?;
+        let operations = reconcile(self.replica().await?.as_ref(), desired);
+        if operations.is_empty() {
+            return Ok(false);
         }
-        Ok(has_changed)
+        tracing::info!(n_operations = operations.len(), "bridges differ from what is desired");
+        self.apply(operations).await?;
+        Ok(true)
     }
 
     /// Carries out a transaction and waits until ovs-vswitchd has caught up with it.
