@@ -1,4 +1,6 @@
 //! The jobs of the event loop: each does one thing to the node, may be repeated, and keeps no state.
+//!
+//! Each has an end that the loop is told, also when a bug makes it panic: else the loop would wait for it for ever.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -8,6 +10,7 @@ use super::endpoints::{Goal, Job, Outcome};
 use crate::{
     bridge::{self, BR_INT, BR_PHY, EndpointPort, PlugError, Switch, offload},
     link::Links,
+    ovsdb::Replica,
     runtime::{EndpointId, EndpointSpec, Runtime, RuntimeError},
 };
 
@@ -45,10 +48,13 @@ pub(super) async fn endpoint(tools: Tools, job: Job, tso: bool) -> (Job, Outcome
             Goal::Absent => take_down(&tools, job.id).await,
         }
     };
-    // A bug in here must not leave the endpoint for ever under way.
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    let failed = |_| Outcome::Failed("the agent failed; its log says more".to_owned());
-    (job, outcome.unwrap_or_else(failed))
+    let outcome = unless_panic(work).await;
+    (job, outcome.unwrap_or_else(|| Outcome::Failed(PANICKED.to_owned())))
+}
+
+/// What the work comes to; `None` if it panics, of which standard error says more.
+async fn unless_panic<T>(work: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(work).catch_unwind().await.ok()
 }
 
 async fn bring_up(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Outcome {
@@ -107,6 +113,10 @@ async fn take_down(tools: &Tools, id: EndpointId) -> Outcome {
 
 /// Everything of which anything is here, containers and ports; `None` if it cannot be known now.
 pub(super) async fn survey(tools: Tools) -> Option<Vec<EndpointId>> {
+    unless_panic(look_around(tools)).await.flatten()
+}
+
+async fn look_around(tools: Tools) -> Option<Vec<EndpointId>> {
     let replica = tools.switch.replica().await.ok()?;
     let listed = tools.runtime.list().await;
     let mut found =
@@ -116,7 +126,25 @@ pub(super) async fn survey(tools: Tools) -> Option<Vec<EndpointId>> {
 }
 
 /// Brings the bridges to what they should be, and says how they then are.
-pub(super) async fn bridges(tools: Tools, mut desired: bridge::Desired) -> Bridges {
+pub(super) async fn bridges(tools: Tools, desired: bridge::Desired) -> Bridges {
+    let nic_mac = desired.nic_mac.clone();
+    match unless_panic(mend_bridges(&tools, desired)).await {
+        Some(result) => result,
+        None => Bridges {
+            is_ready: tools.switch.client().replica().is_some_and(|replica| has_br_int(&replica)),
+            nic_mac,
+            problems: vec![PANICKED.to_owned()],
+            failed: true,
+            ..Bridges::default()
+        },
+    }
+}
+
+fn has_br_int(replica: &Replica) -> bool {
+    replica.named("Bridge", BR_INT).is_some()
+}
+
+async fn mend_bridges(tools: &Tools, mut desired: bridge::Desired) -> Bridges {
     let mut result = Bridges::default();
     match tools.links.find(&desired.nic).await {
         // Known from before, it stays: a NIC that is away for a moment comes back with it.
@@ -131,7 +159,7 @@ pub(super) async fn bridges(tools: Tools, mut desired: bridge::Desired) -> Bridg
         result.failed = true;
     }
     if let Some(replica) = tools.switch.client().replica() {
-        result.is_ready = replica.named("Bridge", BR_INT).is_some();
+        result.is_ready = has_br_int(&replica);
         result.problems.extend(bridge::reconcile::problems(&replica, &desired));
         if !result.failed && !bridge::reconcile(&replica, &desired).is_empty() {
             result.problems.push("the bridges do not become what they should be".to_owned());
@@ -155,3 +183,20 @@ enum Failure {
 
 /// The one runtime there is.
 const RUNTIME: &str = "netns";
+
+const PANICKED: &str = "the agent failed; its log says more";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_has_an_end() {
+        let panics = async {
+            tokio::task::yield_now().await;
+            assert_eq!(1, 2, "as a bug would");
+        };
+        assert_eq!(unless_panic(panics).await, None);
+        assert_eq!(unless_panic(async { 7 }).await, Some(7));
+    }
+}
