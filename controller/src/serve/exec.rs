@@ -47,9 +47,24 @@ struct Waiting {
     done: CancellationToken,
 }
 
+/// A client's place among those that wait. Dropping it, also because the client has cancelled, gives the place up.
+#[derive(Debug)]
+#[must_use]
+struct Place<'a> {
+    relays: &'a Relays,
+    id: String,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.relays.take(&self.id);
+    }
+}
+
 impl Relays {
-    fn put(&self, id: String, waiting: Waiting) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, waiting);
+    fn put(&self, id: String, waiting: Waiting) -> Place<'_> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), waiting);
+        Place { relays: self, id }
     }
 
     fn take(&self, id: &str) -> Option<Waiting> {
@@ -77,19 +92,15 @@ impl Api {
         let (responses, answers) = mpsc::channel(WINDOW);
         let (opened, open) = oneshot::channel();
         let done = CancellationToken::new();
-        self.relays.put(id.clone(), Waiting { inputs, responses, opened, done: done.clone() });
-        let order = ExecOrder { id: id.clone(), endpoint, command: start.command.clone() };
+        let _place = self.relays.put(id.clone(), Waiting { inputs, responses, opened, done: done.clone() });
+        let order = ExecOrder { id, endpoint, command: start.command.clone() };
         if !outbox.exec(order) {
-            self.relays.take(&id);
             return Err(Status::unavailable("the agent of the container's node is too busy"));
         }
         tokio::spawn(feed(start, requests, input, done));
         match tokio::time::timeout(PATIENCE, open).await {
             Ok(Ok(())) => Ok(answers),
-            _ => {
-                self.relays.take(&id);
-                Err(Status::unavailable("the agent of the container's node did not start the command"))
-            }
+            _ => Err(Status::unavailable("the agent of the container's node did not start the command")),
         }
     }
 
@@ -182,4 +193,25 @@ async fn drain(mut messages: Streaming<RelayExecRequest>, responses: Responses, 
 
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_gives_up_leaves_nothing_behind() {
+        let relays = Relays::default();
+        let waiting = || Waiting {
+            inputs: mpsc::channel(1).1,
+            responses: mpsc::channel(1).0,
+            opened: oneshot::channel().0,
+            done: CancellationToken::new(),
+        };
+        let place = relays.put("a".to_owned(), waiting());
+        assert!(relays.take("a").is_some());
+        drop(place);
+        drop(relays.put("b".to_owned(), waiting()));
+        assert!(relays.take("b").is_none());
+    }
 }
