@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ovs::{Database, client, has_ovs, soon};
 use ovsdb_agent::ovsdb::{
-    Address, Atom, Client, Condition, Config, Datum, Error, Mutation, Operation, Outcome, Replica, Settings,
+    Address, Atom, Client, Condition, Config, Datum, Error, Function, Mutation, Operation, Outcome, Replica,
+    Settings,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -122,7 +123,7 @@ async fn a_refused_transaction_changes_nothing_and_says_why() {
 
     let wait = Operation::Wait {
         table: "Bridge",
-        conditions: vec![Condition::equals("name", "br0")],
+        conditions: vec![Condition { column: "name", function: Function::Equals, value: "br0".into() }],
         columns: vec!["fail_mode"],
         rows: vec![vec![("fail_mode", "secure".into())]],
     };

@@ -178,22 +178,10 @@ impl Channel {
         }
     }
 
-    /// Whether the version is agreed on and nothing has closed it.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open { .. })
-    }
-
     /// Whether it is over.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
-    }
-
-    /// How many requests have no answer yet.
-    #[must_use]
-    pub fn n_waiting(&self) -> usize {
-        self.transactions.n_waiting()
     }
 
     /// Sends a message under a new xid, which is given back. Before the version is agreed on it is held; after

@@ -56,11 +56,6 @@ impl Transactions {
         }
     }
 
-    /// How many requests wait.
-    pub(super) fn n_waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// An error came: nothing else will.
     pub(super) fn failed(&mut self, xid: Xid) {
         self.waiting.remove(&xid);

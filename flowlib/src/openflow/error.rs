@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use crate::types::Cookie;
 use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
 
 pub use super::error_code::ErrorCode;
-use super::{bundle, message};
 
 /// What went wrong with the message of the same xid.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -22,25 +20,6 @@ impl ErrorMsg {
     #[must_use]
     pub fn for_decode_error(error: &DecodeError, offending: &[u8]) -> Self {
         Self { code: error_code(error), data: offending.iter().take(64).copied().collect() }
-    }
-
-    /// The cookie of the flow mod that was refused, also if it was in a bundle. A HELLO that failed, and what
-    /// does not bring enough of the message back, has none.
-    #[must_use]
-    pub fn offending_cookie(&self) -> Option<Cookie> {
-        if self.code.error_type == ErrorCode::OFPHFC_INCOMPATIBLE.error_type {
-            return None;
-        }
-        let inner = match *self.data.get(1)? {
-            message::EXPERIMENTER if self.data.get(12..16)? == bundle::ADD.to_be_bytes() => {
-                self.data.get(bundle::INNER_OFFSET..)?
-            }
-            _ => &self.data,
-        };
-        let cookie = inner.get(message::HEADER_LEN..message::HEADER_LEN + 8)?;
-        (*inner.get(1)? == message::FLOW_MOD)
-            .then(|| cookie.try_into().ok().map(u64::from_be_bytes).map(Cookie))
-            .flatten()
     }
 }
 
@@ -142,30 +121,5 @@ fn bad_value(part: Part) -> ErrorCode {
         Part::Bundle => ErrorCode::OFPBFC_MSG_BAD_XID,
         Part::Hello => ErrorCode::OFPHFC_INCOMPATIBLE,
         Part::Message | Part::Multipart => ErrorCode::OFPBRC_BAD_TYPE,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::bundle::{BundleAdd, BundleFlags};
-    use super::super::{FlowMod, Message};
-    use super::*;
-    use crate::types::Xid;
-
-    #[test]
-    fn finds_the_cookie_of_what_was_refused_bundled_or_not() {
-        let add = Message::FlowMod(FlowMod { cookie: Cookie(0x1234), ..FlowMod::default() });
-        let bundled = Message::BundleAdd(BundleAdd::new(1, BundleFlags::ATOMIC, add.clone()));
-        for message in [add, bundled] {
-            let mut bytes = Vec::new();
-            message.encode(Xid(1), &mut bytes).unwrap();
-            let error =
-                ErrorMsg { code: ErrorCode::OFPFMFC_TABLE_FULL, data: bytes[..bytes.len().min(64)].to_vec() };
-            assert_eq!(error.offending_cookie(), Some(Cookie(0x1234)));
-            for len in 0..16 {
-                let short = ErrorMsg { code: error.code, data: bytes[..len].to_vec() };
-                assert_eq!(short.offending_cookie(), None);
-            }
-        }
     }
 }

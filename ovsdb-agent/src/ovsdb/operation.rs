@@ -133,11 +133,6 @@ impl Condition {
         Self { column: "_uuid", function: Function::Equals, value: uuid.into() }
     }
 
-    /// Rows whose `column` has just this value.
-    pub fn equals(column: &'static str, value: impl Into<Datum>) -> Self {
-        Self { column, function: Function::Equals, value: value.into() }
-    }
-
     fn to_json(&self) -> Value {
         let function = match self.function {
             Function::Equals => "==",

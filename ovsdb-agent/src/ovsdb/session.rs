@@ -142,11 +142,6 @@ impl Session {
         matches!(self.state, State::Live { .. })
     }
 
-    /// Transactions sent and not yet answered.
-    pub fn n_in_flight(&self) -> usize {
-        self.pending.len()
-    }
-
     /// A new connection is there; what was left of the last one is forgotten.
     pub fn handle_connected(&mut self, now: Duration) {
         self.framer = Framer::new(self.settings.max_message);
@@ -573,7 +568,7 @@ mod tests {
     }
 
     fn delete() -> Vec<Operation> {
-        vec![Operation::Delete { table: "Bridge", conditions: vec![Condition::equals("name", "br0")] }]
+        vec![Operation::Delete { table: "Bridge", conditions: vec![Condition::row(Uuid(7))] }]
     }
 
     #[test]

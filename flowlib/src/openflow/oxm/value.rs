@@ -42,12 +42,6 @@ impl FieldValue {
         u128::from_be_bytes(self.0)
     }
 
-    /// Its lower 64 bits.
-    #[must_use]
-    pub const fn to_u64(self) -> u64 {
-        self.to_u128() as u64
-    }
-
     /// Its lower 32 bits.
     #[must_use]
     pub const fn to_u32(self) -> u32 {
