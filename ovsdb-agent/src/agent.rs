@@ -151,54 +151,16 @@ impl Agent {
             runtime: Arc::new(Netns::new()?),
             links: Links::open().map_err(LinkError::namespace("open", "/proc/self/ns/net"))?,
         };
-        let register = Register {
-            pool: config.pool.clone(),
-            name: config.name.clone(),
-            datapath_id: config.datapath_id(),
-            tunnel_address: config.tunnel_address.addr().to_string(),
-            labels: config.labels(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let (may_offload, offload) = watch::channel(true);
-        let (problem, underlay_problem) = watch::channel(None);
-        let (events, northbound) = mpsc::channel(EVENTS);
-        let underlay =
-            Underlay { link: BR_PHY.to_owned(), nic: config.uplink.clone(), address: config.tunnel_address };
         let mut tasks = JoinSet::new();
-        let controller = config.controller.clone();
-        tasks.spawn(async move {
-            northbound::attach(controller, register, events).await;
-            "the connection to the controller"
-        });
-        tasks.spawn(async move {
-            if let Err(error) = keep_underlay(underlay, offload, problem).await {
-                tracing::error!(%error, "cannot keep the tunnel address");
-            }
-            "the watch over the tunnel address"
-        });
-        let (restorer, table) = Restorer::new(restore::Config {
-            socket: config.ovs_rundir.join(format!("{BR_INT}.mgmt")),
-            file: config.state_dir.join("table"),
-            patience: PATIENCE,
-        });
-        let (table_sender, table_events) = mpsc::channel(EVENTS);
-        tasks.spawn(async move {
-            restorer.run(table_sender).await;
-            "the keeper of the flow table"
-        });
+        let northbound = attach(&config, &mut tasks);
+        let (may_offload, underlay_problem) = keep_address(&config, &mut tasks);
+        let (table, table_events) = keep_table(&config, &mut tasks);
         // What an agent that was killed did not get to.
         table.request();
         Ok(Self {
             table,
             table_events,
-            desired_bridges: bridge::Desired {
-                nic: config.uplink.clone(),
-                nic_mac: None,
-                tunnel_address: IpAddr::V4(config.tunnel_address.addr()),
-                datapath_id: config.datapath_id(),
-                targets: identity.map(|identity| identity.openflow_targets).unwrap_or_default(),
-                userspace_tso: config.userspace_tso,
-            },
+            desired_bridges: desired_bridges(&config, identity),
             bridges: Reconciled { due: true, ..Reconciled::default() },
             endpoints: Endpoints::default(),
             seen_up: BTreeSet::new(),
@@ -452,6 +414,73 @@ impl Agent {
                 return;
             }
         }
+    }
+}
+
+/// Starts the task that holds the stream to the controller.
+fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<Event> {
+    let register = Register {
+        pool: config.pool.clone(),
+        name: config.name.clone(),
+        datapath_id: config.datapath_id(),
+        tunnel_address: config.tunnel_address.addr().to_string(),
+        labels: config.labels(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let (events, northbound) = mpsc::channel(EVENTS);
+    let controller = config.controller.clone();
+    tasks.spawn(async move {
+        northbound::attach(controller, register, events).await;
+        "the connection to the controller"
+    });
+    northbound
+}
+
+/// Starts the task that keeps the tunnel address on br-phy; it is told of offloads and tells what is wrong.
+fn keep_address(
+    config: &Config,
+    tasks: &mut JoinSet<&'static str>,
+) -> (watch::Sender<bool>, watch::Receiver<Option<String>>) {
+    let underlay =
+        Underlay { link: BR_PHY.to_owned(), nic: config.uplink.clone(), address: config.tunnel_address };
+    let (may_offload, offload) = watch::channel(true);
+    let (problem, underlay_problem) = watch::channel(None);
+    tasks.spawn(async move {
+        if let Err(error) = keep_underlay(underlay, offload, problem).await {
+            tracing::error!(%error, "cannot keep the tunnel address");
+        }
+        "the watch over the tunnel address"
+    });
+    (may_offload, underlay_problem)
+}
+
+/// Starts the task that keeps the node's last flow table.
+fn keep_table(
+    config: &Config,
+    tasks: &mut JoinSet<&'static str>,
+) -> (SaveHandle, mpsc::Receiver<restore::Event>) {
+    let (restorer, table) = Restorer::new(restore::Config {
+        socket: config.ovs_rundir.join(format!("{BR_INT}.mgmt")),
+        file: config.state_dir.join("table"),
+        patience: PATIENCE,
+    });
+    let (sender, events) = mpsc::channel(EVENTS);
+    tasks.spawn(async move {
+        restorer.run(sender).await;
+        "the keeper of the flow table"
+    });
+    (table, events)
+}
+
+/// The bridges, with the controllers that are remembered from the last time.
+fn desired_bridges(config: &Config, identity: Option<Identity>) -> bridge::Desired {
+    bridge::Desired {
+        nic: config.uplink.clone(),
+        nic_mac: None,
+        tunnel_address: IpAddr::V4(config.tunnel_address.addr()),
+        datapath_id: config.datapath_id(),
+        targets: identity.map(|identity| identity.openflow_targets).unwrap_or_default(),
+        userspace_tso: config.userspace_tso,
     }
 }
 

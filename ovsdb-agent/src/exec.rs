@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use weir_api::v1::{
     ExecContainerResponse, ExecRequest, RelayExecRequest, exec_container_request, exec_container_response,
     relay_exec_request::Request,
@@ -15,44 +16,15 @@ use crate::{
 };
 
 /// Runs the command and relays it to its end. It is killed when the controller ends the call or is lost.
-pub async fn relay(runtime: Arc<dyn Runtime>, mut client: Client, request: ExecRequest) {
+pub async fn relay(runtime: Arc<dyn Runtime>, client: Client, request: ExecRequest) {
+    let ExecRequest { id, endpoint_id, command } = request;
+    let mut started = runtime.exec(endpoint_id, &command).await.map_err(|error| error.to_string());
+    let input = started.as_mut().ok().and_then(|process| process.input.take());
+    let refusal = started.as_ref().err();
+    tracing::info!(id, endpoint = endpoint_id, refusal, "command from the controller");
     let (outgoing, outputs) = mpsc::channel(QUEUE);
-    let started = runtime.exec(request.endpoint_id, &request.command).await;
-    let id = request.id.clone();
-    let (process, input, refusal) = match started {
-        Ok(mut process) => {
-            let input = process.input.take();
-            (Some(process), input, None)
-        }
-        Err(error) => (None, None, Some(error.to_string())),
-    };
-    tracing::info!(id, endpoint = request.endpoint_id, refusal, "command from the controller");
-    let sending = async move {
-        let first = RelayExecRequest { request: Some(Request::Id(request.id)) };
-        if outgoing.send(first).await.is_err() {
-            return;
-        }
-        match (process, refusal) {
-            (Some(process), _) => send_output(process, &outgoing).await,
-            (None, refusal) => {
-                let failed = Request::Failed(refusal.unwrap_or_default());
-                // If nobody takes it the call has ended, which is noticed below.
-                outgoing.send(RelayExecRequest { request: Some(failed) }).await.ok();
-            }
-        }
-    };
-    let receiving = async move {
-        let mut inputs = client.relay_exec(ReceiverStream::new(outputs)).await?.into_inner();
-        let mut input = input;
-        while let Some(message) = inputs.message().await? {
-            match message.request {
-                Some(exec_container_request::Request::Stdin(bytes)) => feed(&mut input, bytes).await,
-                Some(exec_container_request::Request::StdinClosed(_)) => input = None,
-                _ => {}
-            }
-        }
-        Ok::<(), tonic::Status>(())
-    };
+    let sending = speak(id.clone(), started, outgoing);
+    let receiving = listen(client, outputs, input);
     tokio::pin!(receiving);
     // Whichever side ends first: if the call, the process is dropped and so killed.
     let ended = tokio::select! {
@@ -65,6 +37,36 @@ pub async fn relay(runtime: Arc<dyn Runtime>, mut client: Client, request: ExecR
     if let Err(status) = ended {
         tracing::info!(id, error = status.message(), "command's relay ended");
     }
+}
+
+/// Says whose call it is, then what the command puts out, or why there is none.
+async fn speak(id: String, started: Result<Process, String>, outgoing: mpsc::Sender<RelayExecRequest>) {
+    let message = |request| RelayExecRequest { request: Some(request) };
+    if outgoing.send(message(Request::Id(id))).await.is_err() {
+        return;
+    }
+    match started {
+        Ok(process) => send_output(process, &outgoing).await,
+        // If nobody takes it the call has ended, which the other side notices.
+        Err(refusal) => drop(outgoing.send(message(Request::Failed(refusal))).await),
+    }
+}
+
+/// Opens the call, and feeds the command until it ends.
+async fn listen(
+    mut client: Client,
+    outputs: mpsc::Receiver<RelayExecRequest>,
+    mut input: Option<ProcessInput>,
+) -> Result<(), Status> {
+    let mut inputs = client.relay_exec(ReceiverStream::new(outputs)).await?.into_inner();
+    while let Some(message) = inputs.message().await? {
+        match message.request {
+            Some(exec_container_request::Request::Stdin(bytes)) => feed(&mut input, bytes).await,
+            Some(exec_container_request::Request::StdinClosed(_)) => input = None,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 async fn send_output(mut process: Process, outgoing: &mpsc::Sender<RelayExecRequest>) {
