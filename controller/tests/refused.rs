@@ -1,0 +1,139 @@
+//! One bad flow mod in a bundle, on a real Open vSwitch, which would commit the rest without it: the session discards
+//! the bundle, leaves out whose it is, claims nothing, and tries again.
+//!
+//! With the dummy datapath this needs neither root nor namespaces; where Open vSwitch is not installed, it says so and
+//! passes.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use controller::counters::Counters;
+use controller::openflow::board::{Board, Update};
+use controller::openflow::{Counts, Subject, Surroundings, SwitchEvent, listen};
+use flowlib::openflow::{Flow, Instruction};
+use flowlib::segment::id::{Owner, SegmentId};
+use flowlib::types::{DatapathId, EndpointId, NodeId, Priority, TableId};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const NODE: NodeId = NodeId(1);
+const SEGMENT: SegmentId = SegmentId::Node(NODE);
+const DATAPATH: DatapathId = DatapathId(0xabc);
+const GOOD: EndpointId = EndpointId(1);
+const BAD: EndpointId = EndpointId(2);
+
+/// ovsdb-server and ovs-vswitchd in a directory of their own; they end with it.
+struct Switch {
+    dir: TempDir,
+    daemons: Vec<Child>,
+}
+
+impl Switch {
+    /// With a bridge `br0` that connects to the controller.
+    fn start(controller: &str) -> Option<Self> {
+        if Command::new("ovs-vswitchd").arg("--version").stdout(Stdio::null()).status().is_err() {
+            eprintln!("Open vSwitch is not installed: nothing is refused");
+            return None;
+        }
+        let mut switch = Self { dir: tempfile::tempdir().unwrap(), daemons: Vec::new() };
+        let database = format!("unix:{}", switch.dir.path().join("db.sock").display());
+        switch.run("ovsdb-tool", "create conf.db /usr/share/openvswitch/vswitch.ovsschema");
+        switch.spawn("ovsdb-server", "conf.db --remote=punix:db.sock --unixctl=db.ctl");
+        switch.spawn("ovs-vswitchd", &format!("{database} --enable-dummy --disable-system --unixctl=vs.ctl"));
+        let bridge = "-- set bridge br0 datapath_type=dummy fail_mode=secure protocols=OpenFlow13";
+        switch.run(
+            "ovs-vsctl",
+            &format!(
+                "--db={database} --retry --timeout=20 add-br br0 {bridge} other-config:disable-in-band=true \
+                 other-config:datapath-id={DATAPATH} -- set-controller br0 {controller}"
+            ),
+        );
+        Some(switch)
+    }
+
+    fn command(&self, program: &str, arguments: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments.split_whitespace()).current_dir(self.dir.path());
+        command.env("OVS_RUNDIR", self.dir.path());
+        command
+    }
+
+    fn spawn(&mut self, program: &str, arguments: &str) {
+        let mut command = self.command(program, arguments);
+        self.daemons.push(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    }
+
+    fn run(&self, program: &str, arguments: &str) -> String {
+        let out = self.command(program, arguments).output().unwrap();
+        assert!(out.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn flows(&self) -> String {
+        self.run("ovs-ofctl", "-O OpenFlow13 --no-stats dump-flows br0")
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        for daemon in &mut self.daemons {
+            daemon.kill().ok();
+            daemon.wait().ok();
+        }
+    }
+}
+
+/// A flow of table 5 that goes on to another table.
+fn flow(priority: u16, next: u8) -> Vec<Flow> {
+    let instructions = vec![Instruction::GotoTable(TableId(next))];
+    vec![Flow { table: TableId(5), priority: Priority(priority), instructions, ..Flow::default() }]
+}
+
+fn update(owners: Vec<(Owner, Vec<Flow>)>) -> Update {
+    Update { segments: BTreeMap::from([(SEGMENT, owners)]), ..Update::default() }
+}
+
+/// The next time that all is applied which can be, with those it was refused for.
+async fn applied(events: &mut mpsc::Receiver<SwitchEvent>) -> Vec<Subject> {
+    loop {
+        let event = timeout(Duration::from_secs(20), events.recv()).await.expect("in time").unwrap();
+        if let SwitchEvent::Applied { rejected, .. } = event {
+            return rejected.into_iter().map(|rejection| rejection.subject).collect();
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_bad_flow_mod_keeps_its_whole_bundle_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let Some(switch) = Switch::start(&format!("tcp:{}", listener.local_addr().unwrap())) else { return };
+    let (board, counters) = (Board::default(), Counters::default());
+    let subscriptions = BTreeMap::from([(NODE, BTreeSet::from([SEGMENT]))]);
+    let owners = vec![(Owner::Endpoint(GOOD), flow(1, 6)), (Owner::Endpoint(BAD), flow(2, 3))];
+    board.publish(1, Update { seats: vec![(NODE, Some(DATAPATH))], subscriptions, ..update(owners) });
+    let (lifecycle, mut events) = mpsc::channel(64);
+    let (fabric, _fabric_events) = mpsc::channel(64);
+    let counts = Counts::among(&counters);
+    tokio::spawn(listen(listener, Surroundings { board: board.clone(), lifecycle, fabric, counts }));
+
+    // A packet never goes back to an earlier table: Open vSwitch refuses the flow when it is added to the bundle.
+    assert_eq!(applied(&mut events).await, [Subject::Endpoint(BAD)]);
+    let flows = switch.flows();
+    assert!(flows.contains("goto_table:6") && !flows.contains("goto_table:3"), "{flows}");
+    let row = flows.lines().find(|line| line.contains("table=62")).expect("a row");
+    assert!(row.contains("load:0->") || row.contains("load:0x0->"), "it claims nothing: {row}");
+    let count = |name| counters.read()[name];
+    assert_eq!((count("bundles_committed"), count("flow_mods_refused")), (1, 1), "the first was discarded");
+
+    board.publish(2, update(vec![(Owner::Endpoint(BAD), flow(2, 7))]));
+    while !applied(&mut events).await.is_empty() {}
+    let flows = switch.flows();
+    let digest = board.with_segment(SEGMENT, |segment| segment.digest()).unwrap();
+    let half = format!("load:{:#x}->", digest.0 as u64);
+    assert!(flows.contains("goto_table:7") && flows.contains(&half), "{flows}");
+}
