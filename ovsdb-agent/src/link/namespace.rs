@@ -8,7 +8,7 @@ use std::{
     io,
     os::fd::{AsRawFd, RawFd},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -25,6 +25,15 @@ use super::{LinkError, Links};
 #[derive(Clone, Debug)]
 pub struct Namespaces {
     directory: PathBuf,
+    /// One that is empty and has no name yet: making it takes a millisecond or two, naming it none.
+    spare: Arc<Mutex<Option<Nameless>>>,
+}
+
+/// A network namespace without a name; it goes with this value.
+#[derive(Debug)]
+struct Nameless {
+    file: File,
+    links: Links,
 }
 
 /// One existing network namespace; it lives at least as long as this value.
@@ -47,7 +56,7 @@ pub struct Created {
 
 impl Default for Namespaces {
     fn default() -> Self {
-        Self { directory: PathBuf::from("/run/netns") }
+        Self { directory: PathBuf::from("/run/netns"), spare: Arc::default() }
     }
 }
 
@@ -66,11 +75,36 @@ impl Namespaces {
         let path = self.directory.join(name);
         self.prepare_directory()?;
         File::create(&path).map_err(LinkError::namespace("create", &path))?;
-        let target = path.clone();
-        let made = in_thread(move || make_here(&target)).await;
-        let links = made.and_then(|made| made).map_err(LinkError::namespace("make the namespace", &path))?;
+        let failed = LinkError::namespace("make the namespace", &path);
+        let made = match self.take_spare() {
+            Some(spare) => Ok(spare),
+            None => make_nameless().await,
+        };
+        let links = made.and_then(|made| made.name(&path)).map_err(failed)?;
         let namespace = self.open(name)?.ok_or_else(|| vanished(&path))?;
         Ok(Created { namespace, links, is_new: true })
+    }
+
+    /// Makes a namespace for the next [`Namespaces::create`], if there is none.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub async fn make_spare(&self) -> Result<(), LinkError> {
+        if self.spare().is_none() {
+            let made = make_nameless()
+                .await
+                .map_err(LinkError::namespace("make a namespace in", &self.directory))?;
+            *self.spare() = Some(made);
+        }
+        Ok(())
+    }
+
+    fn take_spare(&self) -> Option<Nameless> {
+        self.spare().take()
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Nameless>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a namespace; `None` if there is none of this name.
@@ -188,11 +222,21 @@ async fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     receiver.await.map_err(|_| io::Error::other("the thread ended without a result"))
 }
 
-/// Gives the calling thread a new namespace, binds that to `path`, and connects to it.
-fn make_here(path: &Path) -> io::Result<Links> {
-    unshare(CloneFlags::CLONE_NEWNET)?;
-    mount(Some("/proc/thread-self/ns/net"), path, NOTHING, MsFlags::MS_BIND, NOTHING)?;
-    Links::open()
+impl Nameless {
+    /// Gives it a name; back comes the connection into it.
+    fn name(self, target: &Path) -> io::Result<Links> {
+        let source = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        mount(Some(source.as_str()), target, NOTHING, MsFlags::MS_BIND, NOTHING)?;
+        Ok(self.links)
+    }
+}
+
+async fn make_nameless() -> io::Result<Nameless> {
+    let made = in_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        Ok(Nameless { file: File::open("/proc/thread-self/ns/net")?, links: Links::open()? })
+    });
+    made.await.and_then(|made| made)
 }
 
 fn remount(directory: &Path, flags: MsFlags) -> nix::Result<()> {

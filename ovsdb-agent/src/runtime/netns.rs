@@ -60,7 +60,15 @@ impl Netns {
         let links = namespace.connect().await?;
         let inner = Inner { mac: spec.mac, mtu: spec.mtu, address: spec.address, offload };
         changed |= ensure_inner(&links, &inner).await?;
-        Ok(self.host.ensure_tx_checksum(&spec.host_interface(), offload)? || changed)
+        changed |= self.host.ensure_tx_checksum(&spec.host_interface(), offload)?;
+        // Now, when nobody waits for it.
+        let namespaces = self.namespaces.clone();
+        tokio::spawn(async move {
+            if let Err(error) = namespaces.make_spare().await {
+                tracing::debug!(%error, "no namespace made in advance");
+            }
+        });
+        Ok(changed)
     }
 
     async fn configure_host_end(&self, spec: &EndpointSpec) -> Result<bool, LinkError> {
