@@ -274,6 +274,9 @@ impl Agent {
             Event::Message(controller_message::Message::Registered(_)) => {
                 tracing::warn!("the controller registered the node twice on one stream: ignored");
             }
+            Event::Message(
+                controller_message::Message::FlowsConfirmed(_) | controller_message::Message::Log(_),
+            ) => {}
             Event::Lost { reason } => self.handle_lost(&reason),
         }
     }
@@ -426,6 +429,7 @@ fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<
         tunnel_address: config.tunnel_address.addr().to_string(),
         labels: config.labels(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        capacity: None,
     };
     let (events, northbound) = mpsc::channel(EVENTS);
     let controller = config.controller.clone();

@@ -17,7 +17,7 @@ use crate::{
 
 /// Runs the command and relays it to its end. It is killed when the controller ends the call or is lost.
 pub async fn relay(runtime: Arc<dyn Runtime>, client: Client, request: ExecRequest) {
-    let ExecRequest { id, endpoint_id, command } = request;
+    let ExecRequest { id, endpoint_id, command, .. } = request;
     let mut started = runtime.exec(endpoint_id, &command).await.map_err(|error| error.to_string());
     let input = started.as_mut().ok().and_then(|process| process.input.take());
     let refusal = started.as_ref().err();

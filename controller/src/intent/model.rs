@@ -35,6 +35,68 @@ pub struct NumberRange {
     pub last: u32,
 }
 
+/// Which of the nodes that can take a container gets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strategy {
+    /// The emptiest.
+    #[default]
+    Spread,
+    /// The fullest.
+    Binpack,
+}
+
+/// An amount of a node's resources: a container's limits, or what a node has. 0: none is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Thousandths of a processor.
+    pub cpu_millis: u32,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+/// Whether a process that has ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// It is not.
+    #[default]
+    No,
+    /// If it ended with another code than 0, so many times at most; 0: without end.
+    OnFailure(u32),
+    /// Whatever it ended with.
+    Always,
+}
+
+/// A condition on labels: those of a node, or of the containers on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The label, or `node` or `container` for a name.
+    pub key: String,
+    /// `==`; otherwise `!=`.
+    pub equal: bool,
+    /// The value.
+    pub value: String,
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{}", self.key, if self.equal { "==" } else { "!=" }, self.value)
+    }
+}
+
+/// Whether a node is given containers, and keeps those it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scheduling {
+    /// It is given containers.
+    #[default]
+    Active,
+    /// It keeps what it has and is given nothing more.
+    Cordoned,
+    /// It is given nothing more, and what it has is moved elsewhere.
+    Draining,
+}
+
 /// Nodes under one security boundary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
@@ -48,6 +110,9 @@ pub struct Pool {
     pub vnis: NumberRange,
     /// The image of containers created without one; may be empty.
     pub default_image: String,
+    /// Where its containers go.
+    #[serde(default)]
+    pub placement: Strategy,
     /// The store's revision at the last change.
     pub revision: u64,
 }
@@ -92,6 +157,12 @@ pub struct Node {
     pub tunnel_address: Ipv4Addr,
     /// What its operator says of it.
     pub labels: BTreeMap<String, String>,
+    /// What containers may use of it, all together; 0 is not counted.
+    #[serde(default)]
+    pub capacity: Resources,
+    /// Whether it is given containers.
+    #[serde(default)]
+    pub scheduling: Scheduling,
     /// The store's revision at the last change.
     pub revision: u64,
 }
@@ -135,8 +206,38 @@ pub struct Container {
     pub name: String,
     /// What it runs; may be empty.
     pub image: String,
-    /// What runs it: `netns`.
+    /// What runs it: `docker` or `netns`.
     pub runtime: String,
+    /// What it runs instead of the image's own command; may be empty.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Environment variables, added to the image's.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Its limits.
+    #[serde(default)]
+    pub resources: Resources,
+    /// Whether its process is started again by its node.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// Seconds its process is given to end when asked to.
+    #[serde(default)]
+    pub stop_timeout_s: u32,
+    /// What its node's labels must be.
+    #[serde(default)]
+    pub constraints: Vec<Rule>,
+    /// What must be on its node, or must not.
+    #[serde(default)]
+    pub affinities: Vec<Rule>,
+    /// Its owner chose its node: it is never placed elsewhere by itself.
+    #[serde(default)]
+    pub pinned: bool,
+    /// Its process is not to run.
+    #[serde(default)]
+    pub stopped: bool,
+    /// How often it was asked to be started again.
+    #[serde(default)]
+    pub starts: u32,
     /// The name it is published under in its network.
     pub service: String,
     /// What its owner says of it.
@@ -168,6 +269,9 @@ pub struct Retiring {
     pub pool: PoolId,
     /// Whose container it was.
     pub container: String,
+    /// What ran it.
+    #[serde(default)]
+    pub runtime: String,
     /// The store's revision at the last change: from here on the endpoint is to be gone.
     pub revision: u64,
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use flowlib::compile::model::{EndpointId, NodeId};
 use flowlib::types::{MacAddr, PortNo};
 
-use crate::intent::model::{Block, Container, Cooling, Endpoint, Key, Network, Pool, Retiring};
+use crate::intent::model::{
+    Block, Container, Cooling, Endpoint, Key, Network, Pool, Resources, RestartPolicy, Retiring, Rule,
+};
 use crate::intent::{Refusal, State, Transaction};
 use crate::network::ipam::{self, AddressError, Ask, Grant};
 
@@ -16,8 +18,14 @@ use super::ofport::Ports;
 use super::scheduler::{self, Place};
 use super::{name, networks, pools};
 
-/// The one runtime there is: a network namespace.
+/// The runtime of containers without an image: a network namespace.
 pub const NETNS: &str = "netns";
+/// The runtime of containers with an image.
+pub const DOCKER: &str = "docker";
+/// Bytes of a command and an environment together; the kernel takes little more (execve(2)).
+const MAX_TEXT: usize = 128 * 1024;
+/// Seconds a process is given to end when nothing else is said, as Docker has it.
+const STOP_TIMEOUT_S: u32 = 10;
 
 /// A container as asked for; what is empty is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +36,22 @@ pub struct ContainerSpec {
     pub name: String,
     /// What it runs; empty: the pool's default.
     pub image: String,
-    /// What runs it; empty: [`NETNS`].
+    /// What runs it; empty: [`DOCKER`] if there is an image, otherwise [`NETNS`].
     pub runtime: String,
+    /// What it runs instead of the image's own command; may be empty.
+    pub command: Vec<String>,
+    /// Environment variables, added to the image's.
+    pub environment: BTreeMap<String, String>,
+    /// Its limits.
+    pub resources: Resources,
+    /// Whether its process is started again.
+    pub restart: RestartPolicy,
+    /// Seconds its process is given to end; `None`: 10.
+    pub stop_timeout_s: Option<u32>,
+    /// What its node's labels must be.
+    pub constraints: Vec<Rule>,
+    /// What must be on its node, or must not.
+    pub affinities: Vec<Rule>,
     /// The network it is attached to.
     pub network: String,
     /// The name it is published under; empty: its own.
@@ -86,9 +108,10 @@ pub fn create(
 ) -> Result<Arc<Container>, Refusal> {
     let pool = pools::find(tx.state(), &spec.pool)?.clone();
     check(spec)?;
+    let what = what(spec, &pool)?;
     let network = networks::find(tx.state(), &pool, &spec.network)?.clone();
     if let Some(existing) = tx.state().container(&(pool.id, spec.name.clone())) {
-        return again(tx.state(), existing, spec, &pool, &network);
+        return again(tx.state(), existing, spec, &what, &network);
     }
     let named = Some(spec.node.as_str()).filter(|node| !node.is_empty());
     let node = scheduler::choose(tx.state(), around.links, &pool, Place { named, except: None })?;
@@ -109,8 +132,18 @@ pub fn create(
     let endpoint = Endpoint { id, network: network.id, address: grant.address, mac, node, ofport };
     tx.put(Container {
         pool: pool.id,
-        image: or(&spec.image, &pool.default_image),
-        runtime: or(&spec.runtime, NETNS),
+        image: what.image,
+        runtime: what.runtime,
+        command: spec.command.clone(),
+        environment: spec.environment.clone(),
+        resources: spec.resources,
+        restart: spec.restart,
+        stop_timeout_s: spec.stop_timeout_s.unwrap_or(STOP_TIMEOUT_S),
+        constraints: spec.constraints.clone(),
+        affinities: spec.affinities.clone(),
+        pinned: named.is_some(),
+        stopped: false,
+        starts: 0,
         service: or(&spec.service, &name),
         labels: spec.labels.clone(),
         endpoint,
@@ -125,6 +158,47 @@ fn or(value: &str, default: &str) -> String {
     if value.is_empty() { default } else { value }.to_owned()
 }
 
+/// What a container runs, and what runs it.
+struct What {
+    image: String,
+    runtime: String,
+}
+
+/// Completes what a request says of image and runtime, and checks that they go together.
+fn what(spec: &ContainerSpec, pool: &Pool) -> Result<What, Refusal> {
+    let needs_no_image = spec.runtime == NETNS;
+    let image = if needs_no_image { spec.image.clone() } else { or(&spec.image, &pool.default_image) };
+    let runtime = or(&spec.runtime, if image.is_empty() { NETNS } else { DOCKER });
+    let invalid = |sentence: String| Err(Refusal::Invalid(sentence));
+    let of_process = [
+        ("a command", !spec.command.is_empty()),
+        ("an environment", !spec.environment.is_empty()),
+        ("limits", spec.resources != Resources::default()),
+        ("a restart policy", spec.restart != RestartPolicy::No),
+        ("a stop timeout", spec.stop_timeout_s.is_some()),
+    ];
+    match runtime.as_str() {
+        DOCKER if image.is_empty() => {
+            invalid("the runtime `docker` needs an image, and the pool has no default".to_owned())
+        }
+        DOCKER => Ok(What { image, runtime }),
+        NETNS if !image.is_empty() => invalid(format!(
+            "the runtime `netns` has no processes and takes no image, but `{}` is given",
+            image.escape_debug()
+        )),
+        NETNS => match of_process.into_iter().find(|(_, given)| *given) {
+            Some((what, _)) => {
+                invalid(format!("the runtime `netns` has no processes: {what} needs an image and `docker`"))
+            }
+            None => Ok(What { image, runtime }),
+        },
+        other => {
+            let other = other.escape_debug();
+            invalid(format!("there is no runtime `{other}`; there are: {DOCKER}, {NETNS}"))
+        }
+    }
+}
+
 fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
     if !spec.name.is_empty() {
         name::check("container", &spec.name)?;
@@ -136,9 +210,18 @@ fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
     if spec.image.len() > 4096 {
         return Err(Refusal::Invalid("the image's name is longer than 4096 bytes".to_owned()));
     }
-    if !spec.runtime.is_empty() && spec.runtime != NETNS {
-        let runtime = spec.runtime.escape_debug();
-        return Err(Refusal::Invalid(format!("there is no runtime `{runtime}`; there is: {NETNS}")));
+    for name in spec.environment.keys() {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let name = name.escape_debug();
+            return Err(Refusal::Invalid(format!("`{name}` is no name of an environment variable")));
+        }
+    }
+    let texts = spec.command.iter().chain(spec.environment.values());
+    let n_bytes: usize = texts.clone().map(String::len).sum();
+    if n_bytes > MAX_TEXT || texts.clone().any(|text| text.contains('\0')) {
+        return Err(Refusal::Invalid(format!(
+            "command and environment hold at most {MAX_TEXT} bytes together, and no zero bytes"
+        )));
     }
     Ok(())
 }
@@ -148,7 +231,7 @@ fn again(
     state: &State,
     existing: &Arc<Container>,
     spec: &ContainerSpec,
-    pool: &Pool,
+    what: &What,
     network: &Network,
 ) -> Result<Arc<Container>, Refusal> {
     let exists = |what: String| {
@@ -162,8 +245,19 @@ fn again(
     let its_network = state.network(endpoint.network).map_or("", |network| &network.name);
     let differs = [
         ("network", endpoint.network != network.id, its_network.to_owned()),
-        ("image", existing.image != or(&spec.image, &pool.default_image), existing.image.clone()),
-        ("runtime", existing.runtime != or(&spec.runtime, NETNS), existing.runtime.clone()),
+        ("image", existing.image != what.image, existing.image.clone()),
+        ("runtime", existing.runtime != what.runtime, existing.runtime.clone()),
+        ("command", existing.command != spec.command, existing.command.join(" ")),
+        ("environment", existing.environment != spec.environment, format!("{:?}", existing.environment)),
+        ("limits", existing.resources != spec.resources, format!("{:?}", existing.resources)),
+        ("restart policy", existing.restart != spec.restart, format!("{:?}", existing.restart)),
+        (
+            "stop timeout",
+            spec.stop_timeout_s.is_some_and(|s| s != existing.stop_timeout_s),
+            format!("{} s", existing.stop_timeout_s),
+        ),
+        ("constraints", existing.constraints != spec.constraints, rules(&existing.constraints)),
+        ("affinities", existing.affinities != spec.affinities, rules(&existing.affinities)),
         ("service", existing.service != or(&spec.service, &spec.name), existing.service.clone()),
         ("address", spec.address.is_some_and(|a| a != endpoint.address), endpoint.address.to_string()),
         ("node", !spec.node.is_empty() && spec.node != node, node.to_owned()),
@@ -173,6 +267,10 @@ fn again(
         Some((what, _, is)) => exists(format!("exists with other content: its {what} is `{is}`")),
         None => Ok(existing.clone()),
     }
+}
+
+fn rules(rules: &[Rule]) -> String {
+    rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn address_refusal(state: &State, network: &Network, error: AddressError) -> Refusal {
@@ -240,8 +338,14 @@ pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<Arc<Co
 }
 
 fn retire(tx: &mut Transaction<'_>, container: &Container) {
-    let Container { pool, name, endpoint, .. } = container;
-    tx.put(Retiring { endpoint: endpoint.clone(), pool: *pool, container: name.clone(), revision: 0 });
+    let Container { pool, name, runtime, endpoint, .. } = container;
+    tx.put(Retiring {
+        endpoint: endpoint.clone(),
+        pool: *pool,
+        container: name.clone(),
+        runtime: runtime.clone(),
+        revision: 0,
+    });
 }
 
 /// Moves a container to the node of that name, or if it is empty to another of the scheduler's choice. Name, address and
@@ -281,7 +385,7 @@ pub fn migrate(
     }
     let id = tx.new_endpoint_id();
     let endpoint = Endpoint { id, node, ofport, ..container.endpoint.clone() };
-    tx.put(Container { endpoint, ..Container::clone(&container) });
+    tx.put(Container { endpoint, pinned: place.named.is_some(), ..Container::clone(&container) });
     retire(tx, &container);
     find(tx.state(), pool, name).cloned()
 }

@@ -24,7 +24,7 @@ use crate::openflow::{Rejection, Subject, SwitchEvent};
 use super::board::Board;
 use super::links::Links;
 use super::ofport::Ports;
-use super::outbox::{DesiredEndpoint, Outbox};
+use super::outbox::{DesiredEndpoint, Goal, Outbox};
 use super::status::{self, Condition, Evidence, PortReport, PortState};
 
 /// How long a switch must have been left alone before its table is worth keeping.
@@ -56,6 +56,8 @@ pub enum AgentEvent {
     Attached(Arc<Outbox>),
     /// Its stream has ended.
     Detached,
+    /// It is there.
+    KeepAlive,
     /// All endpoint ports it has, after it has dealt with the complete desired state of a revision.
     Inventory {
         /// The revision it answers.
@@ -209,7 +211,7 @@ impl Lifecycle {
             return;
         }
         match event {
-            AgentEvent::Attached(_) => {}
+            AgentEvent::Attached(_) | AgentEvent::KeepAlive => {}
             AgentEvent::Detached => self.detached(state, node, now),
             AgentEvent::Node { foreign, problems } => {
                 agent.problems = problems;
@@ -316,6 +318,10 @@ impl Lifecycle {
             return outbox.close();
         }
         outbox.set_all(state.revision(), all_desired(state, node));
+        let switch = self.nodes.get(&node).and_then(|node| node.switch.as_ref());
+        if let Some(applied) = switch.and_then(|switch| switch.applied) {
+            outbox.confirm(applied);
+        }
         let agent = AgentReports {
             session,
             outbox,
@@ -362,6 +368,10 @@ impl Lifecycle {
         let before = switch.applied;
         switch.applied = Some(revision);
         switch.problems.clear();
+        if let Some(agent) = self.nodes.get(&node).and_then(|node| node.agent.as_ref()) {
+            agent.outbox.confirm(revision);
+        }
+        let switch = self.reports(node, now).switch.get_or_insert_default();
         for Rejection { subject, message } in rejected {
             match subject {
                 Subject::Endpoint(id) => drop(switch.rejected.insert(id, message)),
@@ -480,10 +490,8 @@ impl Lifecycle {
     /// which may hold later ones whose changes the agent has not been told.
     fn tell_agent(&self, state: &State, revision: u64, endpoint: &Endpoint) {
         let Some(agent) = self.nodes.get(&endpoint.node).and_then(|node| node.agent.as_ref()) else { return };
-        match state.container_of(endpoint.id).and_then(|container| desired(state, container)) {
-            Some(desired) => agent.outbox.set(revision, endpoint.id, Some(desired)),
-            None if state.retiring(endpoint.id).is_some() => agent.outbox.set(revision, endpoint.id, None),
-            None => {}
+        if let Some(goal) = goal(state, endpoint.id) {
+            agent.outbox.set(revision, endpoint.id, goal);
         }
     }
 
@@ -513,23 +521,26 @@ fn is_in_sync(state: &State, id: NodeId, own_revision: u64, switch: &SwitchRepor
 }
 
 /// All that a node's agent should have, and what it should remove.
-fn all_desired(state: &State, node: NodeId) -> BTreeMap<EndpointId, Option<DesiredEndpoint>> {
+fn all_desired(state: &State, node: NodeId) -> BTreeMap<EndpointId, Goal> {
     let hosted = state.hosted(node);
-    let live =
-        hosted.live.iter().filter_map(|id| Some((*id, Some(desired(state, state.container_of(*id)?)?))));
-    live.chain(hosted.retiring.iter().map(|id| (*id, None))).collect()
+    hosted.live.iter().chain(&hosted.retiring).filter_map(|id| Some((*id, goal(state, *id)?))).collect()
+}
+
+/// What the agent is to make of an endpoint; `None`: nothing is known of it.
+fn goal(state: &State, id: EndpointId) -> Option<Goal> {
+    if let Some(present) = state.container_of(id).and_then(|container| desired(state, container)) {
+        return Some(Goal::Present(Box::new(present)));
+    }
+    state.retiring(id).map(|retiring| Goal::Removed { runtime: retiring.runtime.clone() })
 }
 
 /// An endpoint as its agent is told to make it; `None` if it is not intended to be there.
-fn desired(state: &State, container: &Container) -> Option<DesiredEndpoint> {
+fn desired(state: &State, container: &Arc<Container>) -> Option<DesiredEndpoint> {
     let endpoint = container.live()?;
     let network = state.network(endpoint.network)?;
     Some(DesiredEndpoint {
         id: endpoint.id,
         pool: state.pool(container.pool)?.name.clone(),
-        container: container.name.clone(),
-        runtime: container.runtime.clone(),
-        image: container.image.clone(),
         network: network.name.clone(),
         address: Ipv4Net::new(endpoint.address, network.subnet.prefix_len()).ok()?,
         mac: endpoint.mac,
@@ -537,5 +548,6 @@ fn desired(state: &State, container: &Container) -> Option<DesiredEndpoint> {
         mtu: network.mtu,
         ofport: endpoint.ofport,
         tunnelled: matches!(network.driver, Driver::Vxlan(_)),
+        intended: container.clone(),
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flowlib::compile::model::NodeId;
 use flowlib::types::{DatapathId, MacAddr};
 
-use crate::intent::model::{Key, Node, Pool};
+use crate::intent::model::{Key, Node, Pool, Resources};
 use crate::intent::{Refusal, State, Transaction};
 
 use super::{containers, name, pools};
@@ -25,6 +25,8 @@ pub struct NodeSpec {
     pub tunnel_address: Ipv4Addr,
     /// What its operator says of it.
     pub labels: BTreeMap<String, String>,
+    /// What containers may use of it, all together; 0 is not counted.
+    pub capacity: Resources,
 }
 
 /// The node of that name.
@@ -66,6 +68,8 @@ pub fn register(tx: &mut Transaction<'_>, spec: NodeSpec) -> Result<Arc<Node>, R
         nat_mac,
         tunnel_address: spec.tunnel_address,
         labels: spec.labels,
+        capacity: spec.capacity,
+        scheduling: known.as_ref().map_or_else(Default::default, |node| node.scheduling),
         revision: known.as_ref().map_or(0, |node| node.revision),
     };
     if known.as_deref() != Some(&node) {

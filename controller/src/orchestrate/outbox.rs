@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowlib::compile::model::EndpointId;
 use flowlib::types::{MacAddr, PortNo};
 use ipnet::Ipv4Net;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::intent::model::Container;
 
 /// An endpoint as its agent is told to make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +20,6 @@ pub struct DesiredEndpoint {
     pub id: EndpointId,
     /// The pool's name.
     pub pool: String,
-    /// The container's name.
-    pub container: String,
-    /// What runs it.
-    pub runtime: String,
-    /// What it runs.
-    pub image: String,
     /// The network's name.
     pub network: String,
     /// Its address, with the subnet's prefix length.
@@ -38,6 +34,20 @@ pub struct DesiredEndpoint {
     pub ofport: PortNo,
     /// Its frames may leave in a tunnel.
     pub tunnelled: bool,
+    /// The container as intended: what it runs, and how.
+    pub intended: Arc<Container>,
+}
+
+/// What an agent is told of one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// It is to be there, like this.
+    Present(Box<DesiredEndpoint>),
+    /// It is to be removed.
+    Removed {
+        /// What ran it.
+        runtime: String,
+    },
 }
 
 /// A command to run in an endpoint's container.
@@ -49,6 +59,8 @@ pub struct ExecOrder {
     pub endpoint: EndpointId,
     /// The command and its arguments.
     pub command: Vec<String>,
+    /// The terminal it gets: rows and columns; `None`: pipes.
+    pub terminal: Option<(u32, u32)>,
 }
 
 /// One message to an agent.
@@ -60,6 +72,8 @@ pub enum Outgoing {
     Exec(ExecOrder),
     /// The switch holds all it should.
     TableSettled,
+    /// The switch has confirmed all flows up to a revision.
+    FlowsConfirmed(u64),
 }
 
 /// What an agent should have, or how that has changed.
@@ -69,8 +83,8 @@ pub struct Desired {
     pub revision: u64,
     /// `endpoints` is all there should be.
     pub complete: bool,
-    /// What there should be; `None` is to be removed.
-    pub endpoints: BTreeMap<EndpointId, Option<DesiredEndpoint>>,
+    /// What there should be, and what is to be removed.
+    pub endpoints: BTreeMap<EndpointId, Goal>,
 }
 
 /// Commands that may wait for a slow agent.
@@ -88,6 +102,7 @@ pub struct Outbox {
 struct Pending {
     closed: bool,
     desired: Option<Desired>,
+    confirmed: Option<u64>,
     settled: bool,
     execs: VecDeque<ExecOrder>,
 }
@@ -98,13 +113,13 @@ impl Outbox {
     }
 
     /// Replaces all that waits by everything that there should be.
-    pub fn set_all(&self, revision: u64, endpoints: BTreeMap<EndpointId, Option<DesiredEndpoint>>) {
+    pub fn set_all(&self, revision: u64, endpoints: BTreeMap<EndpointId, Goal>) {
         self.pending().desired = Some(Desired { revision, complete: true, endpoints });
         self.wake.notify_one();
     }
 
     /// Adds one change to what waits.
-    pub fn set(&self, revision: u64, id: EndpointId, endpoint: Option<DesiredEndpoint>) {
+    pub fn set(&self, revision: u64, id: EndpointId, endpoint: Goal) {
         let mut pending = self.pending();
         let desired = pending.desired.get_or_insert_default();
         desired.revision = desired.revision.max(revision);
@@ -116,6 +131,12 @@ impl Outbox {
     /// Says that the switch holds all it should.
     pub fn settled(&self) {
         self.pending().settled = true;
+        self.wake.notify_one();
+    }
+
+    /// Says up to which revision the switch has confirmed its flows.
+    pub fn confirm(&self, revision: u64) {
+        self.pending().confirmed = Some(revision);
         self.wake.notify_one();
     }
 
@@ -164,6 +185,9 @@ impl Pending {
         if let Some(desired) = self.desired.take() {
             return Some(Some(Outgoing::Desired(desired)));
         }
+        if let Some(revision) = self.confirmed.take() {
+            return Some(Some(Outgoing::FlowsConfirmed(revision)));
+        }
         if let Some(order) = self.execs.pop_front() {
             return Some(Some(Outgoing::Exec(order)));
         }
@@ -175,19 +199,23 @@ impl Pending {
 mod tests {
     use super::*;
 
+    fn gone() -> Goal {
+        Goal::Removed { runtime: "netns".to_owned() }
+    }
+
     #[tokio::test]
     async fn a_slow_agent_is_sent_the_sum() {
         let outbox = Outbox::default();
-        outbox.set_all(1, BTreeMap::from([(EndpointId(1), None)]));
-        outbox.set(2, EndpointId(2), None);
-        outbox.set(3, EndpointId(2), None);
+        outbox.set_all(1, BTreeMap::from([(EndpointId(1), gone())]));
+        outbox.set(2, EndpointId(2), gone());
+        outbox.set(3, EndpointId(2), gone());
         outbox.settled();
         outbox.settled();
         let Some(Outgoing::Desired(desired)) = outbox.next().await else { panic!("no desired") };
         assert!(desired.complete);
         assert_eq!((desired.revision, desired.endpoints.len()), (3, 2));
         assert_eq!(outbox.next().await, Some(Outgoing::TableSettled));
-        outbox.set(4, EndpointId(5), None);
+        outbox.set(4, EndpointId(5), gone());
         let Some(Outgoing::Desired(desired)) = outbox.next().await else { panic!("no desired") };
         assert!(!desired.complete);
         outbox.close();

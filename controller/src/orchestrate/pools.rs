@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::intent::model::{Key, NumberRange, Pool};
+use crate::intent::model::{Key, NumberRange, Pool, Strategy};
 use crate::intent::{Refusal, State, Transaction};
 
 use super::name;
@@ -23,6 +23,8 @@ pub struct PoolSpec {
     pub vnis: Option<NumberRange>,
     /// The image of containers created without one; may be empty.
     pub default_image: String,
+    /// Where its containers go.
+    pub placement: Strategy,
 }
 
 /// The pool of that name.
@@ -47,25 +49,31 @@ pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Ref
     let vlans = range("VLAN ids", spec.vlans, DEFAULT_VLANS, 4094)?;
     let vnis = range("VXLAN network identifiers", spec.vnis, DEFAULT_VNIS, (1 << 24) - 1)?;
     if let Some(pool) = tx.state().pool_named(&spec.name) {
-        let same = pool.vlans == vlans && pool.vnis == vnis && pool.default_image == spec.default_image;
+        let same = pool.vlans == vlans
+            && pool.vnis == vnis
+            && pool.default_image == spec.default_image
+            && pool.placement == spec.placement;
         return if same {
             Ok(pool.clone())
         } else {
             Err(Refusal::Exists(format!(
-                "the pool `{}` exists with VLANs {}-{}, VNIs {}-{} and default image `{}`",
+                "the pool `{}` exists with VLANs {}-{}, VNIs {}-{}, default image `{}` and placement {:?}",
                 pool.name,
                 pool.vlans.first,
                 pool.vlans.last,
                 pool.vnis.first,
                 pool.vnis.last,
-                pool.default_image
+                pool.default_image,
+                pool.placement
             )))
         };
     }
     let id = tx.new_pool_id();
     let name = spec.name.clone();
-    tx.put(Pool { id, name, vlans, vnis, default_image: spec.default_image, revision: 0 });
-    find(tx.state(), &spec.name).cloned()
+    let PoolSpec { default_image, placement, .. } = spec;
+    let found = name.clone();
+    tx.put(Pool { id, name, vlans, vnis, default_image, placement, revision: 0 });
+    find(tx.state(), &found).cloned()
 }
 
 fn range(

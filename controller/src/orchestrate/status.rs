@@ -1,5 +1,7 @@
 //! How a container is, derived from what is intended and what agent and switch report.
 
+use std::time::SystemTime;
+
 use flowlib::types::PortNo;
 
 use crate::intent::model::{Container, Endpoint};
@@ -15,6 +17,8 @@ pub enum Phase {
     Degraded,
     /// Being removed.
     Deleting,
+    /// Its process has ended, or was stopped, and is not started again by itself.
+    Ended,
 }
 
 /// Why a container is not ready, or not gone.
@@ -32,6 +36,20 @@ pub enum Reason {
     PortRefused,
     /// The node's agent or switch is not connected.
     NodeUnreachable,
+    /// The node counts as lost, and no other can take the container.
+    NodeLost,
+    /// The image is not on the node, or cannot be read.
+    ImageMissing,
+    /// The runtime does not start it as it is.
+    StartRefused,
+    /// The runtime does not answer.
+    RuntimeUnreachable,
+    /// Its process keeps ending and is started again.
+    Restarting,
+    /// Its process has ended.
+    Exited,
+    /// It was stopped on request.
+    Stopped,
 }
 
 impl Reason {
@@ -45,6 +63,13 @@ impl Reason {
             Self::FlowRejected => "FlowRejected",
             Self::PortRefused => "PortRefused",
             Self::NodeUnreachable => "NodeUnreachable",
+            Self::NodeLost => "NodeLost",
+            Self::ImageMissing => "ImageMissing",
+            Self::StartRefused => "StartRefused",
+            Self::RuntimeUnreachable => "RuntimeUnreachable",
+            Self::Restarting => "Restarting",
+            Self::Exited => "Exited",
+            Self::Stopped => "Stopped",
         }
     }
 }
@@ -58,11 +83,28 @@ pub struct Condition {
     pub reason: Reason,
     /// A sentence; empty when nothing is missing.
     pub message: String,
+    /// Its process, if it has one.
+    pub process: Option<Process>,
+}
+
+/// A container's process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// When it was started last.
+    pub started: Option<SystemTime>,
+    /// When it ended; `None` while it runs.
+    pub finished: Option<SystemTime>,
+    /// What the last one that ended did so with: its exit code, or 128 + the signal.
+    pub exit_code: i32,
+    /// It used more memory than its limit, and was killed.
+    pub oom_killed: bool,
+    /// How often it was started again.
+    pub restarts: u32,
 }
 
 impl Condition {
     pub(super) fn new(phase: Phase, reason: Reason, message: impl Into<String>) -> Self {
-        Self { phase, reason, message: message.into() }
+        Self { phase, reason, message: message.into(), process: None }
     }
 
     /// How a container is of which nothing has been heard yet.
@@ -82,6 +124,10 @@ pub struct PortReport {
     pub ofport: PortNo,
     /// A sentence, if there is something to say.
     pub message: String,
+    /// What refuses, if it failed.
+    pub refused: Reason,
+    /// The container's process, if it has one.
+    pub process: Option<Process>,
 }
 
 /// What became of a port.
@@ -95,6 +141,8 @@ pub enum PortState {
     OfportTaken,
     /// Neither port nor container is there any more.
     Removed,
+    /// The container is there without a port, since its process has ended.
+    Ended,
 }
 
 /// What is known about an endpoint's node and itself.
@@ -115,11 +163,12 @@ pub struct Evidence<'a> {
 /// Derives how a container is.
 #[must_use]
 pub fn derive(container: &Container, evidence: Evidence<'_>) -> Condition {
-    match unreachable(container, evidence) {
+    let condition = match unreachable(container, evidence) {
         Some(condition) => condition,
         None if container.deleting => deleting(container, evidence),
         None => starting(container, evidence),
-    }
+    };
+    Condition { process: evidence.port.and_then(|report| report.process), ..condition }
 }
 
 fn unreachable(container: &Container, evidence: Evidence<'_>) -> Option<Condition> {
@@ -141,7 +190,7 @@ fn deleting(container: &Container, evidence: Evidence<'_>) -> Condition {
     }
     match evidence.port {
         Some(report) if report.state == PortState::Failed => {
-            Condition::new(Phase::Deleting, Reason::PortRefused, report.message.clone())
+            Condition::new(Phase::Deleting, report.refused, report.message.clone())
         }
         Some(report) if report.state == PortState::Removed => Condition::new(
             Phase::Deleting,
@@ -155,6 +204,20 @@ fn deleting(container: &Container, evidence: Evidence<'_>) -> Condition {
     }
 }
 
+fn ended(container: &Container, report: &PortReport) -> Condition {
+    let process = report.process.unwrap_or_default();
+    let code = process.exit_code;
+    let how = if process.oom_killed {
+        format!("its process was killed, having used more memory than its limit (exit code {code})")
+    } else {
+        format!("its process ended with exit code {code}")
+    };
+    if container.stopped {
+        return Condition::new(Phase::Ended, Reason::Stopped, format!("stopped on request; {how}"));
+    }
+    Condition::new(Phase::Ended, Reason::Exited, how)
+}
+
 fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
     let Endpoint { ofport, .. } = container.endpoint;
     if let Some(message) = evidence.rejected {
@@ -162,7 +225,12 @@ fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
     }
     let port = evidence.port.map(|report| (report.state, report));
     if let Some((PortState::Failed, report)) = port {
-        return Condition::new(Phase::Degraded, Reason::PortRefused, report.message.clone());
+        return Condition::new(Phase::Degraded, report.refused, report.message.clone());
+    }
+    if let Some((PortState::Ended, report)) = port
+        && report.ofport == ofport
+    {
+        return ended(container, report);
     }
     if let Some((PortState::OfportTaken, report)) = port
         && report.ofport == ofport

@@ -9,8 +9,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use weir_api::v1::agents_server::Agents;
 use weir_api::v1::{
-    AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, Register, Registered,
-    RelayExecRequest, TableSettled, agent_message, controller_message,
+    AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed, Register, Registered,
+    RelayExecRequest, RelayLogRequest, RelayLogResponse, TableSettled, TerminalSize, agent_message,
+    controller_message,
 };
 
 use super::{Api, convert, refused};
@@ -37,6 +38,7 @@ impl Agents for Api {
             node_id: attachment.node.id.0,
             nat_mac: attachment.node.nat_mac.to_string(),
             openflow_targets: self.openflow_targets.to_vec(),
+            lease_ms: 0,
         };
         let outbox = attachment.outbox.clone();
         tokio::spawn(listen(attachment, messages));
@@ -52,6 +54,15 @@ impl Agents for Api {
         let inputs = self.relay(request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
+
+    type RelayLogStream = ReceiverStream<Result<RelayLogResponse, Status>>;
+
+    async fn relay_log(
+        &self,
+        _: Request<Streaming<RelayLogRequest>>,
+    ) -> Result<Response<Self::RelayLogStream>, Status> {
+        Err(Status::unimplemented("logs are not relayed yet"))
+    }
 }
 
 fn node_spec(register: Register) -> Result<NodeSpec, Status> {
@@ -61,6 +72,7 @@ fn node_spec(register: Register) -> Result<NodeSpec, Status> {
         name: register.name,
         datapath_id: DatapathId(register.datapath_id),
         labels: convert::labels(register.labels),
+        capacity: convert::resources_of(register.capacity),
     })
 }
 
@@ -101,6 +113,7 @@ async fn listen(attachment: Attachment, mut messages: Streaming<AgentMessage>) {
 fn event(message: agent_message::Message) -> Result<AgentEvent, Status> {
     use agent_message::Message;
     Ok(match message {
+        Message::KeepAlive(_) => AgentEvent::KeepAlive,
         Message::Register(_) => return Err(Status::invalid_argument("a stream registers once")),
         Message::Inventory(inventory) => AgentEvent::Inventory {
             revision: inventory.revision,
@@ -133,8 +146,12 @@ fn speak(
                     id: order.id,
                     endpoint_id: order.endpoint.0,
                     command: order.command,
+                    terminal: order.terminal.map(|(rows, columns)| TerminalSize { rows, columns }),
                 }),
                 Outgoing::TableSettled => Message::TableSettled(TableSettled {}),
+                Outgoing::FlowsConfirmed(revision) => {
+                    Message::FlowsConfirmed(FlowsConfirmed { revision })
+                }
             });
         }
         yield Err(Status::aborted("the stream is closed: the node has opened another, or was deleted"));

@@ -10,9 +10,10 @@ use tonic::{Request, Response, Status, Streaming};
 use weir_api::v1::container_event::Kind;
 use weir_api::v1::containers_server::Containers;
 use weir_api::v1::{
-    Container, ContainerEvent, CreateContainerRequest, DeleteContainerRequest, ExecContainerRequest,
+    Container, ContainerEvent, CreateContainerRequest, DeleteContainerRequest, Event, ExecContainerRequest,
     ExecContainerResponse, GetContainerRequest, ListContainersRequest, ListContainersResponse,
-    MoveContainerRequest, WatchContainersRequest,
+    LogContainerRequest, LogContainerResponse, MoveContainerRequest, Placement, PreviewContainerRequest,
+    StartContainerRequest, StopContainerRequest, WatchContainersRequest, WatchEventsRequest,
 };
 
 use super::{Api, convert, deadline, refused};
@@ -104,6 +105,42 @@ impl Containers for Api {
     ) -> Result<Response<Self::ExecContainerStream>, Status> {
         let responses = self.exec(request.into_inner()).await?;
         Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(responses))))
+    }
+
+    async fn preview_container(
+        &self,
+        _: Request<PreviewContainerRequest>,
+    ) -> Result<Response<Placement>, Status> {
+        Err(Status::unimplemented("no preview yet"))
+    }
+
+    async fn start_container(
+        &self,
+        _: Request<StartContainerRequest>,
+    ) -> Result<Response<Container>, Status> {
+        Err(Status::unimplemented("no start yet"))
+    }
+
+    async fn stop_container(&self, _: Request<StopContainerRequest>) -> Result<Response<Container>, Status> {
+        Err(Status::unimplemented("no stop yet"))
+    }
+
+    type LogContainerStream = Answers<LogContainerResponse>;
+
+    async fn log_container(
+        &self,
+        _: Request<LogContainerRequest>,
+    ) -> Result<Response<Self::LogContainerStream>, Status> {
+        Err(Status::unimplemented("no logs yet"))
+    }
+
+    type WatchEventsStream = Answers<Event>;
+
+    async fn watch_events(
+        &self,
+        _: Request<WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        Err(Status::unimplemented("no events yet"))
     }
 }
 

@@ -11,14 +11,16 @@ use tonic::Status;
 use weir_api::v1;
 
 use crate::intent::State;
-use crate::intent::model::{Network, Node, NumberRange, Pool};
+use crate::intent::model::{
+    Network, Node, NumberRange, Pool, Resources, RestartPolicy, Rule, Scheduling, Strategy,
+};
 use crate::orchestrate::board::Posted;
 use crate::orchestrate::containers::ContainerSpec;
 use crate::orchestrate::lifecycle::NodeCondition;
 use crate::orchestrate::networks::NetworkSpec;
-use crate::orchestrate::outbox::{Desired, DesiredEndpoint};
+use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Goal};
 use crate::orchestrate::pools::PoolSpec;
-use crate::orchestrate::status::{Phase, PortReport, PortState};
+use crate::orchestrate::status::{Phase, PortReport, PortState, Process, Reason};
 
 /// Reads an address, a prefix, …; `what` and `example` go into the error.
 fn parse<T: std::str::FromStr>(text: &str, what: &str, example: &str) -> Result<T, Status> {
@@ -44,10 +46,15 @@ pub(super) fn ipv4(text: &str, what: &str) -> Result<Ipv4Addr, Status> {
 
 pub(super) fn pool_spec(pool: v1::Pool) -> PoolSpec {
     let range = |range: v1::Range| NumberRange { first: range.first, last: range.last };
+    let placement = match pool.placement() {
+        v1::pool::Placement::Unspecified | v1::pool::Placement::Spread => Strategy::Spread,
+        v1::pool::Placement::Binpack => Strategy::Binpack,
+    };
     PoolSpec {
         name: pool.name,
         vlans: pool.vlans.map(range),
         vnis: pool.vnis.map(range),
+        placement,
         default_image: pool.default_image,
     }
 }
@@ -59,6 +66,11 @@ pub(super) fn pool(pool: &Pool) -> v1::Pool {
         vlans: Some(range(pool.vlans)),
         vnis: Some(range(pool.vnis)),
         default_image: pool.default_image.clone(),
+        placement: match pool.placement {
+            Strategy::Spread => v1::pool::Placement::Spread,
+            Strategy::Binpack => v1::pool::Placement::Binpack,
+        }
+        .into(),
         revision: pool.revision,
     }
 }
@@ -135,6 +147,9 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
         in_sync: condition.in_sync,
         endpoints: count(state.hosted(node.id).live.len()),
         problems: condition.problems.clone(),
+        lost: false,
+        allocated: None,
+        runtimes: Vec::new(),
         since: Some(condition.since.into()),
     });
     v1::Node {
@@ -147,7 +162,69 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
         labels: node.labels.clone().into_iter().collect(),
         revision: node.revision,
         status,
+        capacity: Some(resources(node.capacity)),
+        scheduling: match node.scheduling {
+            Scheduling::Active => v1::node::Scheduling::Active,
+            Scheduling::Cordoned => v1::node::Scheduling::Cordoned,
+            Scheduling::Draining => v1::node::Scheduling::Draining,
+        }
+        .into(),
     }
+}
+
+/// An amount as the API has it.
+pub(super) fn resources(resources: Resources) -> v1::Resources {
+    let Resources { cpu_millis, memory_bytes, pids } = resources;
+    v1::Resources { cpu_millis, memory_bytes, pids }
+}
+
+/// An amount as the model has it; absent: none is named.
+pub(super) fn resources_of(resources: Option<v1::Resources>) -> Resources {
+    let v1::Resources { cpu_millis, memory_bytes, pids } = resources.unwrap_or_default();
+    Resources { cpu_millis, memory_bytes, pids }
+}
+
+/// A restart policy as the API has it.
+fn restart(policy: RestartPolicy) -> v1::RestartPolicy {
+    use v1::restart_policy::Mode;
+    let (mode, max_retries) = match policy {
+        RestartPolicy::No => (Mode::No, 0),
+        RestartPolicy::OnFailure(max_retries) => (Mode::OnFailure, max_retries),
+        RestartPolicy::Always => (Mode::Always, 0),
+    };
+    v1::RestartPolicy { mode: mode.into(), max_retries }
+}
+
+fn restart_of(policy: Option<v1::RestartPolicy>) -> Result<RestartPolicy, Status> {
+    use v1::restart_policy::Mode;
+    let policy = policy.unwrap_or_default();
+    match (policy.mode(), policy.max_retries) {
+        (Mode::OnFailure, max_retries) => Ok(RestartPolicy::OnFailure(max_retries)),
+        (Mode::Always, 0) => Ok(RestartPolicy::Always),
+        (Mode::No | Mode::Unspecified, 0) => Ok(RestartPolicy::No),
+        _ => Err(Status::invalid_argument("only the restart policy ON_FAILURE takes a number of retries")),
+    }
+}
+
+/// Reads rules: `KEY==VALUE` or `KEY!=VALUE`.
+fn rules(texts: &[String], what: &str) -> Result<Vec<Rule>, Status> {
+    let read = |text: &String| {
+        let equal = text.find("==");
+        let at = [equal, text.find("!=")].into_iter().flatten().min().filter(|at| *at > 0);
+        let split = at.and_then(|at| Some((text.get(..at)?, text.get(at + 2..)?, at)));
+        split.map(|(key, value, at)| Rule {
+            key: key.to_owned(),
+            equal: equal == Some(at),
+            value: value.to_owned(),
+        })
+    };
+    let read = |text| {
+        read(text).ok_or_else(|| {
+            let shown: String = text.escape_debug().take(80).collect();
+            Status::invalid_argument(format!("the {what} `{shown}` is neither KEY==VALUE nor KEY!=VALUE"))
+        })
+    };
+    texts.iter().map(read).collect()
 }
 
 pub(super) fn container_spec(container: v1::Container) -> Result<ContainerSpec, Status> {
@@ -162,6 +239,13 @@ pub(super) fn container_spec(container: v1::Container) -> Result<ContainerSpec, 
         address,
         node: container.node,
         labels: labels(container.labels),
+        command: container.command,
+        environment: labels(container.environment),
+        resources: resources_of(container.resources),
+        restart: restart_of(container.restart)?,
+        stop_timeout_s: container.stop_timeout_s,
+        constraints: rules(&container.constraints, "constraint")?,
+        affinities: rules(&container.affinities, "affinity")?,
     })
 }
 
@@ -177,6 +261,7 @@ pub(super) fn container(state: &State, posted: &Posted) -> v1::Container {
         Phase::Ready => v1::container_status::Phase::Ready,
         Phase::Degraded => v1::container_status::Phase::Degraded,
         Phase::Deleting => v1::container_status::Phase::Deleting,
+        Phase::Ended => v1::container_status::Phase::Ended,
     };
     v1::Container {
         pool: pool_name(state, container.pool),
@@ -197,12 +282,48 @@ pub(super) fn container(state: &State, posted: &Posted) -> v1::Container {
             reason: condition.reason.word().to_owned(),
             message: condition.message.clone(),
             since: Some(timestamp(*since)),
+            process: condition.process.map(process),
         }),
+        command: container.command.clone(),
+        environment: container.environment.clone().into_iter().collect(),
+        resources: Some(resources(container.resources)),
+        restart: Some(restart(container.restart)),
+        stop_timeout_s: Some(container.stop_timeout_s),
+        constraints: container.constraints.iter().map(ToString::to_string).collect(),
+        affinities: container.affinities.iter().map(ToString::to_string).collect(),
+        pinned: container.pinned,
+        stopped: container.stopped,
     }
 }
 
 pub(super) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
     time.into()
+}
+
+fn process(process: Process) -> v1::ProcessStatus {
+    let Process { started, finished, exit_code, oom_killed, restarts } = process;
+    let running = started.is_some() && finished.is_none();
+    v1::ProcessStatus {
+        running,
+        started: started.map(timestamp),
+        finished: finished.map(timestamp),
+        exit_code,
+        oom_killed,
+        restarts,
+    }
+}
+
+fn process_of(process: v1::ProcessStatus) -> Result<Process, Status> {
+    let time = |time: prost_types::Timestamp| {
+        SystemTime::try_from(time).map_err(|_| Status::invalid_argument("a process's time is none"))
+    };
+    Ok(Process {
+        started: process.started.map(time).transpose()?,
+        finished: process.finished.map(time).transpose()?.filter(|_| !process.running),
+        exit_code: process.exit_code,
+        oom_killed: process.oom_killed,
+        restarts: process.restarts,
+    })
 }
 
 /// An agent's word on an endpoint.
@@ -216,6 +337,7 @@ pub(super) fn port_report(report: v1::EndpointReport) -> Result<(EndpointId, Por
         State::Failed => PortState::Failed,
         State::OfportTaken => PortState::OfportTaken,
         State::Removed => PortState::Removed,
+        State::Ended => PortState::Ended,
         State::Unspecified => {
             let (id, state) = (report.endpoint_id, report.state);
             return Err(Status::invalid_argument(format!(
@@ -223,8 +345,16 @@ pub(super) fn port_report(report: v1::EndpointReport) -> Result<(EndpointId, Por
             )));
         }
     };
-    let ofport = PortNo(report.ofport);
-    Ok((EndpointId(report.endpoint_id), PortReport { state, ofport, message: report.message }))
+    let v1::EndpointReport { endpoint_id, ofport, message, reason, process, .. } = report;
+    let refused = match reason.as_str() {
+        "ImageMissing" => Reason::ImageMissing,
+        "StartRefused" => Reason::StartRefused,
+        "RuntimeUnreachable" => Reason::RuntimeUnreachable,
+        "Restarting" => Reason::Restarting,
+        _ => Reason::PortRefused,
+    };
+    let process = process.map(process_of).transpose()?;
+    Ok((EndpointId(endpoint_id), PortReport { state, ofport: PortNo(ofport), message, refused, process }))
 }
 
 pub(super) fn desired(desired: Desired) -> v1::Desired {
@@ -232,20 +362,31 @@ pub(super) fn desired(desired: Desired) -> v1::Desired {
         v1::Desired { revision: desired.revision, complete: desired.complete, ..Default::default() };
     for (id, endpoint) in desired.endpoints {
         match endpoint {
-            Some(endpoint) => message.endpoints.push(desired_endpoint(endpoint)),
-            None => message.removed.push(id.0),
+            Goal::Present(endpoint) => message.endpoints.push(desired_endpoint(*endpoint)),
+            Goal::Removed { runtime } => {
+                message.removed.push(v1::RemovedEndpoint { endpoint_id: id.0, runtime });
+            }
         }
     }
     message
 }
 
 fn desired_endpoint(endpoint: DesiredEndpoint) -> v1::DesiredEndpoint {
+    let intended = &endpoint.intended;
     v1::DesiredEndpoint {
         endpoint_id: endpoint.id.0,
         pool: endpoint.pool,
-        container: endpoint.container,
-        runtime: endpoint.runtime,
-        image: endpoint.image,
+        container: intended.name.clone(),
+        runtime: intended.runtime.clone(),
+        image: intended.image.clone(),
+        command: intended.command.clone(),
+        environment: intended.environment.clone().into_iter().collect(),
+        resources: Some(resources(intended.resources)),
+        restart: Some(restart(intended.restart)),
+        stop_timeout_s: intended.stop_timeout_s,
+        stopped: intended.stopped,
+        starts: intended.starts,
+        flows_revision: intended.revision,
         network: endpoint.network,
         address: endpoint.address.to_string(),
         mac: endpoint.mac.to_string(),

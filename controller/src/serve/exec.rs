@@ -93,7 +93,8 @@ impl Api {
         let (opened, open) = oneshot::channel();
         let done = CancellationToken::new();
         let _place = self.relays.put(id.clone(), Waiting { inputs, responses, opened, done: done.clone() });
-        let order = ExecOrder { id, endpoint, command: start.command.clone() };
+        let terminal = start.terminal.map(|size| (size.rows, size.columns));
+        let order = ExecOrder { id, endpoint, command: start.command.clone(), terminal };
         if !outbox.exec(order) {
             return Err(Status::unavailable("the agent of the container's node is too busy"));
         }

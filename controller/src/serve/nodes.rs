@@ -4,6 +4,7 @@ use tonic::{Request, Response, Status};
 use weir_api::v1::nodes_server::Nodes;
 use weir_api::v1::{
     DeleteNodeRequest, DeleteNodeResponse, GetNodeRequest, ListNodesRequest, ListNodesResponse, Node,
+    SetNodeSchedulingRequest,
 };
 
 use super::{Api, convert, refused};
@@ -28,6 +29,13 @@ impl Nodes for Api {
     ) -> Result<Response<ListNodesResponse>, Status> {
         let nodes = self.list(&request.into_inner().pool).await?;
         Ok(Response::new(ListNodesResponse { nodes }))
+    }
+
+    async fn set_node_scheduling(
+        &self,
+        _: Request<SetNodeSchedulingRequest>,
+    ) -> Result<Response<Node>, Status> {
+        Err(Status::unimplemented("no scheduling yet"))
     }
 
     async fn delete_node(

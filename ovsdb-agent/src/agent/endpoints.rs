@@ -16,7 +16,8 @@ use std::{
 };
 
 use weir_api::v1::{
-    Desired, DesiredEndpoint, EndpointReport, Inventory, agent_message::Message, endpoint_report::State,
+    Desired, DesiredEndpoint, EndpointReport, Inventory, RemovedEndpoint, agent_message::Message,
+    endpoint_report::State,
 };
 
 use crate::runtime::{EndpointId, EndpointSpec};
@@ -94,7 +95,7 @@ impl Endpoints {
             named.insert(endpoint.endpoint_id);
             self.want(endpoint, !desired.complete);
         }
-        for id in desired.removed {
+        for RemovedEndpoint { endpoint_id: id, .. } in desired.removed {
             named.insert(id);
             self.want_gone(id);
         }
@@ -315,7 +316,13 @@ fn report(id: EndpointId, entry: &Entry) -> EndpointReport {
         Goal::Present(spec) => u32::from(spec.ofport),
         Goal::Absent => 0,
     };
-    EndpointReport { endpoint_id: id, state: entry.state.into(), ofport, message: entry.message.clone() }
+    EndpointReport {
+        endpoint_id: id,
+        state: entry.state.into(),
+        ofport,
+        message: entry.message.clone(),
+        ..EndpointReport::default()
+    }
 }
 
 fn backoff(n_failures: u32) -> Duration {

@@ -284,6 +284,7 @@ impl From<v1::ContainerStatus> for ContainerStatusView {
             Phase::Ready => ("ready", Health::Good),
             Phase::Degraded => ("degraded", Health::Bad),
             Phase::Deleting => ("deleting", Health::Pending),
+            Phase::Ended => ("ended", Health::Pending),
         };
         ContainerStatusView {
             phase,

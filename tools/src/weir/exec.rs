@@ -27,7 +27,7 @@ pub(super) struct Exec {
 
 pub(super) async fn run(session: &Session, arguments: Exec) -> Result<ExitCode, Failure> {
     let Exec { name, command } = arguments;
-    let start = ExecStart { pool: session.pool()?, name, command };
+    let start = ExecStart { pool: session.pool()?, name, command, terminal: None };
     let mut client = container::client(session).await?;
     let (requests, outgoing) = mpsc::channel(QUEUED_CHUNKS);
     let start = ExecContainerRequest { request: Some(Request::Start(start)) };

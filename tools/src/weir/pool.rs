@@ -48,7 +48,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
     let mut client = weir_api::client::pools(session.channel().await?);
     match command {
         Command::Create(Create { name, vlans, vnis, default_image }) => {
-            let pool = v1::Pool { name, vlans, vnis, default_image, revision: 0 };
+            let pool = v1::Pool { name, vlans, vnis, default_image, ..v1::Pool::default() };
             let request = session.request(v1::CreatePoolRequest { pool: Some(pool) });
             let pool = session.patiently("creating", client.create_pool(request)).await?;
             output::show(session.format(), &PoolView::from(pool))
@@ -101,7 +101,7 @@ struct PoolList(Vec<PoolView>);
 
 impl From<v1::Pool> for PoolView {
     fn from(pool: v1::Pool) -> PoolView {
-        let v1::Pool { name, vlans, vnis, default_image, revision } = pool;
+        let v1::Pool { name, vlans, vnis, default_image, revision, .. } = pool;
         PoolView { name, vlans: vlans.map(Into::into), vnis: vnis.map(Into::into), default_image, revision }
     }
 }
