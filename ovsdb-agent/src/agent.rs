@@ -1,15 +1,19 @@
 //! The agent's event loop: it owns all state, and starts what takes time as jobs of its own.
 //!
 //! ```text
-//!  controller ◀─gRPC─▶ northbound ──events──▶ ┌────────────┐ ──jobs──▶ one endpoint's plug or unplug (8 at once)
-//!  ovsdb-server ◀────▶ ovsdb::conn ─replica─▶ │ event loop │ ──job───▶ the bridges
-//!  kernel ◀─rtnetlink─▶ keep_underlay ──────▶ │            │ ──job───▶ survey: what is on this node
-//!  ovs-vswitchd ◀─────▶ restore ────────────▶ └────────────┘ ──tasks─▶ commands relayed from the controller
+//!  controller ◀─gRPC─▶ northbound ──events──▶ ┌────────────┐ ──jobs──▶ one endpoint, brought up or taken down
+//!  ovsdb-server ◀────▶ ovsdb::conn ─replica─▶ │            │ ──job───▶ the bridges
+//!  kernel ◀─rtnetlink─▶ keep_underlay ──────▶ │ event loop │ ──job───▶ survey: what is on this node
+//!  ovs-vswitchd ◀─────▶ restore ────────────▶ │            │ ──tasks─▶ commands and logs, relayed to the controller
+//!  dockerd ◀──API─────▶ docker::watch ──────▶ │            │
+//!  dockerd ───plugin──▶ plugin ──requests───▶ └────────────┘ ──jobs──▶ an interface and a port, while Docker waits
 //! ```
 //!
 //! Everything is level-triggered: each event only marks what has to be looked at again, and looking compares what
 //! should be with what is. So any event may be lost, or come twice, and the agent may be killed at any moment.
 
+mod attachment;
+mod container;
 mod endpoints;
 mod work;
 
@@ -17,7 +21,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,22 +29,27 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use weir_api::v1::{AgentMessage, ExecRequest, Register, agent_message, controller_message};
+use weir_api::v1::{
+    AgentMessage, ExecRequest, KeepAlive, LogRequest, Register, Resources, agent_message, controller_message,
+};
 
 use self::{
-    endpoints::{Endpoints, Job, Outcome},
+    attachment::Attachments,
+    endpoints::{Endpoints, Job, Outcome, Remains},
     work::{Bridges, Tools},
 };
 use crate::{
     bridge::{self, BR_INT, BR_PHY, MONITORED, Switch},
     config::Config,
-    exec,
     identity::{Identity, IdentityFile},
     link::{LinkError, Links, Underlay, keep_underlay},
     northbound::{self, Client, Event},
-    ovsdb,
+    ovsdb, plugin, relay,
     restore::{self, Restorer, SaveHandle},
-    runtime::{EndpointId, Netns, RuntimeError},
+    runtime::{
+        DOCKER, EndpointId, NETNS, RuntimeError, Sandboxes,
+        docker::{self, Docker},
+    },
     status::{Part, Status},
 };
 
@@ -104,6 +112,10 @@ struct Agent {
     ovsdb: watch::Receiver<ovsdb::Link>,
     underlay_problem: watch::Receiver<Option<String>>,
     may_offload: watch::Sender<bool>,
+    /// Up to which revision the switch has confirmed its flows.
+    confirmed: watch::Sender<u64>,
+    docker: mpsc::Receiver<docker::Event>,
+    plugin: mpsc::Receiver<plugin::Request>,
     /// Tasks that live as long as the agent.
     tasks: JoinSet<&'static str>,
 }
@@ -111,6 +123,9 @@ struct Agent {
 struct Session {
     reports: mpsc::Sender<AgentMessage>,
     client: Client,
+    /// How often the controller must hear of the agent, and when next.
+    keep_alive: Duration,
+    keep_alive_at: Instant,
 }
 
 /// Where the work on the bridges stands.
@@ -134,7 +149,9 @@ struct Survey {
 enum Done {
     Endpoint(Job, Outcome),
     Bridges(Bridges),
-    Survey(Option<Vec<EndpointId>>),
+    Survey(Option<BTreeMap<EndpointId, Remains>>),
+    /// A request of Docker's network driver was answered.
+    Served,
 }
 
 impl Agent {
@@ -146,15 +163,25 @@ impl Agent {
             config.ovsdb.clone(),
             ovsdb::Settings::new("Open_vSwitch", MONITORED),
         ));
+        let (switch, sandboxes) = (Switch::new(client.clone(), PATIENCE), Sandboxes::new()?);
+        let (confirmed, confirmed_revision) = watch::channel(0);
         let tools = Tools {
-            switch: Switch::new(client.clone(), PATIENCE),
-            runtime: Arc::new(Netns::new()?),
+            attachments: Attachments::new(switch.clone(), sandboxes.clone()),
+            docker: Docker::new(&config.docker),
+            confirmed: confirmed_revision,
+            switch,
+            sandboxes,
             links: Links::open().map_err(LinkError::namespace("open", "/proc/self/ns/net"))?,
         };
         let mut tasks = JoinSet::new();
         let northbound = attach(&config, &mut tasks);
         let (may_offload, underlay_problem) = keep_address(&config, &mut tasks);
         let (table, table_events) = keep_table(&config, &mut tasks);
+        // The driver first: Docker looks for it as soon as it starts a container.
+        let plugin = serve_plugin(&config, &mut tasks);
+        let docker = watch_docker(tools.docker.clone(), &mut tasks);
+        let mut status = Status::default();
+        status.set_runtimes(&[NETNS]);
         // What an agent that was killed did not get to.
         table.request();
         Ok(Self {
@@ -164,7 +191,7 @@ impl Agent {
             bridges: Reconciled { due: true, ..Reconciled::default() },
             endpoints: Endpoints::default(),
             seen_up: BTreeSet::new(),
-            status: Status::default(),
+            status,
             session: None,
             tso: None,
             survey: Survey::default(),
@@ -176,6 +203,9 @@ impl Agent {
             northbound,
             underlay_problem,
             may_offload,
+            confirmed,
+            docker,
+            plugin,
             tasks,
         })
     }
@@ -229,6 +259,8 @@ impl Agent {
             },
             Some(event) = self.table_events.recv() => self.handle_table(event),
             Ok(()) = self.underlay_problem.changed() => self.handle_underlay(),
+            Some(event) = self.docker.recv() => self.handle_docker(event),
+            Some(request) = self.plugin.recv() => self.handle_plugin(request),
             Some(done) = self.jobs.join_next() => match done {
                 Ok(done) => self.handle_done(done),
                 Err(error) => tracing::error!(%error, "a job failed"),
@@ -248,15 +280,18 @@ impl Agent {
         let bridges = self.bridges.retry_at.filter(|_| is_live && !self.bridges.running);
         let survey = self.survey.not_before.filter(|_| is_live && self.endpoints.needs_survey());
         let endpoints = self.endpoints.poll_timeout().filter(|_| is_live && self.bridges.is_ready);
-        [bridges, survey, endpoints].into_iter().flatten().min()
+        let keep_alive = self.session.as_ref().map(|session| session.keep_alive_at);
+        [bridges, survey, endpoints, keep_alive].into_iter().flatten().min()
     }
 
     fn handle_controller(&mut self, event: Event) {
         match event {
-            Event::Attached { identity, reports, client } => {
+            Event::Attached { identity, lease, reports, client } => {
                 tracing::info!(node_id = identity.node_id, nat_mac = %identity.nat_mac, "attached to the controller");
                 self.status.handle_attached();
-                self.session = Some(Session { reports, client });
+                let keep_alive = (lease / 3).max(SHORTEST_KEEP_ALIVE);
+                let keep_alive_at = Instant::now() + keep_alive;
+                self.session = Some(Session { reports, client, keep_alive, keep_alive_at });
                 self.handle_identity(&identity);
             }
             Event::Message(controller_message::Message::Desired(desired)) => {
@@ -274,9 +309,11 @@ impl Agent {
             Event::Message(controller_message::Message::Registered(_)) => {
                 tracing::warn!("the controller registered the node twice on one stream: ignored");
             }
-            Event::Message(
-                controller_message::Message::FlowsConfirmed(_) | controller_message::Message::Log(_),
-            ) => {}
+            Event::Message(controller_message::Message::Log(request)) => self.handle_log(request),
+            Event::Message(controller_message::Message::FlowsConfirmed(confirmed)) => {
+                self.confirmed.send_replace(confirmed.revision);
+                self.endpoints.handle_flows_confirmed();
+            }
             Event::Lost { reason } => self.handle_lost(&reason),
         }
     }
@@ -306,8 +343,51 @@ impl Agent {
 
     fn handle_exec(&mut self, request: ExecRequest) {
         if let Some(session) = &self.session {
-            self.commands.spawn(exec::relay(self.tools.runtime.clone(), session.client.clone(), request));
+            let is_container =
+                self.endpoints.wanted(request.endpoint_id).is_some_and(|spec| spec.program.is_some());
+            let inside = if is_container {
+                relay::Inside::Docker(self.tools.docker.clone())
+            } else {
+                relay::Inside::Sandbox(self.tools.sandboxes.clone())
+            };
+            self.commands.spawn(relay::relay_exec(inside, session.client.clone(), request));
         }
+    }
+
+    fn handle_log(&mut self, request: LogRequest) {
+        if let Some(session) = &self.session {
+            self.commands.spawn(relay::relay_log(self.tools.docker.clone(), session.client.clone(), request));
+        }
+    }
+
+    /// Docker has come or gone, or something has happened in it.
+    fn handle_docker(&mut self, event: docker::Event) {
+        match event {
+            docker::Event::Connected => {
+                tracing::info!("Docker is there");
+                self.status.set(Part::Docker, None);
+                self.status.set_runtimes(&[DOCKER, NETNS]);
+                self.endpoints.handle_docker_back();
+            }
+            docker::Event::Lost(why) => {
+                // That there is none matters only where it is needed.
+                let missing = self.endpoints.has_containers().then(|| "there is no Docker here".to_owned());
+                self.status.set(Part::Docker, why.or(missing));
+                self.status.set_runtimes(&[NETNS]);
+            }
+            docker::Event::Images(images) => self.status.set_images(images),
+            docker::Event::Container(id) => self.endpoints.recheck(id),
+        }
+    }
+
+    /// Docker's network driver is asked for something; Docker waits for the answer.
+    fn handle_plugin(&mut self, request: plugin::Request) {
+        let spec = self.endpoints.wanted(request.endpoint()).cloned();
+        let job = work::serve(self.tools.clone(), request, spec, self.tso == Some(true));
+        self.jobs.spawn(async {
+            job.await;
+            Done::Served
+        });
     }
 
     /// Looks at the database anew: it has changed, or has come or gone.
@@ -379,6 +459,7 @@ impl Agent {
                 }
             }
             Done::Bridges(result) => self.handle_bridges(result),
+            Done::Served => {}
         }
     }
 
@@ -408,9 +489,14 @@ impl Agent {
     /// Sends the controller what it does not know yet; one that does not read loses the stream.
     fn report(&mut self) {
         let reports = self.endpoints.poll_reports();
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else { return };
         let node = self.status.poll_report().map(agent_message::Message::Node);
-        for message in reports.into_iter().chain(node) {
+        let now = Instant::now();
+        let alive = (session.keep_alive_at <= now).then_some(agent_message::Message::KeepAlive(KeepAlive {}));
+        if alive.is_some() {
+            session.keep_alive_at = now + session.keep_alive;
+        }
+        for message in reports.into_iter().chain(node).chain(alive) {
             if session.reports.try_send(AgentMessage { message: Some(message) }).is_err() {
                 tracing::warn!("the controller no longer takes reports");
                 self.session = None;
@@ -429,7 +515,11 @@ fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<
         tunnel_address: config.tunnel_address.addr().to_string(),
         labels: config.labels(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capacity: None,
+        capacity: Some(Resources {
+            cpu_millis: config.capacity_cpus.0,
+            memory_bytes: config.capacity_memory.0,
+            pids: 0,
+        }),
     };
     let (events, northbound) = mpsc::channel(EVENTS);
     let controller = config.controller.clone();
@@ -438,6 +528,29 @@ fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<
         "the connection to the controller"
     });
     northbound
+}
+
+/// Starts the task that serves Docker's network driver.
+fn serve_plugin(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<plugin::Request> {
+    let (sender, requests) = mpsc::channel(EVENTS);
+    let socket = config.docker_plugin.clone();
+    tasks.spawn(async move {
+        if let Err(error) = plugin::serve(&socket, sender).await {
+            tracing::error!(socket = %socket.display(), %error, "cannot serve Docker's network driver");
+        }
+        "Docker's network driver"
+    });
+    requests
+}
+
+/// Starts the task that watches Docker.
+fn watch_docker(docker: Docker, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<docker::Event> {
+    let (sender, events) = mpsc::channel(EVENTS);
+    tasks.spawn(async move {
+        docker::watch(docker, sender).await;
+        "the watch over Docker"
+    });
+    events
 }
 
 /// Starts the task that keeps the tunnel address on br-phy; it is told of offloads and tells what is wrong.
@@ -494,6 +607,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 
 const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// Whatever a controller asks for, it is not told more often that the agent is there.
+const SHORTEST_KEEP_ALIVE: Duration = Duration::from_millis(100);
 
 /// Events of the controller's stream not yet looked at.
 const EVENTS: usize = 64;

@@ -6,7 +6,10 @@ use clap::Parser;
 use ipnet::Ipv4Net;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::ovsdb;
+use crate::{
+    capacity::{Cpus, Memory},
+    ovsdb,
+};
 
 /// Weir's node agent.
 ///
@@ -15,7 +18,7 @@ use crate::ovsdb;
 /// ovsdb-server and ovs-vswitchd, and a NIC that it may put into br-phy. Everything it makes stays when it ends, and
 /// is taken over, untouched, when it starts again.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "weir-agent", version)]
+#[command(name = "weir-agent", version, args_override_self = true)]
 pub struct Config {
     /// The controller's gRPC address: http://HOST:PORT, HOST:PORT or unix:PATH.
     #[arg(long, env = "WEIR_CONTROLLER", value_name = "ADDRESS", default_value = "http://127.0.0.1:7400")]
@@ -47,6 +50,35 @@ pub struct Config {
     /// last flow table.
     #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR", default_value = "/var/lib/weir-agent")]
     pub state_dir: PathBuf,
+    /// The unix socket of this node's Docker, if it has one; it may come and go.
+    #[arg(long, env = "WEIR_DOCKER", value_name = "PATH", default_value = "/run/docker.sock")]
+    pub docker: PathBuf,
+    /// Where to serve Docker's network driver: Docker looks for it in this folder only, under this name.
+    #[arg(
+        long,
+        env = "WEIR_DOCKER_PLUGIN",
+        value_name = "PATH",
+        default_value = "/run/docker/plugins/weir.sock"
+    )]
+    pub docker_plugin: PathBuf,
+    /// Processors that containers may use, all together, as in 1.5 [default: those of the machine]
+    #[arg(
+        long,
+        env = "WEIR_CAPACITY_CPUS",
+        value_name = "NUMBER",
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub capacity_cpus: Cpus,
+    /// Memory that containers may use, all together, as in 512m or 16g [default: that of the machine]
+    #[arg(
+        long,
+        env = "WEIR_CAPACITY_MEMORY",
+        value_name = "BYTES",
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub capacity_memory: Memory,
     /// Ask ovs-vswitchd to take over checksums and segmentation of containers (other_config:userspace-tso-enable).
     /// One that has its bridges already does so only from its next start on; until then, and with `false`, containers
     /// compute their own.

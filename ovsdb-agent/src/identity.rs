@@ -116,6 +116,7 @@ mod tests {
 
     fn registered() -> Registered {
         Registered {
+            lease_ms: 15_000,
             node_id: 3,
             nat_mac: "0e:00:00:00:00:03".into(),
             openflow_targets: vec!["tcp:172.31.0.254:6653".into()],

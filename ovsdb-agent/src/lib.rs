@@ -2,13 +2,15 @@
 
 pub mod agent;
 pub mod bridge;
+pub mod capacity;
 pub mod config;
-pub mod exec;
 pub mod identity;
 pub mod jsonrpc;
 pub mod link;
 pub mod northbound;
 pub mod ovsdb;
+pub mod plugin;
+pub mod relay;
 pub mod restore;
 pub mod runtime;
 pub mod status;

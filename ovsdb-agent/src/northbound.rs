@@ -34,6 +34,8 @@ pub enum Event {
     Attached {
         /// The node as the controller knows it.
         identity: Identity,
+        /// How long the controller counts the node as alive after the last message.
+        lease: Duration,
         /// Where to send reports; dropping it closes the stream.
         reports: mpsc::Sender<AgentMessage>,
         /// For calls beside the stream.
@@ -112,9 +114,10 @@ async fn converse(
     let Some(controller_message::Message::Registered(registered)) = first else {
         return Err(Ended::NotRegistered);
     };
+    let lease = Duration::from_millis(registered.lease_ms.into());
     let identity = Identity::try_from(registered)?;
     *attached = true;
-    let event = Event::Attached { identity, reports, client: client.clone() };
+    let event = Event::Attached { identity, lease, reports, client: client.clone() };
     events.send(event).await.map_err(|_| Ended::Ending)?;
     loop {
         // A message of a kind this agent does not know is none of its business.

@@ -17,6 +17,8 @@ pub enum Part {
     Restore,
     /// The agent's own files.
     State,
+    /// Docker.
+    Docker,
 }
 
 /// The node's state, as the controller is to know it.
@@ -24,6 +26,8 @@ pub enum Part {
 pub struct Status {
     problems: BTreeMap<Part, Vec<String>>,
     foreign_ofports: BTreeSet<u32>,
+    runtimes: Vec<String>,
+    images: Vec<String>,
     told: Option<NodeReport>,
 }
 
@@ -43,6 +47,16 @@ impl Status {
         self.foreign_ofports = ofports;
     }
 
+    /// Replaces the runtimes that work.
+    pub fn set_runtimes(&mut self, runtimes: &[&str]) {
+        self.runtimes = runtimes.iter().map(ToString::to_string).collect();
+    }
+
+    /// Replaces the images that are here.
+    pub fn set_images(&mut self, images: Vec<String>) {
+        self.images = images;
+    }
+
     /// Forgets what the controller has been told: it is another, or has forgotten.
     pub fn handle_attached(&mut self) {
         self.told = None;
@@ -53,8 +67,8 @@ impl Status {
         let report = NodeReport {
             foreign_ofports: self.foreign_ofports.iter().copied().collect(),
             problems: self.problems.values().flatten().cloned().collect(),
-            runtimes: vec!["netns".to_owned()],
-            images: Vec::new(),
+            runtimes: self.runtimes.clone(),
+            images: self.images.clone(),
         };
         if self.told.as_ref() == Some(&report) {
             return None;

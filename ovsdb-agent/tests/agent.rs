@@ -8,133 +8,21 @@ mod support;
 
 #[path = "support/controller.rs"]
 mod controller;
+#[path = "support/node.rs"]
+mod node;
 
-use std::{io::Write, path::Path, process::Command, time::Duration};
+use std::{io::Write, process::Command, time::Duration};
 
 use controller::{Controller, Session, soon};
-use ovs::{Daemon, Database, has_ovs};
+use node::{Node, TARGET, endpoint, reported};
+use ovs::has_ovs;
 use support::{exists, in_sandbox, run, until};
 use tokio_stream::StreamExt;
 use weir_api::v1::{
-    Desired, DesiredEndpoint, ExecContainerRequest, ExecRequest, agent_message::Message, controller_message,
-    endpoint_report::State, exec_container_request, exec_container_response, relay_exec_request,
+    Desired, DesiredEndpoint, ExecContainerRequest, ExecRequest, RemovedEndpoint, agent_message::Message,
+    controller_message, endpoint_report::State, exec_container_request, exec_container_response,
+    relay_exec_request,
 };
-
-const TARGET: &str = "tcp:127.0.0.1:6653";
-
-/// A node with its Open vSwitch, within the test's own namespaces. Fields are dropped in this order.
-struct Node {
-    /// Whether the agent asks for userspace TSO.
-    tso: bool,
-    agent: Option<Daemon>,
-    switch: Option<Daemon>,
-    database: Database,
-}
-
-impl Node {
-    fn start() -> Self {
-        run("ip link set lo up");
-        run("ip link add nic type veth peer name wire");
-        run("ip link set wire up");
-        let mut node = Self { tso: false, agent: None, switch: None, database: Database::start() };
-        node.start_switch();
-        node
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.database.path(name).display().to_string()
-    }
-
-    fn start_switch(&mut self) {
-        self.switch = None;
-        let arguments = [
-            format!("unix:{}", self.path("db.sock")),
-            format!("--pidfile={}", self.path("vswitchd.pid")),
-            format!("--unixctl={}", self.path("vswitchd.ctl")),
-            format!("--log-file={}", self.path("vswitchd.log")),
-        ];
-        self.switch = Some(Daemon::spawn(&[], "ovs-vswitchd", &arguments, self.database.dir.path()));
-    }
-
-    /// Starts the agent, after killing the one that runs.
-    fn start_agent(&mut self) {
-        self.agent = None;
-        let arguments = [
-            format!("--controller=unix:{}", self.path("weir.sock")),
-            "--pool=pool2".to_owned(),
-            "--name=n1".to_owned(),
-            format!("--ovsdb=unix:{}", self.path("db.sock")),
-            format!("--ovs-rundir={}", self.database.dir.path().display()),
-            "--uplink=nic".to_owned(),
-            "--tunnel-address=172.31.0.1/24".to_owned(),
-            format!("--state-dir={}", self.path("state")),
-            format!("--userspace-tso={}", self.tso),
-            "--label=rack=r1".to_owned(),
-            "--log=debug,h2=info,netlink_proto=info".to_owned(),
-        ];
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
-        let program = env!("CARGO_BIN_EXE_weir-agent");
-        self.agent = Some(Daemon::spawn_logged(&[], program, &arguments, self.database.dir.path(), log));
-    }
-
-    fn controller(&self) -> Controller {
-        Controller::start(Path::new(&self.path("weir.sock")))
-    }
-
-    fn interface(&self, name: &str, column: &str) -> String {
-        self.database.vsctl(&format!("get interface {name} {column}"))
-    }
-
-    /// All that tells whether an endpoint was touched: its row in the database and its links.
-    fn fingerprint(&self, id: u32, ofport: u32) -> String {
-        let row = self.interface(&format!("we{ofport}"), "_uuid");
-        format!("{row} {}", self.links_of(id, ofport))
-    }
-
-    fn links_of(&self, id: u32, ofport: u32) -> String {
-        let link = run(&format!("cat /sys/class/net/we{ofport}/ifindex"));
-        format!("{link} {}", run(&format!("ip -n weir-{id} -o link show eth0")))
-    }
-
-    /// Has br-int forward as a plain switch, as soon as it takes orders.
-    async fn let_everything_through(&self) {
-        let socket = format!("unix:{}", self.path("br-int.mgmt"));
-        until("br-int takes a flow", Duration::from_secs(10), async || {
-            let mut ofctl = Command::new("ovs-ofctl");
-            ofctl.args(["-O", "OpenFlow13", "--timeout=5", "add-flow", &socket, "priority=1,actions=NORMAL"]);
-            ofctl.output().unwrap().status.success().then_some(())
-        })
-        .await;
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.path("agent.log")).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(120).collect();
-            println!("the agent's log ends with:");
-            tail.iter().rev().for_each(|line| println!("{line}"));
-        }
-    }
-}
-
-fn endpoint(id: u32, ofport: u32) -> DesiredEndpoint {
-    DesiredEndpoint {
-        endpoint_id: id,
-        pool: "pool2".into(),
-        container: format!("c{id}"),
-        runtime: "netns".into(),
-        network: "net".into(),
-        address: format!("10.1.0.{id}/24"),
-        mac: format!("02:42:0a:01:00:{id:02x}"),
-        gateway: "10.1.0.254".into(),
-        mtu: 1450,
-        ofport,
-        tunnelled: true,
-        ..Default::default()
-    }
-}
 
 fn desired(
     revision: u64,
@@ -146,20 +34,11 @@ fn desired(
         revision,
         complete,
         endpoints: endpoints.iter().map(|(id, ofport)| endpoint(*id, *ofport)).collect(),
-        removed: removed.to_vec(),
+        removed: removed
+            .iter()
+            .map(|id| RemovedEndpoint { endpoint_id: *id, runtime: "netns".into() })
+            .collect(),
     })
-}
-
-/// Waits for an endpoint's state, and gives back its message.
-async fn reported(session: &mut Session, id: u32, state: State) -> String {
-    session
-        .until(&format!("{id} {state:?}"), |message| match message {
-            Message::Endpoint(report) if report.endpoint_id == id && report.state() == state => {
-                Some(report.message.clone())
-            }
-            _ => None,
-        })
-        .await
 }
 
 async fn up(session: &mut Session, revision: u64, ids: &[u32]) {
@@ -231,13 +110,13 @@ fn plugs_what_is_desired_and_removes_what_is_not() {
 
         // Not an endpoint, and an unknown runtime.
         let mut bad = endpoint(4, 1040);
-        bad.runtime = "docker".into();
+        bad.runtime = "vm".into();
         let mut worse = endpoint(5, 7);
         worse.mac = String::new();
         let wanted = Desired { revision: 4, endpoints: vec![bad, worse], ..Default::default() };
         session.send(controller_message::Message::Desired(wanted)).await;
+        assert!(reported(&mut session, 4, State::Failed).await.contains("vm"));
         reported(&mut session, 5, State::Failed).await;
-        assert!(reported(&mut session, 4, State::Failed).await.contains("docker"));
 
         session.send(desired(5, false, &[], &[1, 77])).await;
         let mut gone = vec![removed(&mut session).await, removed(&mut session).await];
@@ -458,6 +337,7 @@ fn relays_commands_from_the_controller() {
                 id: id.into(),
                 endpoint_id,
                 command: command.iter().map(|&word| word.to_owned()).collect(),
+                terminal: None,
             })
         };
         session.send(exec("e1", 1, &["sh", "-c", "cat; cat /sys/class/net/eth0/address >&2; exit 4"])).await;

@@ -1,4 +1,4 @@
-//! The runtime `netns` against the real kernel: made, found again, put right, run in, removed.
+//! Namespaces and interfaces of endpoints against the real kernel: made, found again, put right, run in, removed.
 
 // All of this file is a test, also what stands outside of the test functions.
 #![allow(clippy::unwrap_used)]
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ovsdb_agent::{
     link::{InterfaceAddress, Links, Underlay, keep_underlay},
-    runtime::{EndpointSpec, Netns, ProcessEvent, Runtime},
+    runtime::{EndpointSpec, ProcessEvent, Sandboxes},
 };
 use support::{exists, in_sandbox, run, until};
 use tokio::sync::watch;
@@ -20,7 +20,8 @@ fn spec(id: u32) -> EndpointSpec {
         pool: "pool".into(),
         container: format!("c{id}"),
         network: "net".into(),
-        runtime: "netns".into(),
+        program: None,
+        flows_revision: 0,
         mac: format!("02:42:0a:01:00:{id:02x}").parse().unwrap(),
         address: InterfaceAddress {
             address: format!("10.1.0.{id}/24").parse().unwrap(),
@@ -32,15 +33,15 @@ fn spec(id: u32) -> EndpointSpec {
     }
 }
 
-async fn make(runtime: &Netns, spec: &EndpointSpec, offload: bool) -> bool {
-    runtime.prepare(spec).await.unwrap();
+async fn make(runtime: &Sandboxes, spec: &EndpointSpec, offload: bool) -> bool {
+    runtime.prepare(spec, None).await.unwrap();
     runtime.configure(spec, offload).await.unwrap()
 }
 
 #[test]
 fn makes_an_endpoint_that_ip_netns_can_use() {
     in_sandbox(async || {
-        let runtime = Netns::new().unwrap();
+        let runtime = Sandboxes::new().unwrap();
         assert!(make(&runtime, &spec(5), false).await);
         let link = run("ip netns exec weir-5 ip -d link show eth0");
         assert!(link.contains("02:42:0a:01:00:05") && link.contains("mtu 1450"), "{link}");
@@ -67,10 +68,10 @@ fn makes_an_endpoint_that_ip_netns_can_use() {
 #[test]
 fn touches_nothing_that_is_right_and_puts_right_what_is_not() {
     in_sandbox(async || {
-        let runtime = Netns::new().unwrap();
+        let runtime = Sandboxes::new().unwrap();
         make(&runtime, &spec(6), true).await;
         let index = Links::open().unwrap().require("we1030").await.unwrap().index;
-        let again = Netns::new().unwrap();
+        let again = Sandboxes::new().unwrap();
         assert!(!make(&again, &spec(6), true).await, "nothing to be changed");
         assert_eq!(Links::open().unwrap().require("we1030").await.unwrap().index, index);
         assert!(make(&again, &spec(6), false).await, "offloads off");
@@ -91,13 +92,13 @@ fn touches_nothing_that_is_right_and_puts_right_what_is_not() {
 #[test]
 fn takes_over_what_a_killed_agent_left() {
     in_sandbox(async || {
-        let runtime = Netns::new().unwrap();
+        let runtime = Sandboxes::new().unwrap();
         std::fs::create_dir_all("/run/netns").unwrap();
         std::fs::write("/run/netns/weir-7", "").unwrap();
         run("ip link add we1031 type veth peer name other");
         run("ip link set we1031 alias somebody");
         assert_eq!(runtime.list().await.unwrap(), [7], "a name without a namespace counts");
-        let refused = runtime.prepare(&spec(7)).await.unwrap_err().to_string();
+        let refused = runtime.prepare(&spec(7), None).await.unwrap_err().to_string();
         assert!(refused.contains("we1031 is in the way"), "{refused}");
         run("ip link delete we1031");
         make(&runtime, &spec(7), false).await;
@@ -121,11 +122,11 @@ fn takes_over_what_a_killed_agent_left() {
 #[test]
 fn runs_commands_inside_and_kills_those_nobody_waits_for() {
     in_sandbox(async || {
-        let runtime = Netns::new().unwrap();
+        let runtime = Sandboxes::new().unwrap();
         make(&runtime, &spec(8), false).await;
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let mut process = runtime
-            .exec(8, &words("sh -c cat;ls${IFS}/sys/class/net;echo${IFS}no>&2;exit${IFS}3"))
+            .exec(8, &words("sh -c cat;ls${IFS}/sys/class/net;echo${IFS}no>&2;exit${IFS}3"), None)
             .await
             .unwrap();
         process.input.take().unwrap().send(b"in".to_vec()).await.unwrap();
@@ -141,17 +142,17 @@ fn runs_commands_inside_and_kills_those_nobody_waits_for() {
         assert!(out.starts_with("in") && out.contains("eth0") && !out.contains("we1032"), "{out}");
         assert_eq!((err.as_slice(), code), (b"no\n".as_slice(), Some(3)));
 
-        let process = runtime.exec(8, &words("sleep 1000")).await.unwrap();
+        let process = runtime.exec(8, &words("sleep 1000"), None).await.unwrap();
         assert!(!run("ip netns pids weir-8").is_empty());
         drop(process);
         until("it is killed", Duration::from_secs(5), async || {
             run("ip netns pids weir-8").is_empty().then_some(())
         })
         .await;
-        let refused = runtime.exec(8, &words("no-such-program")).await.unwrap_err().to_string();
+        let refused = runtime.exec(8, &words("no-such-program"), None).await.unwrap_err().to_string();
         assert!(refused.contains("no-such-program"), "{refused}");
-        assert!(runtime.exec(9, &words("true")).await.is_err());
-        assert!(runtime.exec(8, &[]).await.is_err());
+        assert!(runtime.exec(9, &words("true"), None).await.is_err());
+        assert!(runtime.exec(8, &[], None).await.is_err());
         runtime.remove(8).await.unwrap();
     });
 }
@@ -201,7 +202,7 @@ fn keeps_the_tunnel_address_on_a_link_that_comes_and_goes() {
 #[test]
 fn makes_an_interface_in_a_few_milliseconds() {
     in_sandbox(async || {
-        let runtime = Netns::new().unwrap();
+        let runtime = Sandboxes::new().unwrap();
         let mut times: Vec<Duration> = Vec::new();
         for id in 1..=20 {
             let started = Instant::now();

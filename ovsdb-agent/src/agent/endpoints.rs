@@ -12,23 +12,45 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use weir_api::v1::{
-    Desired, DesiredEndpoint, EndpointReport, Inventory, RemovedEndpoint, agent_message::Message,
-    endpoint_report::State,
+    Desired, DesiredEndpoint, EndpointReport, Inventory, ProcessStatus, RemovedEndpoint,
+    agent_message::Message, endpoint_report::State,
 };
 
-use crate::runtime::{EndpointId, EndpointSpec};
+use crate::runtime::{DOCKER, EndpointId, EndpointSpec};
 
 /// What an endpoint should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
     /// There, like this.
-    Present(EndpointSpec),
-    /// Not there.
-    Absent,
+    Present(Arc<EndpointSpec>),
+    /// Not there; what may be left of it.
+    Absent(Remains),
+}
+
+impl Goal {
+    /// Docker has to do with it.
+    fn is_container(&self) -> bool {
+        match self {
+            Self::Present(spec) => spec.program.is_some(),
+            Self::Absent(remains) => *remains == Remains::Container,
+        }
+    }
+}
+
+/// What may be left of an endpoint that is not to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remains {
+    /// Its namespace, interface and port.
+    Sandbox,
+    /// A Docker container as well.
+    Container,
+    /// It was found here; nobody has said what it was.
+    Unknown,
 }
 
 /// Something to be done for one endpoint.
@@ -43,25 +65,91 @@ pub(super) struct Job {
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The endpoint is as it should be, and there.
-    Up,
+    /// The endpoint is as it should be, and there, with its process if it has one.
+    Up(Option<ProcessStatus>),
+    /// The endpoint's process has ended, and it has no port.
+    Ended(ProcessStatus),
     /// Nothing of it is left.
     Removed,
     /// OVS gave another port number; nothing of the endpoint is left.
     OfportTaken(String),
     /// It could not be done; whatever is there stays.
-    Failed(String),
+    Failed(Failed),
+}
+
+/// Why something could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// What refused.
+    pub(super) reason: Reason,
+    /// A sentence.
+    pub(super) message: String,
+    /// The process, as far as there is one.
+    pub(super) process: Option<ProcessStatus>,
+}
+
+/// What refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Open vSwitch or the kernel.
+    Port,
+    /// The switch has not confirmed its flows yet.
+    FlowsPending,
+    /// The image is not here.
+    Image,
+    /// Docker does not make or start it as it is.
+    Start,
+    /// Docker does not answer.
+    Runtime,
+    /// Nothing: the process ended and Docker is about to start it again.
+    Restarting,
+}
+
+impl Reason {
+    /// The API's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Port => "PortRefused",
+            Self::FlowsPending => "FlowsPending",
+            Self::Image => "ImageMissing",
+            Self::Start => "StartRefused",
+            Self::Runtime => "RuntimeUnreachable",
+            Self::Restarting => "Restarting",
+        }
+    }
+}
+
+impl Failed {
+    /// Something that has no process, or none that matters.
+    pub(super) fn new(reason: Reason, message: impl ToString) -> Self {
+        Self { reason, message: message.to_string(), process: None }
+    }
 }
 
 /// All endpoints of the node.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
     entries: BTreeMap<EndpointId, Entry>,
-    n_running: usize,
+    running: Running,
     /// The controller has said what there should be: anything else is to be removed.
     is_told: bool,
     inventory: Option<Answer>,
+    /// Something may be here that no survey has seen.
+    survey_due: bool,
     reports: Vec<Message>,
+}
+
+/// Jobs under way: those that wait for Docker, and the others, which must not wait for those.
+#[derive(Debug, Default)]
+struct Running {
+    containers: usize,
+    sandboxes: usize,
+}
+
+impl Running {
+    fn of(&mut self, goal: &Goal) -> &mut usize {
+        if goal.is_container() { &mut self.containers } else { &mut self.sandboxes }
+    }
 }
 
 #[derive(Debug)]
@@ -71,6 +159,8 @@ struct Entry {
     refused: bool,
     state: State,
     message: String,
+    reason: Option<Reason>,
+    process: Option<ProcessStatus>,
     due: bool,
     running: bool,
     retry_at: Option<Instant>,
@@ -95,9 +185,9 @@ impl Endpoints {
             named.insert(endpoint.endpoint_id);
             self.want(endpoint, !desired.complete);
         }
-        for RemovedEndpoint { endpoint_id: id, .. } in desired.removed {
+        for RemovedEndpoint { endpoint_id: id, runtime } in desired.removed {
             named.insert(id);
-            self.want_gone(id);
+            self.want_gone(id, if runtime == DOCKER { Remains::Container } else { Remains::Sandbox });
         }
         if !desired.complete {
             return;
@@ -105,7 +195,8 @@ impl Endpoints {
         self.is_told = true;
         let unnamed: Vec<_> = self.entries.keys().copied().filter(|id| !named.contains(id)).collect();
         for id in unnamed {
-            self.want_gone(id);
+            let remains = self.remains(id);
+            self.want_gone(id, remains);
         }
         let unsettled = self.entries.iter().filter(|(_, entry)| entry.due || entry.running);
         self.inventory = Some(Answer {
@@ -118,16 +209,17 @@ impl Endpoints {
     /// Takes the endpoints of which anything was found on the node; those nobody asked for will be removed.
     ///
     /// To be called with everything there is, at least once after each complete `desired`.
-    pub(super) fn handle_survey(&mut self, found: impl IntoIterator<Item = EndpointId>) {
+    pub(super) fn handle_survey(&mut self, found: impl IntoIterator<Item = (EndpointId, Remains)>) {
         if !self.is_told {
             return;
         }
-        for id in found {
+        self.survey_due = false;
+        for (id, remains) in found {
             if self.entries.contains_key(&id) {
                 continue;
             }
             tracing::info!(endpoint = id, "found an endpoint that should not be there");
-            self.want_gone(id);
+            self.want_gone(id, remains);
             if let Some(answer) = &mut self.inventory {
                 answer.waits_for.insert(id);
             }
@@ -138,10 +230,36 @@ impl Endpoints {
         self.take_inventory();
     }
 
-    /// True if a survey is needed before the controller can be answered.
+    /// True if a survey is needed: before the controller can be answered, or since Docker is there again.
     #[must_use]
     pub(super) fn needs_survey(&self) -> bool {
-        self.inventory.as_ref().is_some_and(|answer| !answer.surveyed)
+        (self.survey_due && self.is_told) || self.inventory.as_ref().is_some_and(|answer| !answer.surveyed)
+    }
+
+    /// Docker is there again: whatever it has is looked at anew.
+    pub(super) fn handle_docker_back(&mut self) {
+        self.survey_due = true;
+        self.recheck_where(|entry| entry.goal.is_container());
+    }
+
+    /// The switch has confirmed more flows: what waited for that goes on.
+    pub(super) fn handle_flows_confirmed(&mut self) {
+        self.recheck_where(|entry| entry.reason == Some(Reason::FlowsPending));
+    }
+
+    /// True if any endpoint should be a Docker container.
+    #[must_use]
+    pub(super) fn has_containers(&self) -> bool {
+        self.entries.values().any(|entry| entry.goal.is_container())
+    }
+
+    /// An endpoint that should be there.
+    #[must_use]
+    pub(super) fn wanted(&self, id: EndpointId) -> Option<&Arc<EndpointSpec>> {
+        match &self.entries.get(&id)?.goal {
+            Goal::Present(spec) => Some(spec),
+            Goal::Absent(_) => None,
+        }
     }
 
     /// Forgets what the controller is owed: it is gone, and will ask anew.
@@ -162,7 +280,11 @@ impl Endpoints {
 
     /// As `recheck`, for every endpoint.
     pub(super) fn recheck_all(&mut self) {
-        let ids: Vec<_> = self.entries.keys().copied().collect();
+        self.recheck_where(|_| true);
+    }
+
+    fn recheck_where(&mut self, which: impl Fn(&Entry) -> bool) {
+        let ids: Vec<_> = self.entries.iter().filter(|(_, entry)| which(entry)).map(|(id, _)| *id).collect();
         for id in ids {
             self.recheck(id);
         }
@@ -171,7 +293,9 @@ impl Endpoints {
     /// The endpoints that are believed to be up.
     pub(super) fn up(&self) -> impl Iterator<Item = &EndpointSpec> {
         self.entries.values().filter_map(|entry| match &entry.goal {
-            Goal::Present(spec) if entry.state == State::Up && !entry.running && !entry.due => Some(spec),
+            Goal::Present(spec) if entry.state == State::Up && !entry.running && !entry.due => {
+                Some(spec.as_ref())
+            }
             _ => None,
         })
     }
@@ -180,8 +304,9 @@ impl Endpoints {
     pub(super) fn poll_jobs(&mut self, now: Instant) -> Vec<Job> {
         let mut jobs = Vec::new();
         for (id, entry) in &mut self.entries {
-            if self.n_running >= MAX_RUNNING {
-                break;
+            let n_running = self.running.of(&entry.goal);
+            if *n_running >= MAX_RUNNING {
+                continue;
             }
             let is_due = entry.due || entry.retry_at.is_some_and(|at| at <= now);
             if entry.running || entry.refused || !is_due {
@@ -190,7 +315,7 @@ impl Endpoints {
             entry.running = true;
             entry.due = false;
             entry.retry_at = None;
-            self.n_running += 1;
+            *n_running += 1;
             jobs.push(Job { id: *id, goal: entry.goal.clone() });
         }
         jobs
@@ -199,26 +324,31 @@ impl Endpoints {
     /// When `poll_jobs` will have something new without anything else happening.
     #[must_use]
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        if self.n_running >= MAX_RUNNING {
-            return None;
-        }
-        self.entries.values().filter(|entry| !entry.running).filter_map(|entry| entry.retry_at).min()
+        let has_room = |entry: &&Entry| {
+            let mut running = Running { ..self.running };
+            !entry.running && *running.of(&entry.goal) < MAX_RUNNING
+        };
+        self.entries.values().filter(has_room).filter_map(|entry| entry.retry_at).min()
     }
 
     /// Takes the end of a job.
     pub(super) fn handle_done(&mut self, job: &Job, outcome: Outcome, now: Instant) {
-        self.n_running = self.n_running.saturating_sub(1);
+        let n_running = self.running.of(&job.goal);
+        *n_running = n_running.saturating_sub(1);
         let Some(entry) = self.entries.get_mut(&job.id) else { return };
         entry.running = false;
         if entry.goal != job.goal || entry.refused {
             entry.due = !entry.refused;
             return;
         }
-        let (state, message) = match outcome {
-            Outcome::Up => (State::Up, String::new()),
-            Outcome::Removed => (State::Removed, String::new()),
-            Outcome::OfportTaken(message) => (State::OfportTaken, message),
-            Outcome::Failed(message) => (State::Failed, message),
+        let (state, message, reason, process) = match outcome {
+            Outcome::Up(process) => (State::Up, String::new(), None, process),
+            Outcome::Ended(process) => (State::Ended, String::new(), None, Some(process)),
+            Outcome::Removed => (State::Removed, String::new(), None, None),
+            Outcome::OfportTaken(message) => (State::OfportTaken, message, None, None),
+            Outcome::Failed(Failed { reason, message, process }) => {
+                (State::Failed, message, Some(reason), process)
+            }
         };
         if state == State::Failed {
             entry.retry_at = Some(now + backoff(entry.n_failures));
@@ -226,12 +356,14 @@ impl Endpoints {
         } else {
             entry.n_failures = 0;
         }
-        let is_new = entry.state != state || entry.message != message;
+        let is_new = entry.state != state || entry.message != message || entry.process != process;
         if is_new {
             tracing::info!(endpoint = job.id, old = ?entry.state, new = ?state, message, "endpoint");
         }
         entry.state = state;
         entry.message = message;
+        entry.reason = reason;
+        entry.process = process;
         if is_new || entry.answer {
             entry.answer = false;
             let report = report(job.id, entry);
@@ -253,11 +385,12 @@ impl Endpoints {
 
     fn want(&mut self, endpoint: &DesiredEndpoint, answer: bool) {
         let id = endpoint.endpoint_id;
-        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(Goal::Absent));
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(Goal::Absent(Remains::Unknown)));
         match EndpointSpec::try_from(endpoint) {
             Ok(spec) => {
-                let goal = Goal::Present(spec);
-                let is_settled = entry.goal == goal && entry.state == State::Up && !entry.refused;
+                let goal = Goal::Present(Arc::new(spec));
+                let at_rest = matches!(entry.state, State::Up | State::Ended);
+                let is_settled = entry.goal == goal && at_rest && !entry.refused;
                 entry.refused = false;
                 entry.goal = goal;
                 entry.due |= !is_settled || answer;
@@ -276,9 +409,19 @@ impl Endpoints {
         }
     }
 
-    fn want_gone(&mut self, id: EndpointId) {
-        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(Goal::Absent));
-        entry.goal = Goal::Absent;
+    /// What may be left of an endpoint that is known.
+    fn remains(&self, id: EndpointId) -> Remains {
+        match self.entries.get(&id).map(|entry| &entry.goal) {
+            Some(Goal::Present(spec)) if spec.program.is_some() => Remains::Container,
+            Some(Goal::Present(_)) => Remains::Sandbox,
+            Some(Goal::Absent(remains)) => *remains,
+            None => Remains::Unknown,
+        }
+    }
+
+    fn want_gone(&mut self, id: EndpointId, remains: Remains) {
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(Goal::Absent(remains)));
+        entry.goal = Goal::Absent(remains);
         entry.refused = false;
         entry.answer = true;
         entry.due = true;
@@ -302,6 +445,8 @@ impl Entry {
             refused: false,
             state: State::Unspecified,
             message: String::new(),
+            reason: None,
+            process: None,
             due: false,
             running: false,
             retry_at: None,
@@ -314,14 +459,15 @@ impl Entry {
 fn report(id: EndpointId, entry: &Entry) -> EndpointReport {
     let ofport = match &entry.goal {
         Goal::Present(spec) => u32::from(spec.ofport),
-        Goal::Absent => 0,
+        Goal::Absent(_) => 0,
     };
     EndpointReport {
         endpoint_id: id,
         state: entry.state.into(),
         ofport,
         message: entry.message.clone(),
-        ..EndpointReport::default()
+        reason: entry.reason.map_or("", Reason::word).to_owned(),
+        process: entry.process,
     }
 }
 
@@ -346,6 +492,7 @@ mod tests {
             address: format!("10.1.0.{id}/24"),
             mac: format!("02:42:0a:01:00:{id:02x}"),
             ofport: 1024 + id,
+            runtime: "netns".into(),
             ..Default::default()
         }
     }
@@ -355,7 +502,10 @@ mod tests {
             revision: 9,
             complete,
             endpoints: ids.iter().map(|id| endpoint(*id)).collect(),
-            removed: removed.to_vec(),
+            removed: removed
+                .iter()
+                .map(|id| RemovedEndpoint { endpoint_id: *id, runtime: "netns".into() })
+                .collect(),
         }
     }
 
@@ -377,8 +527,8 @@ mod tests {
 
     fn well(job: &Job) -> Outcome {
         match job.goal {
-            Goal::Present(_) => Outcome::Up,
-            Goal::Absent => Outcome::Removed,
+            Goal::Present(_) => Outcome::Up(None),
+            Goal::Absent(_) => Outcome::Removed,
         }
     }
 
@@ -401,13 +551,13 @@ mod tests {
     #[test]
     fn answers_a_complete_desired_after_leftovers_are_gone() {
         let (mut endpoints, now) = (Endpoints::default(), Instant::now());
-        endpoints.handle_survey([7]);
+        endpoints.handle_survey([(7, Remains::Sandbox)]);
         assert!(endpoints.poll_jobs(now).is_empty(), "nobody has said that 7 should not be there");
         endpoints.handle_desired(desired(true, &[1, 2], &[]));
         assert!(endpoints.needs_survey());
         assert_eq!(run(&mut endpoints, now, well), 2);
         assert_eq!(states(endpoints.poll_reports()), [(1, State::Up), (2, State::Up)]);
-        endpoints.handle_survey([1, 2, 7]);
+        endpoints.handle_survey([1, 2, 7].map(|id| (id, Remains::Sandbox)));
         assert_eq!(states(endpoints.poll_reports()), []);
         assert_eq!(run(&mut endpoints, now, well), 1);
         let inventory = [(7, State::Removed), (0, State::Unspecified), (1, State::Up), (2, State::Up)];
@@ -432,7 +582,7 @@ mod tests {
         endpoints.handle_desired(desired(false, &[1], &[]));
         let start = now;
         for _ in 0..10 {
-            assert_eq!(run(&mut endpoints, now, |_| Outcome::Failed("no".into())), 1);
+            assert_eq!(run(&mut endpoints, now, |_| Outcome::Failed(Failed::new(Reason::Port, "no"))), 1);
             now = endpoints.poll_timeout().unwrap();
         }
         assert!(now - start > Duration::from_secs(30));
@@ -464,7 +614,7 @@ mod tests {
         let jobs = endpoints.poll_jobs(now);
         endpoints.handle_desired(desired(false, &[], &[1]));
         assert!(endpoints.poll_jobs(now).is_empty(), "one job at a time");
-        endpoints.handle_done(&jobs[0], Outcome::Up, now);
+        endpoints.handle_done(&jobs[0], Outcome::Up(None), now);
         assert_eq!(run(&mut endpoints, now, well), 1);
         assert_eq!(states(endpoints.poll_reports()), [(1, State::Removed)]);
     }
@@ -475,7 +625,7 @@ mod tests {
         endpoints.handle_desired(desired(false, &(1..=20).collect::<Vec<_>>(), &[]));
         let jobs = endpoints.poll_jobs(now);
         assert_eq!(jobs.len(), MAX_RUNNING);
-        endpoints.handle_done(&jobs[0], Outcome::Up, now);
+        endpoints.handle_done(&jobs[0], Outcome::Up(None), now);
         assert_eq!(endpoints.poll_jobs(now).len(), 1);
     }
 

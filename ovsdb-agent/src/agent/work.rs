@@ -2,16 +2,22 @@
 //!
 //! Each has an end that the loop is told, also when a bug makes it panic: else the loop would wait for it for ever.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
+use tokio::sync::watch;
 
-use super::endpoints::{Goal, Job, Outcome};
+use super::{
+    attachment::Attachments,
+    container,
+    endpoints::{Failed, Goal, Job, Outcome, Reason, Remains},
+};
 use crate::{
-    bridge::{self, BR_INT, BR_PHY, EndpointPort, PlugError, Switch, offload},
+    bridge::{self, BR_INT, BR_PHY, Switch, offload},
     link::Links,
     ovsdb::Replica,
-    runtime::{EndpointId, EndpointSpec, Runtime, RuntimeError},
+    plugin::{self, Addresses},
+    runtime::{EndpointId, EndpointSpec, Sandboxes, docker::Docker},
 };
 
 /// What the jobs work with.
@@ -19,8 +25,14 @@ use crate::{
 pub(super) struct Tools {
     /// Open vSwitch.
     pub(super) switch: Switch,
+    /// Namespaces and interfaces.
+    pub(super) sandboxes: Sandboxes,
+    /// Interfaces with their ports.
+    pub(super) attachments: Attachments,
     /// Containers.
-    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) docker: Docker,
+    /// Up to which revision the switch has confirmed its flows.
+    pub(super) confirmed: watch::Receiver<u64>,
     /// The host's own links.
     pub(super) links: Links,
 }
@@ -44,12 +56,12 @@ pub(super) struct Bridges {
 pub(super) async fn endpoint(tools: Tools, job: Job, tso: bool) -> (Job, Outcome) {
     let work = async {
         match &job.goal {
-            Goal::Present(spec) => bring_up(&tools, spec, tso).await,
-            Goal::Absent => take_down(&tools, job.id).await,
+            Goal::Present(spec) => container::bring_up(&tools, spec, tso).await,
+            Goal::Absent(remains) => container::take_down(&tools, job.id, *remains).await,
         }
     };
     let outcome = unless_panic(work).await;
-    (job, outcome.unwrap_or_else(|| Outcome::Failed(PANICKED.to_owned())))
+    (job, outcome.unwrap_or_else(|| Outcome::Failed(Failed::new(Reason::Port, PANICKED))))
 }
 
 /// What the work comes to; `None` if it panics, of which standard error says more.
@@ -57,72 +69,68 @@ async fn unless_panic<T>(work: impl Future<Output = T>) -> Option<T> {
     AssertUnwindSafe(work).catch_unwind().await.ok()
 }
 
-async fn bring_up(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Outcome {
-    match plug(tools, spec, tso).await {
-        Ok(()) => Outcome::Up,
-        Err(Failure::Plug(taken @ PlugError::OfportTaken { .. })) => match take_down(tools, spec.id).await {
-            Outcome::Removed => Outcome::OfportTaken(taken.to_string()),
-            other => other,
-        },
-        Err(failure) => Outcome::Failed(failure.to_string()),
-    }
-}
-
-async fn plug(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Result<(), Failure> {
-    if spec.runtime != RUNTIME {
-        return Err(RuntimeError::Unknown(spec.runtime.clone()).into());
-    }
-    let port = EndpointPort {
-        endpoint_id: spec.id,
-        name: spec.host_interface(),
-        ofport: spec.ofport,
-        mac: spec.mac.to_string(),
-        pool: spec.pool.clone(),
-        container: spec.container.clone(),
-        network: spec.network.clone(),
-    };
-    let begun = Instant::now();
-    if tools.runtime.prepare(spec).await? {
-        // Open vSwitch does not let go of a device that was replaced by another of its name.
-        tools.switch.unplug(spec.id).await.map_err(PlugError::from)?;
-    }
-    // OVS opens the host end while the container's side gets its addresses: both take milliseconds.
-    let prepared = Instant::now();
-    let offload = tso && !spec.tunnelled;
-    let ((plugged, plug_us), (configured, configure_us)) =
-        tokio::join!(async { (tools.switch.plug(&port).await, prepared.elapsed().as_micros()) }, async {
-            (tools.runtime.configure(spec, offload).await, prepared.elapsed().as_micros())
-        },);
-    let prepare_us = (prepared - begun).as_micros();
-    tracing::debug!(endpoint = spec.id, prepare_us, plug_us, configure_us, "endpoint brought up");
-    plugged?;
-    configured?;
-    Ok(())
-}
-
-async fn take_down(tools: &Tools, id: EndpointId) -> Outcome {
-    // The port first: else OVS would complain of a device that vanishes under it.
-    if let Err(error) = tools.switch.unplug(id).await {
-        return Outcome::Failed(error.to_string());
-    }
-    match tools.runtime.remove(id).await {
-        Ok(()) => Outcome::Removed,
-        Err(error) => Outcome::Failed(error.to_string()),
-    }
-}
-
 /// Everything of which anything is here, containers and ports; `None` if it cannot be known now.
-pub(super) async fn survey(tools: Tools) -> Option<Vec<EndpointId>> {
+pub(super) async fn survey(tools: Tools) -> Option<BTreeMap<EndpointId, Remains>> {
     unless_panic(look_around(tools)).await.flatten()
 }
 
-async fn look_around(tools: Tools) -> Option<Vec<EndpointId>> {
+async fn look_around(tools: Tools) -> Option<BTreeMap<EndpointId, Remains>> {
     let replica = tools.switch.replica().await.ok()?;
-    let listed = tools.runtime.list().await;
-    let mut found =
-        listed.inspect_err(|error| tracing::warn!(%error, "cannot list the containers here")).ok()?;
-    found.extend(bridge::endpoint::endpoints(&replica).into_iter().map(|port| port.endpoint_id));
+    let listed = tools.sandboxes.list().await;
+    let mut here =
+        listed.inspect_err(|error| tracing::warn!(%error, "cannot list the namespaces here")).ok()?;
+    here.extend(bridge::endpoint::endpoints(&replica).into_iter().map(|port| port.endpoint_id));
+    let (containers, otherwise) = match tools.docker.list().await {
+        Ok(containers) => (containers, Remains::Sandbox),
+        // What Docker has is looked at when it is back.
+        Err(_) => (Vec::new(), Remains::Unknown),
+    };
+    let mut found: BTreeMap<EndpointId, Remains> = here.into_iter().map(|id| (id, otherwise)).collect();
+    found.extend(containers.into_iter().map(|id| (id, Remains::Container)));
     Some(found)
+}
+
+/// Does what Docker's network driver was asked for, and answers.
+pub(super) async fn serve(
+    tools: Tools,
+    request: plugin::Request,
+    spec: Option<Arc<EndpointSpec>>,
+    tso: bool,
+) {
+    let work = async {
+        match request {
+            plugin::Request::Describe { endpoint, reply } => {
+                let addresses = runnable(endpoint, spec.as_deref())
+                    .map(|spec| Addresses { address: spec.address.address, mac: spec.mac });
+                drop(reply.send(addresses));
+            }
+            plugin::Request::Attach { endpoint, reply } => {
+                let attached = match runnable(endpoint, spec.as_deref()) {
+                    Ok(spec) => tools.attachments.attach_for_docker(spec, tso).await,
+                    Err(refusal) => Err(refusal),
+                };
+                drop(reply.send(attached));
+            }
+            plugin::Request::Detach { endpoint, reply } => {
+                let detached = tools.attachments.detach(endpoint).await.map_err(|error| error.to_string());
+                drop(reply.send(detached));
+            }
+        }
+    };
+    // Whoever waits for the answer of one that panics is told so by the reply that is dropped.
+    unless_panic(work).await;
+}
+
+/// An endpoint whose process may run here.
+fn runnable(endpoint: EndpointId, spec: Option<&EndpointSpec>) -> Result<&EndpointSpec, String> {
+    let spec = spec.ok_or_else(|| {
+        format!("the controller has not said that endpoint {endpoint} belongs on this node: it has moved, was deleted, or the controller was not reached since the agent started")
+    })?;
+    match &spec.program {
+        Some(program) if program.stopped => Err(format!("endpoint {endpoint} is stopped on request")),
+        Some(_) => Ok(spec),
+        None => Err(format!("endpoint {endpoint} is no container of Docker's")),
+    }
 }
 
 /// Brings the bridges to what they should be, and says how they then are.
@@ -172,17 +180,6 @@ async fn mend_bridges(tools: &Tools, mut desired: bridge::Desired) -> Bridges {
     }
     result
 }
-
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Plug(#[from] PlugError),
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-}
-
-/// The one runtime there is.
-const RUNTIME: &str = "netns";
 
 const PANICKED: &str = "the agent failed; its log says more";
 

@@ -6,7 +6,10 @@
 use std::{
     fs::{self, File},
     io,
-    os::fd::{AsRawFd, RawFd},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -82,6 +85,30 @@ impl Namespaces {
         };
         let links = made.and_then(|made| made.name(&path)).map_err(failed)?;
         let namespace = self.open(name)?.ok_or_else(|| vanished(&path))?;
+        Ok(Created { namespace, links, is_new: true })
+    }
+
+    /// Gives the namespace of the file `source` a name here, in place of whatever bore it before.
+    ///
+    /// # Errors
+    /// The system's refusal; that there is no namespace behind `source`.
+    pub async fn adopt(&self, name: &str, source: &Path) -> Result<Created, LinkError> {
+        let path = self.directory.join(name);
+        let wanted = fs::metadata(source).map_err(LinkError::namespace("open", source))?;
+        if let Some(namespace) = self.open(name)? {
+            let present = namespace.file.metadata().map_err(LinkError::namespace("open", &path))?;
+            if (present.dev(), present.ino()) == (wanted.dev(), wanted.ino()) {
+                let links = namespace.connect().await?;
+                return Ok(Created { namespace, links, is_new: false });
+            }
+        }
+        self.remove(name)?;
+        self.prepare_directory()?;
+        File::create(&path).map_err(LinkError::namespace("create", &path))?;
+        mount(Some(source), &path, NOTHING, MsFlags::MS_BIND, NOTHING)
+            .map_err(|error| LinkError::namespace("name", &path)(error.into()))?;
+        let namespace = self.open(name)?.ok_or_else(|| vanished(source))?;
+        let links = namespace.connect().await?;
         Ok(Created { namespace, links, is_new: true })
     }
 

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The pair is made in one request with the inner end already where it belongs and under its last name, so there is
-//! no moment at which the host sees an `eth0` that is not its own.
+//! no moment at which the host sees an `eth0` that is not its own. Docker wants to move the inner end itself: for it, that
+//! one is born beside the host end, under a name of its own.
 
 use std::net::Ipv4Addr;
 
@@ -34,6 +35,10 @@ pub struct InterfaceAddress {
 pub struct VethPair<'a> {
     /// The host end's name, at most 15 bytes.
     pub host: &'a str,
+    /// The inner end's name, at most 15 bytes.
+    pub inner: &'a str,
+    /// Where the inner end is born; `None`: beside the host end, for somebody else to move it.
+    pub namespace: Option<&'a Namespace>,
     /// The inner end's hardware address.
     pub mac: MacAddr,
     /// Both ends' MTU in bytes.
@@ -53,7 +58,7 @@ pub struct Inner {
     pub offload: bool,
 }
 
-/// Makes a pair: `eth0` inside `namespace`, down and not configured; the host end up, so that it can be plugged at once.
+/// Makes a pair: the inner end down and not configured; the host end up, so that it can be plugged at once.
 ///
 /// `finish_host_end` has to follow before the inner end goes up: until then the host end has no carrier, and the kernel
 /// neither sends nor takes anything there. One request makes it all, since ovs-vswitchd looks at all its ports after
@@ -61,14 +66,14 @@ pub struct Inner {
 ///
 /// # Errors
 /// The kernel's refusal; EEXIST if either name is taken.
-pub async fn create_veth(links: &Links, namespace: &Namespace, pair: &VethPair<'_>) -> Result<(), LinkError> {
-    let inner = LinkMessageBuilder::<LinkUnspec>::new()
-        .name(INNER)
-        .setns_by_fd(namespace.raw_fd())
-        .address(pair.mac.0.to_vec())
-        .mtu(pair.mtu)
-        .build();
-    let request = LinkVeth::new(pair.host, INNER)
+pub async fn create_veth(links: &Links, pair: &VethPair<'_>) -> Result<(), LinkError> {
+    let mut inner =
+        LinkMessageBuilder::<LinkUnspec>::new().name(pair.inner).address(pair.mac.0.to_vec()).mtu(pair.mtu);
+    if let Some(namespace) = pair.namespace {
+        inner = inner.setns_by_fd(namespace.raw_fd());
+    }
+    let inner = inner.build();
+    let request = LinkVeth::new(pair.host, pair.inner)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(inner)))
         .mtu(pair.mtu)
         .arp(false)

@@ -1,23 +1,33 @@
-//! What an endpoint's container is, behind one trait: today a network namespace, later a Docker container.
+//! What an endpoint's container is: a network namespace with an interface, and for the runtime `docker` a Docker container
+//! in it.
 //!
-//! A runtime makes and removes containers and their interface, finds what is left of earlier lives, and runs commands
-//! inside. It knows nothing of OVS: the interface's host end is plugged by the agent.
+//! The room makes and removes them, finds what is left of earlier lives, and runs commands inside. It knows nothing of
+//! OVS: the interface's host end is plugged by the agent.
+//!
+//! | file | is for |
+//! |---|---|
+//! | `sandbox.rs` | namespaces and interfaces |
+//! | `program.rs` | what a Docker container runs, and within which limits |
+//! | `docker/` | Docker containers, by Docker's API |
+//! | `process.rs` | a command running inside, with its input and output |
 
-mod netns;
+pub mod docker;
 mod process;
+mod program;
+mod sandbox;
 
 use std::net::AddrParseError;
 
 use flowlib::types::{BadMacAddr, MacAddr};
-use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use weir_api::v1::DesiredEndpoint;
 
 use crate::link::{InterfaceAddress, LinkError};
 
 pub use self::{
-    netns::Netns,
-    process::{Process, ProcessEvent, ProcessInput},
+    process::{Process, ProcessEvent, ProcessInput, ProcessTerminal},
+    program::{Program, Restart},
+    sandbox::Sandboxes,
 };
 
 /// An endpoint's number: unique in its pool as long as it exists.
@@ -34,8 +44,10 @@ pub struct EndpointSpec {
     pub container: String,
     /// Its network's name.
     pub network: String,
-    /// Its runtime's name.
-    pub runtime: String,
+    /// What runs in it, by Docker; `None`: nothing of its own.
+    pub program: Option<Program>,
+    /// The program is started when the switch has confirmed its flows up to this revision.
+    pub flows_revision: u64,
     /// Its hardware address.
     pub mac: MacAddr,
     /// Its address and default route.
@@ -78,6 +90,9 @@ pub enum BadEndpoint {
     /// No Ethernet interface that carries IPv4 has this MTU.
     #[error("{0} is not an MTU: 68 to 65535")]
     Mtu(u32),
+    /// There is no runtime of this name.
+    #[error("there is no runtime `{0}` here: only docker and netns")]
+    Runtime(String),
 }
 
 impl TryFrom<&DesiredEndpoint> for EndpointSpec {
@@ -108,7 +123,12 @@ impl TryFrom<&DesiredEndpoint> for EndpointSpec {
             pool: desired.pool.clone(),
             container: desired.container.clone(),
             network: desired.network.clone(),
-            runtime: desired.runtime.clone(),
+            program: match desired.runtime.as_str() {
+                DOCKER => Some(Program::from(desired)),
+                NETNS => None,
+                other => return Err(BadEndpoint::Runtime(other.to_owned())),
+            },
+            flows_revision: desired.flows_revision,
             mac,
             address: InterfaceAddress { address, gateway },
             mtu,
@@ -136,42 +156,13 @@ pub enum RuntimeError {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// There is no runtime of this name.
-    #[error("there is no runtime `{0}` here: only netns")]
-    Unknown(String),
 }
 
-/// Makes, finds and removes containers.
-///
-/// Every call may be cut short by the end of the process and must then be repeatable. The agent never makes two calls
-/// for one endpoint at the same time (but for `exec`).
-pub trait Runtime: Send + Sync + 'static {
-    /// Makes the container and its interface, as far as it is needed to plug the interface's host end. What is there
-    /// already and right is not touched; the interface may still lack addresses. Gives back whether the interface is a
-    /// new one: a port that was plugged under its name holds one that is gone.
-    fn prepare<'a>(&'a self, spec: &'a EndpointSpec) -> BoxFuture<'a, Result<bool, RuntimeError>>;
+/// The runtime of containers that Docker runs.
+pub const DOCKER: &str = "docker";
 
-    /// Makes the container's side of the interface what it must be. May run while the host end is being plugged.
-    /// `offload`: whether checksums may be left to the switch. Gives back whether anything was changed.
-    fn configure<'a>(
-        &'a self,
-        spec: &'a EndpointSpec,
-        offload: bool,
-    ) -> BoxFuture<'a, Result<bool, RuntimeError>>;
-
-    /// Removes the container and its interface, whatever is left of them; that there is nothing is no error.
-    fn remove(&self, endpoint: EndpointId) -> BoxFuture<'_, Result<(), RuntimeError>>;
-
-    /// The endpoints of which anything is here.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, RuntimeError>>;
-
-    /// Starts a command inside.
-    fn exec<'a>(
-        &'a self,
-        endpoint: EndpointId,
-        command: &'a [String],
-    ) -> BoxFuture<'a, Result<Process, RuntimeError>>;
-}
+/// The runtime of containers that are network namespaces.
+pub const NETNS: &str = "netns";
 
 /// Numbers below are the bridge's own ports.
 const FIRST_ENDPOINT_PORT: u16 = 1024;
@@ -212,7 +203,7 @@ mod tests {
 
     #[test]
     fn refuses_values_that_are_none() {
-        let broken: [fn(&mut DesiredEndpoint); 8] = [
+        let broken: [fn(&mut DesiredEndpoint); 9] = [
             |d| d.address = "10.1.0.8".into(),
             |d| d.address = "10.1.0.8/33".into(),
             |d| d.mac = "02:42".into(),
@@ -221,6 +212,7 @@ mod tests {
             |d| d.ofport = 1023,
             |d| d.ofport = 65280,
             |d| d.mtu = 67,
+            |d| d.runtime = "vm".into(),
         ];
         for (number, breaks) in broken.iter().enumerate() {
             let mut endpoint = desired();

@@ -1,5 +1,7 @@
 //! The controller's side of `weir.v1.Agents`, as a test wants to play it: a real gRPC server on a unix socket.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::{path::Path, pin::Pin, thread, time::Duration};
 
 use futures::Stream;
@@ -11,6 +13,7 @@ use tokio_stream::{
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 use weir_api::v1::{
     AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, Register, Registered, RelayExecRequest,
+    RelayLogRequest, RelayLogResponse,
     agent_message::Message,
     agents_server::{Agents, AgentsServer},
     controller_message,
@@ -20,6 +23,7 @@ use weir_api::v1::{
 pub(crate) struct Controller {
     opened: mpsc::Receiver<Session>,
     relays: mpsc::Receiver<Relay>,
+    logs: mpsc::Receiver<Streaming<RelayLogRequest>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -39,6 +43,7 @@ pub(crate) struct Relay {
 struct Service {
     opened: mpsc::Sender<Session>,
     relays: mpsc::Sender<Relay>,
+    logs: mpsc::Sender<Streaming<RelayLogRequest>>,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -47,6 +52,7 @@ type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Agents for Service {
     type AttachStream = Outgoing<ControllerMessage>;
     type RelayExecStream = Outgoing<ExecContainerRequest>;
+    type RelayLogStream = Outgoing<RelayLogResponse>;
 
     async fn attach(
         &self,
@@ -67,6 +73,14 @@ impl Agents for Service {
         self.relays.send(relay).await.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
+
+    async fn relay_log(
+        &self,
+        request: Request<Streaming<RelayLogRequest>>,
+    ) -> Result<Response<Self::RelayLogStream>, Status> {
+        self.logs.send(request.into_inner()).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(Box::pin(futures::stream::pending())))
+    }
 }
 
 impl Controller {
@@ -77,12 +91,13 @@ impl Controller {
         listener.set_nonblocking(true).unwrap();
         let (opened_sender, opened) = mpsc::channel(4);
         let (relays_sender, relays) = mpsc::channel(4);
+        let (logs_sender, logs) = mpsc::channel(4);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let service = Service { opened: opened_sender, relays: relays_sender };
+                let service = Service { opened: opened_sender, relays: relays_sender, logs: logs_sender };
                 let server = Server::builder().add_service(AgentsServer::new(service));
                 tokio::select! {
                     served = server.serve_with_incoming(UnixListenerStream::new(listener)) => served.unwrap(),
@@ -90,7 +105,7 @@ impl Controller {
                 }
             });
         });
-        Self { opened, relays, stop: Some(stop), thread: Some(thread) }
+        Self { opened, relays, logs, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Waits until the agent has opened its stream and registered.
@@ -105,6 +120,11 @@ impl Controller {
     /// Waits until the agent relays a command.
     pub(crate) async fn relay(&mut self) -> Relay {
         soon("the command's relay", self.relays.recv()).await.unwrap()
+    }
+
+    /// Waits until the agent relays a log.
+    pub(crate) async fn log(&mut self) -> Streaming<RelayLogRequest> {
+        soon("the log's relay", self.logs.recv()).await.unwrap()
     }
 }
 
@@ -127,6 +147,7 @@ impl Session {
             node_id: 1,
             nat_mac: "0e:00:00:00:00:01".into(),
             openflow_targets: vec![target.to_owned()],
+            lease_ms: 15_000,
         };
         self.send(controller_message::Message::Registered(registered)).await;
     }

@@ -22,8 +22,14 @@ pub(crate) fn in_sandbox<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send
         mount(Some(""), "/", Some("none"), MsFlags::MS_PRIVATE | MsFlags::MS_REC, NOTHING)
             .expect("private mounts");
         mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), NOTHING).expect("a /run of its own");
+        // Control groups are carried over, for Docker.
+        std::fs::create_dir("/run/cgroup").expect("a place for control groups");
+        let carry = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some("/sys/fs/cgroup"), "/run/cgroup", NOTHING, carry, NOTHING).expect("control groups");
         mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NOTHING)
             .expect("its own interfaces in /sys");
+        mount(Some("/run/cgroup"), "/sys/fs/cgroup", NOTHING, MsFlags::MS_MOVE, NOTHING)
+            .expect("control groups");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime");
         runtime.block_on(async { tokio::time::timeout(LIMIT, test()).await.expect("the test ends in time") });

@@ -1,26 +1,30 @@
-//! The runtime `netns`: a container is a named network namespace without processes of its own.
+//! An endpoint's network namespace and the interface in it, whoever made the namespace: this agent for the runtime `netns`,
+//! which has no processes of its own, or Docker.
 //!
 //! Everything about an endpoint can be read back from the kernel: the namespace's name and the host end's alias both
 //! bear the endpoint's number, so nothing need be remembered over a restart.
+//!
+//! Every call may be cut short by the end of the process and must then be repeatable. The agent never makes two calls
+//! for one endpoint at the same time (but for `exec`).
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
-use futures::future::BoxFuture;
+use weir_api::v1::TerminalSize;
 
-use super::{EndpointId, EndpointSpec, Process, Runtime, RuntimeError};
+use super::{EndpointId, EndpointSpec, Process, RuntimeError};
 use crate::link::{
     INNER, Inner, Link, LinkError, Links, Namespaces, VethPair, create_veth, ensure_inner, finish_host_end,
 };
 
-/// Makes network namespaces under `/run/netns`, with their interfaces' host ends in the process's own namespace.
+/// Named network namespaces under `/run/netns`, with their interfaces' host ends in the process's own namespace.
 #[derive(Clone, Debug)]
-pub struct Netns {
+pub struct Sandboxes {
     namespaces: Namespaces,
     host: Links,
 }
 
-impl Netns {
-    /// A runtime in the calling thread's namespace; to be called within a tokio runtime.
+impl Sandboxes {
+    /// Those in the calling thread's namespace; to be called within a tokio runtime.
     ///
     /// # Errors
     /// The system's refusal of a socket.
@@ -29,9 +33,19 @@ impl Netns {
         Ok(Self { namespaces: Namespaces::default(), host })
     }
 
-    async fn prepare(&self, spec: &EndpointSpec) -> Result<bool, RuntimeError> {
+    /// Makes the interface, as far as it is needed to plug its host end, in the namespace of the file `sandbox`, or else in
+    /// one of its own. What is there already and right is not touched; the interface may still lack addresses. Gives
+    /// back whether the interface is a new one: a port that was plugged under its name holds one that is gone.
+    ///
+    /// # Errors
+    /// The system's refusal; an interface of this name that is another's.
+    pub async fn prepare(&self, spec: &EndpointSpec, sandbox: Option<&Path>) -> Result<bool, RuntimeError> {
         let started = Instant::now();
-        let created = self.namespaces.create(&namespace_name(spec.id)).await?;
+        let name = namespace_name(spec.id);
+        let created = match sandbox {
+            Some(sandbox) => self.namespaces.adopt(&name, sandbox).await?,
+            None => self.namespaces.create(&name).await?,
+        };
         let (host, alias) = (spec.host_interface(), alias(spec.id));
         let present = self.host.find(&host).await?;
         if let Some(link) = &present {
@@ -46,13 +60,48 @@ impl Netns {
         if present.is_some() || !created.is_new {
             self.remove_host_ends(spec.id).await?;
         }
-        let pair = VethPair { host: &host, mac: spec.mac, mtu: spec.mtu };
-        create_veth(&self.host, &created.namespace, &pair).await?;
+        let namespace = Some(&created.namespace);
+        let pair = VethPair { host: &host, inner: INNER, namespace, mac: spec.mac, mtu: spec.mtu };
+        create_veth(&self.host, &pair).await?;
         tracing::debug!(endpoint = spec.id, elapsed_us = started.elapsed().as_micros(), "interface made");
         Ok(true)
     }
 
-    async fn configure(&self, spec: &EndpointSpec, offload: bool) -> Result<bool, RuntimeError> {
+    /// Makes a new interface whose inner end Docker will move into its container's namespace, and configure there. What is
+    /// left of an earlier one goes. Gives back the inner end's name.
+    ///
+    /// # Errors
+    /// The system's refusal; an interface of this name that is another's.
+    pub async fn prepare_for_docker(
+        &self,
+        spec: &EndpointSpec,
+        offload: bool,
+    ) -> Result<String, RuntimeError> {
+        let (host, inner) = (spec.host_interface(), format!("{BESIDE_PREFIX}{}", spec.ofport));
+        self.remove_host_ends(spec.id).await?;
+        if let Some(link) = self.host.find(&host).await? {
+            // One of an agent that was killed before it could give it its alias.
+            let beside = self.host.find(&inner).await?.is_some_and(|inner| inner.peer == Some(link.index));
+            if !beside {
+                return Err(in_the_way(link));
+            }
+            self.host.delete(&host).await?;
+        }
+        let pair = VethPair { host: &host, inner: &inner, namespace: None, mac: spec.mac, mtu: spec.mtu };
+        create_veth(&self.host, &pair).await?;
+        self.configure_host_end(spec).await?;
+        for end in [&inner, &host] {
+            self.host.ensure_tx_checksum(end, offload)?;
+        }
+        Ok(inner)
+    }
+
+    /// Makes the container's side of the interface what it must be. May run while the host end is being plugged.
+    /// `offload`: whether checksums may be left to the switch. Gives back whether anything was changed.
+    ///
+    /// # Errors
+    /// The system's refusal; `NoContainer`.
+    pub async fn configure(&self, spec: &EndpointSpec, offload: bool) -> Result<bool, RuntimeError> {
         // The host end first: see `create_veth`. Also finishes what an earlier life left half done.
         let mut changed = self.configure_host_end(spec).await?;
         let name = namespace_name(spec.id);
@@ -61,6 +110,9 @@ impl Netns {
         let inner = Inner { mac: spec.mac, mtu: spec.mtu, address: spec.address, offload };
         changed |= ensure_inner(&links, &inner).await?;
         changed |= self.host.ensure_tx_checksum(&spec.host_interface(), offload)?;
+        if spec.program.is_some() {
+            return Ok(changed);
+        }
         // Now, when nobody waits for it.
         let namespaces = self.namespaces.clone();
         tokio::spawn(async move {
@@ -84,7 +136,11 @@ impl Netns {
         Ok(unfinished || link.mtu != spec.mtu)
     }
 
-    async fn remove(&self, endpoint: EndpointId) -> Result<(), RuntimeError> {
+    /// Removes the interface and the namespace's name, whatever is left of them; that there is nothing is no error.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub async fn remove(&self, endpoint: EndpointId) -> Result<(), RuntimeError> {
         self.remove_host_ends(endpoint).await?;
         let name = namespace_name(endpoint);
         if let Some(namespace) = self.namespaces.open(&name)? {
@@ -104,7 +160,11 @@ impl Netns {
         Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<EndpointId>, RuntimeError> {
+    /// The endpoints of which anything is here.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub async fn list(&self) -> Result<Vec<EndpointId>, RuntimeError> {
         let mut found: Vec<EndpointId> = Vec::new();
         for name in self.namespaces.list(NAMESPACE_PREFIX)? {
             found.extend(name.strip_prefix(NAMESPACE_PREFIX).and_then(parse_id));
@@ -117,43 +177,22 @@ impl Netns {
         Ok(found)
     }
 
-    async fn exec(&self, endpoint: EndpointId, command: &[String]) -> Result<Process, RuntimeError> {
+    /// Starts a command inside.
+    ///
+    /// # Errors
+    /// `NoContainer`, or that the command cannot be started.
+    pub async fn exec(
+        &self,
+        endpoint: EndpointId,
+        command: &[String],
+        terminal: Option<TerminalSize>,
+    ) -> Result<Process, RuntimeError> {
         let namespace =
             self.namespaces.open(&namespace_name(endpoint))?.ok_or(RuntimeError::NoContainer(endpoint))?;
         let owned = command.to_vec();
-        let started = namespace.run(move || Process::start_here(&owned)).await?;
+        let started = namespace.run(move || Process::start_here(&owned, terminal)).await?;
         let name = command.first().cloned().unwrap_or_default();
         started.map_err(|source| RuntimeError::Command { command: name, source })
-    }
-}
-
-impl Runtime for Netns {
-    fn prepare<'a>(&'a self, spec: &'a EndpointSpec) -> BoxFuture<'a, Result<bool, RuntimeError>> {
-        Box::pin(self.prepare(spec))
-    }
-
-    fn configure<'a>(
-        &'a self,
-        spec: &'a EndpointSpec,
-        offload: bool,
-    ) -> BoxFuture<'a, Result<bool, RuntimeError>> {
-        Box::pin(self.configure(spec, offload))
-    }
-
-    fn remove(&self, endpoint: EndpointId) -> BoxFuture<'_, Result<(), RuntimeError>> {
-        Box::pin(self.remove(endpoint))
-    }
-
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, RuntimeError>> {
-        Box::pin(self.list())
-    }
-
-    fn exec<'a>(
-        &'a self,
-        endpoint: EndpointId,
-        command: &'a [String],
-    ) -> BoxFuture<'a, Result<Process, RuntimeError>> {
-        Box::pin(self.exec(endpoint, command))
     }
 }
 
@@ -184,5 +223,8 @@ fn parse_id(text: &str) -> Option<EndpointId> {
 }
 
 const NAMESPACE_PREFIX: &str = "weir-";
+
+/// The inner end's name begins so while it is beside the host end.
+const BESIDE_PREFIX: &str = "wc";
 
 const ALIAS_PREFIX: &str = "weir endpoint ";

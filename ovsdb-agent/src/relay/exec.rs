@@ -1,7 +1,5 @@
 //! A command that the controller wants run in an endpoint: started there, its streams relayed over `RelayExec`.
 
-use std::{sync::Arc, time::Duration};
-
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -10,35 +8,46 @@ use weir_api::v1::{
     relay_exec_request::Request,
 };
 
+use super::{QUEUE, until_over};
 use crate::{
     northbound::Client,
-    runtime::{Process, ProcessEvent, ProcessInput, Runtime},
+    runtime::{Process, ProcessEvent, ProcessInput, ProcessTerminal, Sandboxes, docker::Docker},
 };
 
-/// Runs the command and relays it to its end. It is killed when the controller ends the call or is lost.
-pub async fn relay(runtime: Arc<dyn Runtime>, client: Client, request: ExecRequest) {
-    let ExecRequest { id, endpoint_id, command, .. } = request;
-    let mut started = runtime.exec(endpoint_id, &command).await.map_err(|error| error.to_string());
-    let input = started.as_mut().ok().and_then(|process| process.input.take());
-    let refusal = started.as_ref().err();
-    tracing::info!(id, endpoint = endpoint_id, refusal, "command from the controller");
-    let (outgoing, outputs) = mpsc::channel(QUEUE);
-    let sending = speak(id.clone(), started, outgoing);
-    let receiving = listen(client, outputs, input);
-    tokio::pin!(receiving);
-    // Whichever side ends first: if the call, the process is dropped and so killed.
-    let ended = tokio::select! {
-        ended = &mut receiving => ended,
-        () = sending => match tokio::time::timeout(FAREWELL, receiving).await {
-            Ok(ended) => ended,
-            Err(_) => Ok(()),
-        },
-    };
-    if let Err(status) = ended {
-        tracing::info!(id, error = status.message(), "command's relay ended");
-    }
+/// Where a command is to run.
+#[derive(Clone, Debug)]
+pub enum Inside {
+    /// In a namespace.
+    Sandbox(Sandboxes),
+    /// In a container of Docker's.
+    Docker(Docker),
 }
 
+/// Runs the command and relays it to its end. It is killed when the controller ends the call or is lost.
+pub async fn relay(inside: Inside, client: Client, request: ExecRequest) {
+    let id = request.id.clone();
+    let mut started = start(inside, &request).await;
+    let process = started.as_mut().ok();
+    let (input, terminal) =
+        process.map_or((None, None), |process| (process.input.take(), process.terminal.take()));
+    let refusal = started.as_ref().err();
+    tracing::info!(id, endpoint = request.endpoint_id, refusal, "command from the controller");
+    let (outgoing, outputs) = mpsc::channel(QUEUE);
+    let sending = speak(id.clone(), started, outgoing);
+    until_over(&id, sending, listen(client, outputs, input, terminal)).await;
+}
+
+async fn start(inside: Inside, request: &ExecRequest) -> Result<Process, String> {
+    let ExecRequest { endpoint_id, command, terminal, .. } = request;
+    match inside {
+        Inside::Sandbox(sandboxes) => {
+            sandboxes.exec(*endpoint_id, command, *terminal).await.map_err(|error| error.to_string())
+        }
+        Inside::Docker(docker) => {
+            docker.exec(*endpoint_id, command, *terminal).await.map_err(|error| error.to_string())
+        }
+    }
+}
 /// Says whose call it is, then what the command puts out, or why there is none.
 async fn speak(id: String, started: Result<Process, String>, outgoing: mpsc::Sender<RelayExecRequest>) {
     let message = |request| RelayExecRequest { request: Some(request) };
@@ -57,12 +66,17 @@ async fn listen(
     mut client: Client,
     outputs: mpsc::Receiver<RelayExecRequest>,
     mut input: Option<ProcessInput>,
+    terminal: Option<ProcessTerminal>,
 ) -> Result<(), Status> {
     let mut inputs = client.relay_exec(ReceiverStream::new(outputs)).await?.into_inner();
     while let Some(message) = inputs.message().await? {
         match message.request {
             Some(exec_container_request::Request::Stdin(bytes)) => feed(&mut input, bytes).await,
             Some(exec_container_request::Request::StdinClosed(_)) => input = None,
+            Some(exec_container_request::Request::Resize(size)) => {
+                // A size that is not taken at once is soon followed by another, or the command has ended.
+                terminal.as_ref().map(|terminal| terminal.try_send(size));
+            }
             _ => {}
         }
     }
@@ -91,9 +105,3 @@ async fn feed(input: &mut Option<ProcessInput>, bytes: Vec<u8>) {
         *input = None;
     }
 }
-
-/// Messages under way in each direction.
-const QUEUE: usize = 16;
-
-/// How long the controller may take to end a call whose command has ended.
-const FAREWELL: Duration = Duration::from_secs(5);

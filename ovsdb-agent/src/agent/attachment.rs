@@ -1,0 +1,127 @@
+//! An endpoint's place in the network: the interface in its namespace, and the port in Open vSwitch.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use crate::{
+    bridge::{EndpointPort, PlugError, Switch},
+    plugin::Attached,
+    runtime::{EndpointId, EndpointSpec, RuntimeError, Sandboxes},
+};
+
+/// Attaches endpoints and detaches them, one thing at a time for each endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Attachments {
+    switch: Switch,
+    sandboxes: Sandboxes,
+    turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
+    /// Why Docker's last request for an attachment was refused: Docker's own answer has only the sentence.
+    refused: Arc<Mutex<HashMap<EndpointId, AttachError>>>,
+}
+
+/// Why an endpoint is not attached.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttachError {
+    /// Open vSwitch refuses, or gave another number.
+    #[error(transparent)]
+    Plug(#[from] PlugError),
+    /// The system refuses.
+    #[error(transparent)]
+    Sandbox(#[from] RuntimeError),
+}
+
+impl Attachments {
+    pub(super) fn new(switch: Switch, sandboxes: Sandboxes) -> Self {
+        let turns = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
+        Self { switch, sandboxes, turns, refused: Arc::default() }
+    }
+
+    /// Makes interface and port what they should be, in the namespace of the file `sandbox` or in one of their own. What
+    /// is right is not touched. `tso`: whether ovs-vswitchd computes the checksums that endpoints leave out.
+    pub(super) async fn attach(
+        &self,
+        spec: &EndpointSpec,
+        sandbox: Option<&Path>,
+        tso: bool,
+    ) -> Result<(), AttachError> {
+        let _turn = self.turn(spec.id).await;
+        let port = port(spec);
+        let begun = Instant::now();
+        if self.sandboxes.prepare(spec, sandbox).await? {
+            // Open vSwitch does not let go of a device that was replaced by another of its name.
+            self.switch.unplug(spec.id).await.map_err(PlugError::from)?;
+        }
+        // OVS opens the host end while the container's side gets its addresses: both take milliseconds.
+        let prepared = Instant::now();
+        let offload = tso && !spec.tunnelled;
+        let ((plugged, plug_us), (configured, configure_us)) =
+            tokio::join!(async { (self.switch.plug(&port).await, prepared.elapsed().as_micros()) }, async {
+                (self.sandboxes.configure(spec, offload).await, prepared.elapsed().as_micros())
+            },);
+        let prepare_us = (prepared - begun).as_micros();
+        tracing::debug!(endpoint = spec.id, prepare_us, plug_us, configure_us, "endpoint attached");
+        plugged?;
+        configured?;
+        Ok(())
+    }
+
+    /// Takes port and interface away, whatever there is of them.
+    pub(super) async fn detach(&self, id: EndpointId) -> Result<(), AttachError> {
+        let _turn = self.turn(id).await;
+        // The port first: else OVS would complain of a device that vanishes under it.
+        self.switch.unplug(id).await.map_err(PlugError::from)?;
+        Ok(self.sandboxes.remove(id).await?)
+    }
+
+    /// Attaches an endpoint whose container Docker is starting; a refusal is kept for whoever asked Docker to.
+    pub(super) async fn attach_for_docker(&self, spec: &EndpointSpec, tso: bool) -> Result<Attached, String> {
+        match self.try_attach_for_docker(spec, tso).await {
+            Ok(interface) => Ok(Attached { interface, gateway: spec.address.gateway }),
+            Err(error) => {
+                let sentence = error.to_string();
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(spec.id, error);
+                Err(sentence)
+            }
+        }
+    }
+
+    async fn try_attach_for_docker(&self, spec: &EndpointSpec, tso: bool) -> Result<String, AttachError> {
+        let _turn = self.turn(spec.id).await;
+        // There is none, unless the container ended without a word to the driver.
+        self.switch.unplug(spec.id).await.map_err(PlugError::from)?;
+        let inner = self.sandboxes.prepare_for_docker(spec, tso && !spec.tunnelled).await?;
+        self.switch.plug(&port(spec)).await?;
+        Ok(inner)
+    }
+
+    /// Takes out why Docker's last request about an endpoint was refused, if it was.
+    pub(super) fn take_refusal(&self, id: EndpointId) -> Option<AttachError> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    async fn turn(&self, id: EndpointId) -> tokio::sync::MutexGuard<'_, ()> {
+        // Two endpoints that share a turn wait for each other now and then, which is all.
+        let [first, ..] = &*self.turns;
+        let number = usize::try_from(id).unwrap_or(0) % TURNS;
+        self.turns.get(number).unwrap_or(first).lock().await
+    }
+}
+
+fn port(spec: &EndpointSpec) -> EndpointPort {
+    EndpointPort {
+        endpoint_id: spec.id,
+        name: spec.host_interface(),
+        ofport: spec.ofport,
+        mac: spec.mac.to_string(),
+        pool: spec.pool.clone(),
+        container: spec.container.clone(),
+        network: spec.network.clone(),
+    }
+}
+
+/// Endpoints that can be attached or detached at the same time: more than there are jobs.
+const TURNS: usize = 64;

@@ -1,0 +1,255 @@
+//! Docker's remote network driver, on a unix socket in the folder where Docker looks for plugins.
+//!
+//! ```text
+//!   docker start ─▶ dockerd ─CreateEndpoint, Join─▶ here ─Request─▶ agent: interface, port
+//!                   process starts ◀── answered when the network is there ──┘
+//! ```
+//!
+//! It serves the agent's own containers, which say in an option of theirs which endpoint they are; whatever else asks is
+//! refused. It never asks Docker anything: Docker waits for the answer and would wait for ever. Nothing is kept on disk: a
+//! call about an endpoint of Docker's that was made before the agent started is refused if it wants a network (the
+//! container is then started again, from the beginning), and granted if it gives one back, which the agent does by itself.
+//!
+//! Source: the remote driver's protocol, moby/libnetwork `docs/remote.md` and `drivers/remote/api/api.go`.
+
+mod message;
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use ipnet::Ipv4Net;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+};
+
+use self::message::{
+    Activated, Capabilities, CreateEndpoint, CreateNetwork, EndpointCreated, Interface, InterfaceName,
+    Joined, OfEndpoint, Refusal,
+};
+use crate::runtime::{EndpointId, docker::LABEL};
+use flowlib::types::MacAddr;
+
+/// What Docker wants of an endpoint; each is answered.
+#[derive(Debug)]
+pub enum Request {
+    /// Which addresses it has, if it is to be there.
+    Describe {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The addresses, or why there is no such endpoint.
+        reply: oneshot::Sender<Result<Addresses, String>>,
+    },
+    /// An interface and a port for it.
+    Attach {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// Answered when they are there.
+        reply: oneshot::Sender<Result<Attached, String>>,
+    },
+    /// That they be taken away.
+    Detach {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// Answered when they are gone.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+}
+
+impl Request {
+    /// Which endpoint it is about.
+    #[must_use]
+    pub fn endpoint(&self) -> EndpointId {
+        match self {
+            Self::Describe { endpoint, .. }
+            | Self::Attach { endpoint, .. }
+            | Self::Detach { endpoint, .. } => *endpoint,
+        }
+    }
+}
+
+/// An endpoint's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Its IPv4 address, with the subnet's prefix length.
+    pub address: Ipv4Net,
+    /// Its hardware address.
+    pub mac: MacAddr,
+}
+
+/// An interface that is plugged, for Docker to move into the container and to configure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Its name beside its other end.
+    pub interface: String,
+    /// The default route's next hop.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// Serves the driver on a socket of that path for ever; one left there by an earlier life is replaced.
+///
+/// # Errors
+/// The socket cannot be made.
+pub async fn serve(socket: &Path, requests: mpsc::Sender<Request>) -> io::Result<()> {
+    if let Some(folder) = socket.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    axum::serve(listener, router(requests)).await
+}
+
+/// Endpoints as Docker names them, and ours.
+#[derive(Clone, Debug)]
+struct Driver {
+    requests: mpsc::Sender<Request>,
+    known: Arc<Mutex<HashMap<String, EndpointId>>>,
+}
+
+type Answer<T> = Result<Json<T>, Refused>;
+
+/// A refusal, in Docker's form.
+#[derive(Debug)]
+struct Refused(String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        // Docker reads the text of an error whatever the status; by 200 alone it tells success.
+        (StatusCode::BAD_REQUEST, Json(Refusal { err: self.0 })).into_response()
+    }
+}
+
+fn router(requests: mpsc::Sender<Request>) -> Router {
+    let driver = Driver { requests, known: Arc::default() };
+    Router::new()
+        .route("/Plugin.Activate", post(activate))
+        .route("/NetworkDriver.GetCapabilities", post(capabilities))
+        .route("/NetworkDriver.CreateNetwork", post(create_network))
+        .route("/NetworkDriver.DeleteNetwork", post(nothing))
+        .route("/NetworkDriver.CreateEndpoint", post(create_endpoint))
+        .route("/NetworkDriver.EndpointOperInfo", post(oper_info))
+        .route("/NetworkDriver.DeleteEndpoint", post(delete_endpoint))
+        .route("/NetworkDriver.Join", post(join))
+        .route("/NetworkDriver.Leave", post(leave))
+        .route("/NetworkDriver.ProgramExternalConnectivity", post(nothing))
+        .route("/NetworkDriver.RevokeExternalConnectivity", post(nothing))
+        .route("/NetworkDriver.DiscoverNew", post(nothing))
+        .route("/NetworkDriver.DiscoverDelete", post(nothing))
+        .with_state(driver)
+}
+
+/// Docker names no content type: the body is read as what it is.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|error| Refused(format!("the request is not understood: {error}")))
+}
+
+async fn activate() -> Json<impl Serialize> {
+    Json(Activated { implements: ["NetworkDriver"] })
+}
+
+async fn capabilities() -> Json<impl Serialize> {
+    Json(Capabilities { scope: "local", connectivity_scope: "global" })
+}
+
+async fn nothing() -> Json<impl Serialize> {
+    Json(HashMap::<String, String>::new())
+}
+
+async fn create_network(body: Bytes) -> Answer<HashMap<String, String>> {
+    let network: CreateNetwork = read(&body)?;
+    if network.is_managed() {
+        return Ok(Json(HashMap::new()));
+    }
+    Err(Refused(
+        "networks of the driver `weir` are made by the controller: `weir network create`; its containers by \
+         `weir container create`"
+            .to_owned(),
+    ))
+}
+
+async fn create_endpoint(State(driver): State<Driver>, body: Bytes) -> Answer<EndpointCreated> {
+    let request: CreateEndpoint = read(&body)?;
+    let endpoint = request.endpoint().ok_or_else(|| {
+        Refused(format!("no endpoint of Weir's is named: containers of this network are made by `weir container create`, and bear the option {LABEL}"))
+    })?;
+    let addresses = driver.ask(|reply| Request::Describe { endpoint, reply }).await?;
+    driver.known().insert(request.endpoint_id, endpoint);
+    let interface =
+        Interface { address: addresses.address.to_string(), mac_address: addresses.mac.to_string() };
+    Ok(Json(EndpointCreated { interface }))
+}
+
+async fn oper_info() -> Json<impl Serialize> {
+    Json(HashMap::from([("Value", HashMap::<String, String>::new())]))
+}
+
+async fn join(State(driver): State<Driver>, body: Bytes) -> Answer<Joined> {
+    let request: OfEndpoint = read(&body)?;
+    let endpoint = driver.find(&request.endpoint_id).ok_or_else(|| {
+        Refused("the agent was started after the endpoint was made: start the container again".to_owned())
+    })?;
+    let Attached { interface, gateway } = driver.ask(|reply| Request::Attach { endpoint, reply }).await?;
+    Ok(Json(Joined {
+        interface_name: InterfaceName { src_name: interface, dst_prefix: "eth" },
+        gateway: gateway.map_or_else(String::new, |gateway| gateway.to_string()),
+        // Else it would lead a way of its own out of a container that has no gateway.
+        disable_gateway_service: true,
+    }))
+}
+
+async fn leave(State(driver): State<Driver>, body: Bytes) -> Answer<HashMap<String, String>> {
+    let request: OfEndpoint = read(&body)?;
+    driver.detach(&request.endpoint_id).await
+}
+
+async fn delete_endpoint(State(driver): State<Driver>, body: Bytes) -> Answer<HashMap<String, String>> {
+    let request: OfEndpoint = read(&body)?;
+    let detached = driver.detach(&request.endpoint_id).await;
+    driver.known().remove(&request.endpoint_id);
+    detached
+}
+
+impl Driver {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, EndpointId>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, docker_id: &str) -> Option<EndpointId> {
+        self.known().get(docker_id).copied()
+    }
+
+    async fn detach(&self, docker_id: &str) -> Answer<HashMap<String, String>> {
+        if let Some(endpoint) = self.find(docker_id) {
+            self.ask(|reply| Request::Detach { endpoint, reply }).await?;
+        }
+        Ok(Json(HashMap::new()))
+    }
+
+    /// Asks the agent and waits for its answer.
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Request,
+    ) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let ending = || Refused("the agent is ending".to_owned());
+        self.requests.send(request(reply)).await.map_err(|_| ending())?;
+        answer.await.map_err(|_| ending())?.map_err(Refused)
+    }
+}

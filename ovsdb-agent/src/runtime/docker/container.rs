@@ -1,0 +1,403 @@
+//! Finding, making, starting, stopping and removing the container of an endpoint.
+
+use std::collections::HashMap;
+
+use bollard::{
+    models::{
+        ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary, EndpointSettings,
+        HostConfig, Ipam, NetworkCreateRequest, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    },
+    query_parameters::{
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        RenameContainerOptionsBuilder, StopContainerOptions,
+    },
+};
+use prost_types::Timestamp;
+use weir_api::v1::ProcessStatus;
+
+use super::{ANSWER, Docker, DockerError, WORK};
+use crate::runtime::{EndpointId, EndpointSpec, Program, Restart};
+
+/// A container as Docker has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Docker's own id.
+    pub id: String,
+    /// What it is doing.
+    pub state: State,
+    /// The process that Docker started in it; `None` if there is none.
+    pub pid: Option<u32>,
+    /// Its last process.
+    pub process: ProcessStatus,
+    /// Which request for a start was the last one carried out.
+    pub starts: u32,
+}
+
+/// What a container is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It was never started with success.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Its process has ended, and Docker is about to start it again.
+    Restarting,
+    /// Its process has ended.
+    Exited,
+    /// Docker is removing it, or failed to.
+    Removing,
+}
+
+impl Docker {
+    /// The endpoint's container; `None` if there is none.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn find(&self, endpoint: EndpointId) -> Result<Option<Found>, DockerError> {
+        let Some(summary) = self.list_labelled(&format!("{LABEL}={endpoint}")).await?.into_iter().next()
+        else {
+            return Ok(None);
+        };
+        match summary.id {
+            Some(id) => self.inspect(endpoint, &id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The endpoint's container, by Docker's id; `None` if it is gone.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn inspect(&self, endpoint: EndpointId, id: &str) -> Result<Option<Found>, DockerError> {
+        let id = id.to_owned();
+        let inspected = self.ask("inspecting a container", ANSWER, |docker| async move {
+            docker.inspect_container(&id, None).await
+        });
+        match inspected.await {
+            Ok(inspected) => {
+                let name = inspected.name.unwrap_or_default();
+                let restarts = u32::try_from(inspected.restart_count.unwrap_or(0)).unwrap_or(0);
+                let state = inspected.state.unwrap_or_default();
+                Ok(inspected.id.map(|id| found(id, &name, endpoint, restarts, &state)))
+            }
+            Err(error) if error.is_status(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The endpoints that have a container, in whatever state.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn list(&self) -> Result<Vec<EndpointId>, DockerError> {
+        let all = self.list_labelled(LABEL).await?;
+        Ok(all.iter().filter_map(|summary| summary.labels.as_ref()?.get(LABEL)?.parse().ok()).collect())
+    }
+
+    async fn list_labelled(&self, label: &str) -> Result<Vec<ContainerSummary>, DockerError> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        self.ask(
+            "listing containers",
+            ANSWER,
+            |docker| async move { docker.list_containers(Some(options)).await },
+        )
+        .await
+    }
+
+    /// Makes the container of an endpoint, without starting it.
+    ///
+    /// # Errors
+    /// `NoImage`, or Docker's: a name that is taken, limits beyond the node, no space.
+    pub async fn create(&self, spec: &EndpointSpec, program: &Program) -> Result<Found, DockerError> {
+        match self.try_create(spec, program).await {
+            Err(error) if error.is_status(404) && says(&error, "network") => {
+                self.ensure_network().await?;
+                self.try_create(spec, program).await
+            }
+            result => result,
+        }
+        .map_err(|error| match error {
+            DockerError::Refused { status: 404, message } => {
+                DockerError::NoImage { image: program.image.clone(), message }
+            }
+            error => error,
+        })
+    }
+
+    async fn try_create(&self, spec: &EndpointSpec, program: &Program) -> Result<Found, DockerError> {
+        let options = CreateContainerOptionsBuilder::new().name(&name(spec, program.starts)).build();
+        let body = body(spec, program);
+        self.ask("making a container", WORK, |docker| async move {
+            docker.create_container(Some(options), body).await
+        })
+        .await
+        .map(|made| Found {
+            id: made.id,
+            state: State::Created,
+            pid: None,
+            process: ProcessStatus::default(),
+            starts: program.starts,
+        })
+    }
+
+    /// Makes the one network of Docker's that all endpoints' containers belong to; what network it really is, the
+    /// driver finds out by the endpoint's number.
+    async fn ensure_network(&self) -> Result<(), DockerError> {
+        let ipam = Ipam { driver: Some("null".to_owned()), ..Ipam::default() };
+        let request = NetworkCreateRequest {
+            name: NETWORK.to_owned(),
+            driver: Some(DRIVER.to_owned()),
+            ipam: Some(ipam),
+            options: Some(HashMap::from([(MANAGED.to_owned(), "true".to_owned())])),
+            ..NetworkCreateRequest::default()
+        };
+        let made = self
+            .ask("making its network", WORK, |docker| async move { docker.create_network(request).await })
+            .await;
+        match made {
+            // Another container was first.
+            Err(error) if error.is_status(409) => Ok(()),
+            made => made.map(drop),
+        }
+    }
+
+    /// Starts a container, and writes down that the request for it was carried out.
+    ///
+    /// # Errors
+    /// Docker's: no such command, or what the network driver refuses.
+    pub async fn start(&self, spec: &EndpointSpec, found: &Found, starts: u32) -> Result<(), DockerError> {
+        match self.try_start(&found.id).await {
+            Err(error) if error.is_status(404) && says(&error, "network") => {
+                self.ensure_network().await?;
+                self.try_start(&found.id).await?;
+            }
+            // It runs already.
+            Err(error) if error.is_status(304) => {}
+            started => started?,
+        }
+        if found.starts == starts {
+            return Ok(());
+        }
+        // Only afterwards: if it does not come to this, the container is asked to start once more, which does no harm.
+        let (id, options) =
+            (found.id.clone(), RenameContainerOptionsBuilder::new().name(&name(spec, starts)).build());
+        self.ask("renaming a container", ANSWER, |docker| async move {
+            docker.rename_container(&id, options).await
+        })
+        .await
+    }
+
+    async fn try_start(&self, id: &str) -> Result<(), DockerError> {
+        let id = id.to_owned();
+        self.ask(
+            "starting a container",
+            WORK,
+            |docker| async move { docker.start_container(&id, None).await },
+        )
+        .await
+    }
+
+    /// Asks a container's process to end, and kills it when its time is over.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn stop(&self, found: &Found, timeout_s: u32) -> Result<(), DockerError> {
+        let id = found.id.clone();
+        let options =
+            StopContainerOptions { t: i32::try_from(timeout_s).ok(), ..StopContainerOptions::default() };
+        let patience = WORK + std::time::Duration::from_secs(timeout_s.into());
+        let stopped = self.ask("stopping a container", patience, |docker| async move {
+            docker.stop_container(&id, Some(options)).await
+        });
+        gone_is_well(stopped.await)
+    }
+
+    /// Removes an endpoint's container; its process is given the time to end that it was made with. That there is none
+    /// is no error.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn remove(&self, endpoint: EndpointId) -> Result<(), DockerError> {
+        for summary in self.list_labelled(&format!("{LABEL}={endpoint}")).await? {
+            let Some(id) = summary.id else { continue };
+            let timeout_s = summary.labels.as_ref().and_then(|labels| labels.get(TIMEOUT)?.parse().ok());
+            let patience = WORK + std::time::Duration::from_secs(timeout_s.unwrap_or(0));
+            let stopping = id.clone();
+            let stopped = self.ask("stopping a container", patience, |docker| async move {
+                docker.stop_container(&stopping, None).await
+            });
+            gone_is_well(stopped.await)?;
+            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            let removed = self.ask("removing a container", WORK, |docker| async move {
+                docker.remove_container(&id, Some(options)).await
+            });
+            gone_is_well(removed.await)?;
+        }
+        Ok(())
+    }
+}
+
+fn gone_is_well(result: Result<(), DockerError>) -> Result<(), DockerError> {
+    match result {
+        Err(error) if error.is_status(404) || error.is_status(304) => Ok(()),
+        result => result,
+    }
+}
+
+fn says(error: &DockerError, word: &str) -> bool {
+    matches!(error, DockerError::Refused { message, .. } if message.contains(word))
+}
+
+/// What Docker is asked to make of an endpoint.
+fn body(spec: &EndpointSpec, program: &Program) -> ContainerCreateBody {
+    let endpoint = EndpointSettings {
+        driver_opts: Some(HashMap::from([(LABEL.to_owned(), spec.id.to_string())])),
+        ..EndpointSettings::default()
+    };
+    let labels = [
+        (LABEL, spec.id.to_string()),
+        ("weir.pool", spec.pool.clone()),
+        ("weir.container", spec.container.clone()),
+        ("weir.network", spec.network.clone()),
+        (TIMEOUT, program.stop_timeout_s.to_string()),
+    ];
+    ContainerCreateBody {
+        hostname: Some(spec.container.chars().take(MAX_HOSTNAME).collect()),
+        image: Some(program.image.clone()),
+        cmd: Some(program.command.clone()).filter(|command| !command.is_empty()),
+        env: Some(program.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),
+        stop_timeout: Some(program.stop_timeout_s.into()),
+        host_config: Some(host_config(program)),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(NETWORK.to_owned(), endpoint)])),
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(program: &Program) -> HostConfig {
+    let limit = |amount: u64| i64::try_from(amount).ok().filter(|amount| *amount > 0);
+    let (name, retries) = match program.restart {
+        Restart::No => (RestartPolicyNameEnum::NO, None),
+        Restart::OnFailure(retries) => (RestartPolicyNameEnum::ON_FAILURE, Some(retries.into())),
+        Restart::Always => (RestartPolicyNameEnum::ALWAYS, None),
+    };
+    HostConfig {
+        network_mode: Some(NETWORK.to_owned()),
+        nano_cpus: limit(u64::from(program.cpu_millis) * NANOS_A_MILLI),
+        memory: limit(program.memory_bytes),
+        // No swap beyond it: a limit is a limit.
+        memory_swap: limit(program.memory_bytes),
+        pids_limit: limit(program.pids.into()),
+        restart_policy: Some(RestartPolicy { name: Some(name), maximum_retry_count: retries }),
+        // Else a program that does not expect to be the first process would ignore every polite request to end.
+        init: Some(true),
+        ..HostConfig::default()
+    }
+}
+
+/// The name, by which people know it in Docker's lists; the request for a start that was carried out last is its end.
+fn name(spec: &EndpointSpec, starts: u32) -> String {
+    let base = format!("{}.{}.{}", spec.container, spec.pool, spec.id);
+    if starts == 0 { base } else { format!("{base}.{starts}") }
+}
+
+fn starts_of(name: &str, endpoint: EndpointId) -> u32 {
+    let mut parts = name.trim_start_matches('/').rsplit('.');
+    let (last, before) = (parts.next().and_then(|part| part.parse().ok()), parts.next());
+    last.filter(|_| before == Some(&endpoint.to_string())).unwrap_or(0)
+}
+
+fn found(id: String, name: &str, endpoint: EndpointId, restarts: u32, state: &ContainerState) -> Found {
+    use ContainerStateStatusEnum as Status;
+    let time =
+        |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok().filter(|time| time.seconds > 0);
+    let started = time(&state.started_at);
+    let status = match state.status {
+        Some(Status::RUNNING | Status::PAUSED | Status::STOPPING) => State::Running,
+        Some(Status::RESTARTING) => State::Restarting,
+        Some(Status::REMOVING | Status::DEAD) => State::Removing,
+        Some(Status::CREATED) => State::Created,
+        _ if started.is_none() => State::Created,
+        _ => State::Exited,
+    };
+    let running = status == State::Running;
+    Found {
+        id,
+        state: status,
+        pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| running && *pid != 0),
+        process: ProcessStatus {
+            running,
+            started,
+            finished: time(&state.finished_at).filter(|_| !running),
+            exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(0),
+            oom_killed: state.oom_killed.unwrap_or(false),
+            restarts,
+        },
+        starts: starts_of(name, endpoint),
+    }
+}
+
+/// The label, and the option of Docker's network endpoint, that bears the endpoint's number.
+pub(crate) const LABEL: &str = "weir.endpoint";
+
+/// The label that says how many seconds the process is given to end.
+const TIMEOUT: &str = "weir.stop-timeout";
+
+/// The network of Docker's that our containers belong to.
+const NETWORK: &str = "weir";
+
+/// The name of the network driver: that of the plugin's socket.
+const DRIVER: &str = "weir";
+
+/// The option by which the driver knows the agent's own network.
+pub(crate) const MANAGED: &str = "weir.managed";
+
+/// A host name's length, as the kernel has it (HOST_NAME_MAX of limits.h).
+const MAX_HOSTNAME: usize = 63;
+
+/// Docker counts a processor in billionths.
+const NANOS_A_MILLI: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(status: ContainerStateStatusEnum, started: &str, finished: &str) -> ContainerState {
+        ContainerState {
+            status: Some(status),
+            pid: Some(7),
+            exit_code: Some(137),
+            started_at: Some(started.to_owned()),
+            finished_at: Some(finished.to_owned()),
+            ..ContainerState::default()
+        }
+    }
+
+    #[test]
+    fn reads_a_running_and_an_ended_container() {
+        use ContainerStateStatusEnum as Status;
+        let never = "0001-01-01T00:00:00Z";
+        let running =
+            found("x".into(), "/web.p.5", 5, 2, &state(Status::RUNNING, "2026-11-26T11:06:22.4Z", never));
+        assert_eq!((running.state, running.pid, running.starts), (State::Running, Some(7), 0));
+        assert_eq!((running.process.restarts, running.process.finished), (2, None));
+        let ended = state(Status::EXITED, "2026-11-26T11:06:22.4Z", "2026-11-26T11:07:00Z");
+        let ended = found("x".into(), "/web.p.5.3", 5, 0, &ended);
+        assert_eq!((ended.state, ended.pid, ended.starts), (State::Exited, None, 3));
+        assert_eq!(ended.process.exit_code, 137);
+        assert!(ended.process.finished.is_some());
+        let refused = found("x".into(), "/web.p.5", 5, 0, &state(Status::CREATED, never, never));
+        assert_eq!(refused.state, State::Created);
+    }
+
+    #[test]
+    fn a_start_is_written_into_the_name() {
+        assert_eq!(starts_of("/a.b.17", 17), 0);
+        assert_eq!(starts_of("/a.b.17.4", 17), 4);
+        assert_eq!(starts_of("/17.4", 17), 4);
+        assert_eq!(starts_of("/someone", 17), 0);
+    }
+}
