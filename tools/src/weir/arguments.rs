@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{container, network, node, pool};
+use super::{container, events, network, node, pool};
 use crate::connect::{DEFAULT_SERVER, Server};
 
 #[derive(Debug, Parser)]
@@ -101,6 +101,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: container::Command,
     },
+    /// What happened to containers and nodes, and what happens
+    Events(events::Events),
     /// What is connected, in sync or degraded, and why
     Status,
     /// Print the completion script of a shell
@@ -113,7 +115,8 @@ pub(super) enum Command {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no controller answers, 4 --timeout passed;
-'container exec' ends with the code of the command it ran.";
+'container exec' ends with the code of the command it ran. 1 is also said of a container that has
+ended badly when it was waited for, and of a --dry-run that finds no node.";
 
 #[cfg(test)]
 mod tests {
@@ -148,10 +151,82 @@ mod tests {
             else {
                 panic!("not a container create");
             };
-            assert_eq!((create.name, create.image), (None, None));
-            assert_eq!(create.settings, ["ip=10.209.164.8"]);
-            assert!(create.publish_service.is_some());
+            assert_eq!((create.name, create.runs), (None, vec![]));
+            assert_eq!(create.attachment.settings, ["ip=10.209.164.8"]);
+            assert!(create.attachment.publish_service.is_some());
         }
+    }
+
+    fn created(line: &str) -> container::create::Create {
+        match parse(line).unwrap().command {
+            Command::Container { command: container::Command::Create(create) } => create,
+            other => panic!("not a container create: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_stand_anywhere_before_the_image_and_belong_to_the_command_after_it() {
+        for line in [
+            "weir container create --publish-service=.n -e A=1 --memory 1g web busybox httpd -f -p 80",
+            "weir container create web --publish-service=.n --env A=1 --memory=1g busybox httpd -f -p 80",
+            "weir container create -eA=1 web --memory 1g --publish-service .n busybox httpd -f -p 80",
+        ] {
+            let create = created(line);
+            assert_eq!(create.name.as_deref(), Some("web"), "{line}");
+            assert_eq!(create.runs, ["busybox", "httpd", "-f", "-p", "80"], "{line}");
+            assert!(create.attachment.publish_service.is_some(), "{line}");
+        }
+        let create = created("weir container create web --publish-service=.n --wait");
+        assert_eq!((create.name.as_deref(), create.runs), (Some("web"), vec![]));
+        let create = created("weir container create --network n web image --wait --pool p -- -x --dry-run");
+        assert_eq!(create.runs, ["image", "--wait", "--pool", "p", "--", "-x", "--dry-run"]);
+        assert!(!create.dry_run);
+    }
+
+    #[test]
+    fn a_mistyped_option_before_the_image_is_no_image() {
+        for line in ["create web --wiat busybox", "create --wiat web busybox", "create web -z"] {
+            let error = parse(&format!("weir container {line} --publish-service=.n")).unwrap_err();
+            assert!(error.to_string().contains("unexpected argument"), "{error}");
+        }
+    }
+
+    #[test]
+    fn refuses_amounts_that_are_none_and_says_what_would_be() {
+        for (option, right) in [
+            ("--cpus=0", "0.5"),
+            ("--memory=lots", "128m"),
+            ("--pids-limit=0", "1.."),
+            ("--restart=unless-stopped", "on-failure"),
+            ("--stop-timeout=1ms", "5s"),
+            ("--env=NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE=VALUE"),
+            ("--label=a", "KEY=VALUE"),
+            ("--constraint=zone=a", "KEY==VALUE"),
+            ("--affinity=zone", "KEY!=VALUE"),
+        ] {
+            let line = format!("weir container create --publish-service=.n {option} web busybox");
+            let error = parse(&line).unwrap_err().to_string();
+            assert!(error.contains(right), "{option}: {error}");
+        }
+        assert!(parse("weir container create --publish-service=.n --dry-run --wait web").is_err());
+    }
+
+    #[test]
+    fn takes_the_options_of_logs_and_exec_as_docker_does() {
+        let line = "weir container logs -f --tail 10 --timestamps --since 10m web";
+        let Command::Container { command: container::Command::Logs(logs) } = parse(line).unwrap().command
+        else {
+            panic!("not logs");
+        };
+        assert_eq!((logs.follow, logs.tail, logs.timestamps), (true, Some(10), true));
+        assert!(logs.since.is_some());
+        let line = "weir container exec -it web -- sh -i";
+        let Command::Container { command: container::Command::Exec(exec) } = parse(line).unwrap().command
+        else {
+            panic!("not an exec");
+        };
+        assert!(exec.terminal);
+        assert_eq!(exec.command, ["sh", "-i"]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `weir`, the orchestration client: reads its arguments, asks the controller, shows the answer.
 //!
-//! One file a resource (`pool`, `network`, `node`, `container`), each with its arguments, requests and views; `setting` and
-//! `published` parse what users write and do nothing else; `output` alone writes to standard output, `failure` alone
+//! One file or folder a resource (`pool`, `network`, `node`, `container`), each with its arguments, requests and views;
+//! `setting` and `published` parse what users write and do nothing else; `output` alone writes to standard output, `failure` alone
 //! decides what an error says and with which code the process ends.
 
 mod arguments;
 mod container;
-mod exec;
+mod events;
 mod failure;
 mod network;
 mod node;
@@ -16,7 +16,6 @@ mod published;
 mod session;
 mod setting;
 mod status;
-mod watch;
 
 use std::process::ExitCode;
 
@@ -28,7 +27,8 @@ use session::Session;
 
 /// Runs the client on the process's arguments and returns the process's exit code.
 ///
-/// Exit codes: 0 done, 1 refused, 2 bad usage, 3 no controller, 4 too late; of `container exec`, the command's own.
+/// Exit codes: 0 done, 1 refused, 2 bad usage, 3 no controller, 4 too late; of `container exec`, the command's own. 1 also
+/// says that a container that was waited for has ended badly, and that no node can take one of a dry run.
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -66,10 +66,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Pool { command } => pool::run(&session, command).await?,
         Command::Network { command } => network::run(&session, command).await?,
         Command::Node { command } => node::run(&session, command).await?,
-        Command::Container { command: container::Command::Exec(arguments) } => {
-            return exec::run(&session, arguments).await;
-        }
-        Command::Container { command } => container::run(&session, command).await?,
+        Command::Container { command } => return container::run(&session, command).await,
+        Command::Events(arguments) => events::run(&session, arguments).await?,
         Command::Status => status::run(&session).await?,
         Command::Completions { .. } => {}
     }

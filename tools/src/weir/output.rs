@@ -9,8 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
+use weir_api::v1;
 
 use super::arguments::Format;
+use super::container::amount;
 use super::failure::Failure;
 
 /// Something that can be shown either way.
@@ -85,6 +87,32 @@ pub(super) enum Health {
     Bad,
 }
 
+/// An amount of processors, memory and processes; 0: none is named.
+#[derive(Serialize)]
+pub(super) struct ResourcesView {
+    pub(super) cpu_millis: u32,
+    pub(super) memory_bytes: u64,
+    pub(super) pids: u32,
+}
+
+impl From<v1::Resources> for ResourcesView {
+    fn from(v1::Resources { cpu_millis, memory_bytes, pids }: v1::Resources) -> ResourcesView {
+        ResourcesView { cpu_millis, memory_bytes, pids }
+    }
+}
+
+impl ResourcesView {
+    /// What is named of it, for example `0.5 cpus, 128 MiB`.
+    pub(super) fn to_text(&self) -> String {
+        let named = [
+            (self.cpu_millis > 0).then(|| format!("{} cpus", amount::cpus_text(self.cpu_millis))),
+            (self.memory_bytes > 0).then(|| amount::bytes_text(self.memory_bytes)),
+            (self.pids > 0).then(|| format!("{} processes", self.pids)),
+        ];
+        named.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What a deletion answers.
 #[derive(Serialize)]
 pub(super) struct Deleted {
@@ -107,6 +135,16 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
     labels.join(", ")
 }
 
+/// Words as a shell would read them, those that it would take apart in quotes.
+pub(super) fn words(words: &[String]) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,@%+".contains(c);
+    let quoted = words.iter().map(|word| {
+        let plain = !word.is_empty() && word.chars().all(is_plain);
+        if plain { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 /// The API's empty text, which stands for "none", as JSON's null.
 pub(super) fn present(text: String) -> Option<String> {
     if text.is_empty() { None } else { Some(text) }
@@ -118,14 +156,15 @@ pub(super) fn or_dash(text: impl Into<String>) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
-/// How long ago `time` was, to the second; empty if it is not known.
+/// How long ago `time` was, in its two largest units; empty if it is not known.
 pub(super) fn age(time: Option<&prost_types::Timestamp>) -> String {
     let Some(time) = time.and_then(|time| SystemTime::try_from(*time).ok()) else {
         return String::new();
     };
     // A clock ahead of ours makes it "0s", not an error.
     let age = SystemTime::now().duration_since(time).unwrap_or_default();
-    humantime::format_duration(Duration::from_secs(age.as_secs())).to_string()
+    let age = humantime::format_duration(Duration::from_secs(age.as_secs())).to_string();
+    age.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 /// A time as RFC 3339 text, for JSON.
@@ -170,6 +209,18 @@ mod tests {
     fn facts_without_a_value_are_left_out() {
         let text = facts([("Name", "web".to_owned()), ("Image", String::new())]);
         assert!(text.contains("Name:") && text.contains("web") && !text.contains("Image"), "{text}");
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+        let text = ["sh", "-c", "echo it's; true", ""].map(str::to_owned);
+        assert_eq!(words(&text), r"sh -c 'echo it'\''s; true' ''");
+    }
+
+    #[test]
+    fn an_age_has_two_units_at_most() {
+        let before = prost_types::Timestamp::from(SystemTime::now() - Duration::from_secs(93_784));
+        assert_eq!(age(Some(&before)), "1day 2h");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `weir pool`: pools and the ranges their networks take VLANs and VNIs from.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Cell;
 use serde::Serialize;
 use weir_api::v1;
+use weir_api::v1::pool;
 
 use super::failure::Failure;
 use super::output::{self, View, or_dash};
@@ -36,6 +37,15 @@ pub(super) struct Create {
     /// The image of containers created without one
     #[arg(long, value_name = "IMAGE", default_value = "", hide_default_value = true)]
     default_image: String,
+    /// Where its containers go: to the emptiest node, or the fullest that can take them
+    #[arg(long, value_enum, default_value = "spread")]
+    pub(super) placement: Placement,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Placement {
+    Spread,
+    Binpack,
 }
 
 #[derive(Debug, Args)]
@@ -47,8 +57,13 @@ pub(super) struct Named {
 pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     let mut client = weir_api::client::pools(session.channel().await?);
     match command {
-        Command::Create(Create { name, vlans, vnis, default_image }) => {
-            let pool = v1::Pool { name, vlans, vnis, default_image, ..v1::Pool::default() };
+        Command::Create(Create { name, vlans, vnis, default_image, placement }) => {
+            let placement = match placement {
+                Placement::Spread => pool::Placement::Spread,
+                Placement::Binpack => pool::Placement::Binpack,
+            };
+            let placement = placement.into();
+            let pool = v1::Pool { name, vlans, vnis, default_image, placement, ..v1::Pool::default() };
             let request = session.request(v1::CreatePoolRequest { pool: Some(pool) });
             let pool = session.patiently("creating", client.create_pool(request)).await?;
             output::show(session.format(), &PoolView::from(pool))
@@ -92,6 +107,7 @@ struct PoolView {
     vlans: Option<RangeView>,
     vnis: Option<RangeView>,
     default_image: String,
+    placement: &'static str,
     revision: u64,
 }
 
@@ -101,8 +117,13 @@ struct PoolList(Vec<PoolView>);
 
 impl From<v1::Pool> for PoolView {
     fn from(pool: v1::Pool) -> PoolView {
+        let placement = match pool.placement() {
+            pool::Placement::Unspecified | pool::Placement::Spread => "spread",
+            pool::Placement::Binpack => "binpack",
+        };
         let v1::Pool { name, vlans, vnis, default_image, revision, .. } = pool;
-        PoolView { name, vlans: vlans.map(Into::into), vnis: vnis.map(Into::into), default_image, revision }
+        let (vlans, vnis) = (vlans.map(Into::into), vnis.map(Into::into));
+        PoolView { name, vlans, vnis, default_image, placement, revision }
     }
 }
 
@@ -122,6 +143,7 @@ impl View for PoolView {
             ("Pool", self.name.clone()),
             ("VLANs", range_text(self.vlans.as_ref())),
             ("VNIs", range_text(self.vnis.as_ref())),
+            ("Placement", self.placement.to_owned()),
             ("Default image", self.default_image.clone()),
         ])
     }
@@ -130,12 +152,13 @@ impl View for PoolView {
 impl View for PoolList {
     fn to_text(&self) -> String {
         output::rows(
-            &["NAME", "VLANS", "VNIS", "DEFAULT IMAGE"],
+            &["NAME", "VLANS", "VNIS", "PLACEMENT", "DEFAULT IMAGE"],
             self.0.iter().map(|pool| {
                 vec![
                     Cell::new(&pool.name),
                     Cell::new(or_dash(range_text(pool.vlans.as_ref()))),
                     Cell::new(or_dash(range_text(pool.vnis.as_ref()))),
+                    Cell::new(pool.placement),
                     Cell::new(or_dash(pool.default_image.as_str())),
                 ]
             }),

@@ -52,6 +52,24 @@ impl Session {
         request
     }
 
+    /// What `--timeout` says.
+    pub(super) fn timeout(&self) -> Duration {
+        self.globals.timeout
+    }
+
+    /// Awaits a stream, for `--timeout` at most; once it is open it may last as long as it likes.
+    pub(super) async fn opened<T>(
+        &self,
+        doing: &str,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        let in_time = async {
+            let answer = tokio::time::timeout(self.globals.timeout, answer).await;
+            answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
+        };
+        self.patiently(doing, in_time).await
+    }
+
     /// Awaits `answer`; on a terminal, a spinner with `doing` shows after a second that something goes on.
     pub(super) async fn patiently<T>(
         &self,

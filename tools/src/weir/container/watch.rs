@@ -8,18 +8,18 @@ use tonic::Code;
 use weir_api::v1::container_event::Kind;
 use weir_api::v1::{ContainerEvent, WatchContainersRequest};
 
-use super::arguments::Format;
-use super::container::{self, ContainerView};
-use super::failure::Failure;
-use super::output;
-use super::session::Session;
+use super::super::arguments::Format;
+use super::super::failure::Failure;
+use super::super::output;
+use super::super::session::Session;
+use super::view::ContainerView;
 
 pub(super) async fn run(session: &Session) -> Result<(), Failure> {
-    let mut client = container::client(session).await?;
+    let mut client = super::client(session).await?;
     loop {
         // No deadline: a watch lasts as long as its reader wants.
         let request = WatchContainersRequest { pool: session.pool_or_all() };
-        let mut events = client.watch_containers(request).await?.into_inner();
+        let mut events = session.opened("asking", client.watch_containers(request)).await?;
         loop {
             match events.message().await {
                 Ok(Some(event)) => print(session.format(), event)?,

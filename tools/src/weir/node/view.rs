@@ -1,67 +1,18 @@
-//! `weir node`: hosts with Open vSwitch and an agent. Agents register them; here they are only looked at and forgotten.
+//! How nodes are shown: one, and a list.
 
 use std::collections::BTreeMap;
 
-use clap::{Args, Subcommand};
 use comfy_table::Cell;
 use serde::Serialize;
 use weir_api::v1;
-use weir_api::v1::nodes_client::NodesClient;
+use weir_api::v1::node::Scheduling;
 
-use super::failure::Failure;
-use super::output::{self, Health, View, or_dash, verdict};
-use super::session::Session;
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// List the pool's nodes, or those of all pools
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show one node and what is wrong with it
-    Show(Named),
-    /// Forget a node whose agent is gone and that holds no containers
-    #[command(visible_alias = "rm")]
-    Delete(Named),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Named {
-    /// The node's name
-    name: String,
-}
-
-pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
-    match command {
-        Command::List => {
-            let request = session.request(v1::ListNodesRequest { pool: session.pool_or_all() });
-            let mut client = client(session).await?;
-            let answer = session.patiently("listing", client.list_nodes(request)).await?;
-            output::show(session.format(), &NodeList(answer.nodes.into_iter().map(Into::into).collect()))
-        }
-        Command::Show(Named { name }) => {
-            let request = session.request(v1::GetNodeRequest { pool: session.pool()?, name });
-            let mut client = client(session).await?;
-            let node = session.patiently("asking", client.get_node(request)).await?;
-            output::show(session.format(), &NodeView::from(node))
-        }
-        Command::Delete(Named { name }) => {
-            let pool = session.pool()?;
-            let request = session.request(v1::DeleteNodeRequest { pool: pool.clone(), name: name.clone() });
-            let mut client = client(session).await?;
-            session.patiently("deleting", client.delete_node(request)).await?;
-            output::show(session.format(), &output::Deleted { kind: "node", pool: Some(pool), name })
-        }
-    }
-}
-
-async fn client(session: &Session) -> Result<NodesClient<tonic::transport::Channel>, Failure> {
-    Ok(weir_api::client::nodes(session.channel().await?))
-}
+use super::super::output::{self, Health, ResourcesView, View, or_dash, verdict};
 
 #[derive(Serialize)]
-pub(super) struct NodeView {
-    pub(super) pool: String,
-    pub(super) name: String,
+pub(in super::super) struct NodeView {
+    pub(in super::super) pool: String,
+    pub(in super::super) name: String,
     id: u32,
     /// 16 hex digits, as OVS writes it: JSON numbers do not hold 64 bits.
     datapath_id: String,
@@ -69,6 +20,8 @@ pub(super) struct NodeView {
     tunnel_address: String,
     labels: BTreeMap<String, String>,
     revision: u64,
+    scheduling: &'static str,
+    capacity: ResourcesView,
     status: NodeStatusView,
 }
 
@@ -80,16 +33,20 @@ struct NodeStatusView {
     endpoints: u32,
     problems: Vec<String>,
     since: Option<String>,
+    lost: bool,
+    allocated: ResourcesView,
+    runtimes: Vec<String>,
     #[serde(skip)]
     age: String,
 }
 
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct NodeList(pub(super) Vec<NodeView>);
+pub(in super::super) struct NodeList(pub(in super::super) Vec<NodeView>);
 
 impl From<v1::Node> for NodeView {
     fn from(node: v1::Node) -> NodeView {
+        let scheduling = scheduling_text(node.scheduling());
         let status = node.status.unwrap_or_default();
         NodeView {
             pool: node.pool,
@@ -100,6 +57,8 @@ impl From<v1::Node> for NodeView {
             tunnel_address: node.tunnel_address,
             labels: node.labels.into_iter().collect(),
             revision: node.revision,
+            scheduling,
+            capacity: node.capacity.unwrap_or_default().into(),
             status: NodeStatusView {
                 agent_connected: status.agent_connected,
                 switch_connected: status.switch_connected,
@@ -108,6 +67,9 @@ impl From<v1::Node> for NodeView {
                 age: output::age(status.since.as_ref()),
                 since: output::rfc3339(status.since.as_ref()),
                 problems: status.problems,
+                lost: status.lost,
+                allocated: status.allocated.unwrap_or_default().into(),
+                runtimes: status.runtimes,
             },
         }
     }
@@ -118,13 +80,18 @@ impl NodeView {
     fn state(&self) -> (&'static str, Health) {
         let status = &self.status;
         match (status.agent_connected, status.switch_connected, status.in_sync) {
-            (false, false, _) => ("lost", Health::Bad),
-            (false, true, _) => ("agent lost", Health::Bad),
-            (true, false, _) => ("switch lost", Health::Bad),
+            _ if status.lost => ("lost", Health::Bad),
+            (false, false, _) => ("unreachable", Health::Bad),
+            (false, true, _) => ("no agent", Health::Bad),
+            (true, false, _) => ("no switch", Health::Bad),
             (true, true, false) => ("syncing", Health::Pending),
             (true, true, true) if !status.problems.is_empty() => ("degraded", Health::Bad),
             (true, true, true) => ("in sync", Health::Good),
         }
+    }
+
+    fn scheduling_health(&self) -> Health {
+        if self.scheduling == ACTIVE { Health::Good } else { Health::Pending }
     }
 }
 
@@ -136,12 +103,16 @@ impl View for NodeView {
         let mut text = output::facts([
             ("Node", format!("{}/{}", self.pool, self.name)),
             ("State", format!("{}{since}", self.state().0)),
+            ("Scheduling", self.scheduling.to_owned()),
             ("Agent", up(status.agent_connected)),
             ("Switch", up(status.switch_connected)),
             ("Datapath id", self.datapath_id.clone()),
             ("NAT MAC", self.nat_mac.clone()),
             ("Tunnel address", self.tunnel_address.clone()),
             ("Endpoints", status.endpoints.to_string()),
+            ("Runtimes", status.runtimes.join(", ")),
+            ("Capacity", self.capacity.to_text()),
+            ("Allocated", status.allocated.to_text()),
             ("Labels", output::labels(&self.labels)),
         ]);
         for problem in &status.problems {
@@ -154,7 +125,7 @@ impl View for NodeView {
 impl View for NodeList {
     fn to_text(&self) -> String {
         output::rows(
-            &["POOL", "NAME", "STATE", "FOR", "ENDPOINTS", "NAT MAC", "TUNNEL ADDRESS"],
+            &["POOL", "NAME", "STATE", "FOR", "SCHEDULING", "ENDPOINTS", "NAT MAC", "TUNNEL ADDRESS"],
             self.0.iter().map(|node| {
                 let (state, health) = node.state();
                 vec![
@@ -162,11 +133,36 @@ impl View for NodeList {
                     Cell::new(&node.name),
                     verdict(state, health),
                     Cell::new(or_dash(node.status.age.as_str())),
+                    verdict(node.scheduling, node.scheduling_health()),
                     Cell::new(node.status.endpoints),
                     Cell::new(or_dash(node.nat_mac.as_str())),
                     Cell::new(or_dash(node.tunnel_address.as_str())),
                 ]
             }),
         )
+    }
+}
+
+fn scheduling_text(scheduling: Scheduling) -> &'static str {
+    match scheduling {
+        Scheduling::Unspecified | Scheduling::Active => ACTIVE,
+        Scheduling::Cordoned => "cordoned",
+        Scheduling::Draining => "draining",
+    }
+}
+
+const ACTIVE: &str = "active";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_lost_when_the_controller_says_so_and_not_before() {
+        let state = |lost| {
+            let status = Some(v1::NodeStatus { lost, ..v1::NodeStatus::default() });
+            NodeView::from(v1::Node { status, ..v1::Node::default() }).state().0
+        };
+        assert_eq!((state(false), state(true)), ("unreachable", "lost"));
     }
 }

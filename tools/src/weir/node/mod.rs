@@ -1,0 +1,84 @@
+//! `weir node`: hosts with Open vSwitch and an agent. Agents register them; here they are looked at, forgotten, and taken out
+//! of the scheduler's choice. Emptying one, and how they are shown, have files of their own.
+
+mod drain;
+mod tally;
+mod view;
+
+use clap::{Args, Subcommand};
+use weir_api::v1;
+use weir_api::v1::node::Scheduling;
+use weir_api::v1::nodes_client::NodesClient;
+
+use super::failure::Failure;
+use super::output;
+use super::session::Session;
+pub(super) use view::{NodeList, NodeView};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the pool's nodes, or those of all pools
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one node and what is wrong with it
+    Show(Named),
+    /// Give a node no more containers; it keeps those it has
+    Cordon(Named),
+    /// Give a node containers again
+    Uncordon(Named),
+    /// Move a node's containers elsewhere, and wait until only pinned ones are left
+    Drain(drain::Drain),
+    /// Forget a node whose agent is gone and that holds no containers
+    #[command(visible_alias = "rm")]
+    Delete(Named),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The node's name
+    name: String,
+}
+
+pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List => {
+            let request = session.request(v1::ListNodesRequest { pool: session.pool_or_all() });
+            let mut client = client(session).await?;
+            let answer = session.patiently("listing", client.list_nodes(request)).await?;
+            output::show(session.format(), &NodeList(answer.nodes.into_iter().map(Into::into).collect()))
+        }
+        Command::Show(Named { name }) => {
+            let request = session.request(v1::GetNodeRequest { pool: session.pool()?, name });
+            let mut client = client(session).await?;
+            let node = session.patiently("asking", client.get_node(request)).await?;
+            output::show(session.format(), &NodeView::from(node))
+        }
+        Command::Cordon(Named { name }) => show_scheduled(session, name, Scheduling::Cordoned).await,
+        Command::Uncordon(Named { name }) => show_scheduled(session, name, Scheduling::Active).await,
+        Command::Drain(arguments) => drain::run(session, arguments).await,
+        Command::Delete(Named { name }) => {
+            let pool = session.pool()?;
+            let request = session.request(v1::DeleteNodeRequest { pool: pool.clone(), name: name.clone() });
+            let mut client = client(session).await?;
+            session.patiently("deleting", client.delete_node(request)).await?;
+            output::show(session.format(), &output::Deleted { kind: "node", pool: Some(pool), name })
+        }
+    }
+}
+
+async fn client(session: &Session) -> Result<NodesClient<tonic::transport::Channel>, Failure> {
+    Ok(weir_api::client::nodes(session.channel().await?))
+}
+
+/// Says whether a node is given containers, and shows it.
+async fn show_scheduled(session: &Session, name: String, scheduling: Scheduling) -> Result<(), Failure> {
+    let node = schedule(session, name, scheduling).await?;
+    output::show(session.format(), &NodeView::from(node))
+}
+
+async fn schedule(session: &Session, name: String, scheduling: Scheduling) -> Result<v1::Node, Failure> {
+    let scheduling = scheduling.into();
+    let message = v1::SetNodeSchedulingRequest { pool: session.pool()?, name, scheduling };
+    let mut client = client(session).await?;
+    session.patiently("asking", client.set_node_scheduling(session.request(message))).await
+}
