@@ -74,7 +74,9 @@ impl Drop for Controller {
 #[test]
 fn a_network_is_created_shown_and_deleted() {
     let controller = Controller::start();
-    controller.ok("pool create pool2 --vlans 100-101");
+    controller.ok("pool create pool2 --vlans 100-101 --placement binpack");
+    assert_eq!(controller.json("pool show pool2")["placement"], "binpack");
+    assert!(controller.ok("pool list").lines().any(|line| line.contains("binpack")));
     controller.ok("--pool=pool2 network create myvlan -d vlan -l 10.209.164.0/22 -l Gateway=10.209.164.1");
     let network = controller.json("--pool=pool2 network show myvlan");
     assert_eq!(network["subnet"], "10.209.164.0/22");

@@ -55,6 +55,27 @@ fn a_container_needs_a_network_and_is_told_how_to_name_one() {
 }
 
 #[test]
+fn a_network_option_after_the_image_is_said_to_belong_to_the_command() {
+    for option in ["--publish-service=.n", "--network n", "--publich-service .n"] {
+        let said = refused(&format!("--pool p container create web busybox httpd -f {option}"));
+        assert!(said.contains("stands after IMAGE") && said.contains("before IMAGE"), "{said}");
+    }
+}
+
+#[test]
+fn help_shows_how_to_write_what_a_container_runs() {
+    let output = run("container create --help");
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && help.contains("[NAME] [IMAGE [COMMAND]]..."), "{help}");
+    for word in ["--dry-run", "--restart", "--constraint", "on-failure[:N]", "busybox httpd -f"] {
+        assert!(help.contains(word), "{help} lacks {word}");
+    }
+    for line in ["events --help", "node drain --help", "container logs --help", "container start --help"] {
+        assert!(run(line).status.success(), "{line}");
+    }
+}
+
+#[test]
 fn nothing_listening_is_told_with_the_address_tried() {
     for server in ["unix:/nonexistent/weir.sock", "127.0.0.1:1"] {
         let output = run(&format!("--server {server} status"));

@@ -159,7 +159,7 @@ mod tests {
 
     fn created(line: &str) -> container::create::Create {
         match parse(line).unwrap().command {
-            Command::Container { command: container::Command::Create(create) } => create,
+            Command::Container { command: container::Command::Create(create) } => *create,
             other => panic!("not a container create: {other:?}"),
         }
     }

@@ -74,7 +74,7 @@ pub(in super::super) fn bytes_text(bytes: u64) -> String {
     let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(size, _)| bytes >= *size) {
         None => format!("{bytes} B"),
-        Some((size, unit)) if bytes % size == 0 => format!("{} {unit}", bytes / size),
+        Some((size, unit)) if bytes.is_multiple_of(size) => format!("{} {unit}", bytes / size),
         Some((size, unit)) => format!("{}.{} {unit}", bytes / size, bytes % size * 10 / size),
     }
 }
@@ -108,7 +108,7 @@ fn scaled(text: &str, unit: u64) -> Option<u64> {
     let (whole, decimals) = (number(whole)?, number(decimals)?);
     let part = decimals.checked_mul(unit)?;
     let divisor = 10_u64.pow(n_decimals);
-    if unit == 1000 && part % divisor != 0 {
+    if unit == 1000 && !part.is_multiple_of(divisor) {
         return None;
     }
     whole.checked_mul(unit)?.checked_add(part / divisor)

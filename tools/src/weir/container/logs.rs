@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(since("2026-01-31T12:00:00Z"), Ok(noon));
         assert_eq!(since("2026-01-31T14:00:00.0+02:00"), Ok(noon));
         let ago = SystemTime::now().duration_since(since("10m").unwrap()).unwrap();
-        assert!((600..660).contains(&ago.as_secs()), "{ago:?}");
+        assert!((590..660).contains(&ago.as_secs()), "{ago:?}");
         for text in ["", "noon", "10", "2026-01-31", "99999999999999999999y"] {
             assert!(since(text).is_err(), "{text:?}");
         }

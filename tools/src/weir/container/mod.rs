@@ -27,7 +27,7 @@ use view::{ContainerList, ContainerView};
 pub(super) enum Command {
     /// Create a container and attach it to a network
     #[command(after_help = create::EXAMPLES)]
-    Create(create::Create),
+    Create(Box<create::Create>),
     /// List the pool's containers, or those of all pools
     #[command(visible_alias = "ls")]
     List(List),
@@ -88,7 +88,7 @@ pub(super) struct Move {
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Create(arguments) => return create::run(session, arguments).await,
+        Command::Create(arguments) => return create::run(session, *arguments).await,
         Command::Start(arguments) => return start(session, arguments).await,
         Command::Exec(arguments) => return exec::run(session, arguments).await,
         Command::List(List { network, node }) => {

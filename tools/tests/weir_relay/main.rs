@@ -1,152 +1,34 @@
 //! The `weir` program against a server that answers as no controller does on demand: commands that end in every way,
 //! streams that break, waits that last too long. What a controller decides is tested with the controller itself.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic.
+
+mod exec;
+mod nodes;
+mod placing;
+mod server;
+mod streams;
+mod terminal;
+
 use std::io::Write;
-use std::pin::Pin;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
-use tokio_stream::{Stream, StreamExt};
-use tonic::{Request, Response, Status, Streaming};
-use weir_api::v1::containers_server::{Containers, ContainersServer};
-use weir_api::v1::exec_container_request::Request as Input;
-use weir_api::v1::exec_container_response::Response as Out;
-use weir_api::v1::{self, container_event, container_status};
+use tokio::sync::Notify;
+use tokio_stream::wrappers::UnixListenerStream;
+use weir_api::v1::containers_server::ContainersServer;
+use weir_api::v1::nodes_server::NodesServer;
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-/// Answers by the container's name or the command.
-#[derive(Clone, Default)]
-struct Server {
-    watches: Arc<AtomicU32>,
-}
-
-#[tonic::async_trait]
-impl Containers for Server {
-    async fn create_container(
-        &self,
-        request: Request<v1::CreateContainerRequest>,
-    ) -> Result<Response<v1::Container>, Status> {
-        let request = request.into_inner();
-        let mut container = request.container.unwrap_or_default();
-        match container.name.as_str() {
-            "taken" => Err(Status::already_exists("10.209.164.8 belongs to container p/web")),
-            "slow" if request.wait => std::future::pending().await,
-            _ => {
-                container.endpoint_id = 7;
-                Ok(Response::new(container))
-            }
-        }
-    }
-
-    async fn get_container(
-        &self,
-        request: Request<v1::GetContainerRequest>,
-    ) -> Result<Response<v1::Container>, Status> {
-        let v1::GetContainerRequest { pool, name } = request.into_inner();
-        let status = v1::ContainerStatus {
-            phase: container_status::Phase::Degraded.into(),
-            reason: "FlowRejected".to_owned(),
-            message: "table forward of node p/n1 is full".to_owned(),
-            since: None,
-        };
-        Ok(Response::new(v1::Container { pool, name, status: Some(status), ..v1::Container::default() }))
-    }
-
-    async fn list_containers(
-        &self,
-        _: Request<v1::ListContainersRequest>,
-    ) -> Result<Response<v1::ListContainersResponse>, Status> {
-        Err(Status::internal("the store cannot be read"))
-    }
-
-    async fn delete_container(
-        &self,
-        _: Request<v1::DeleteContainerRequest>,
-    ) -> Result<Response<v1::Container>, Status> {
-        Err(Status::not_found("pool p has no container web"))
-    }
-
-    async fn move_container(
-        &self,
-        _: Request<v1::MoveContainerRequest>,
-    ) -> Result<Response<v1::Container>, Status> {
-        Err(Status::unavailable("node p/n2 is not connected"))
-    }
-
-    type WatchContainersStream = Answers<v1::ContainerEvent>;
-
-    async fn watch_containers(
-        &self,
-        _: Request<v1::WatchContainersRequest>,
-    ) -> Result<Response<Self::WatchContainersStream>, Status> {
-        let container = Some(v1::Container { name: "web".to_owned(), ..v1::Container::default() });
-        let added = v1::ContainerEvent { kind: container_event::Kind::Added.into(), container, revision: 1 };
-        let synced =
-            v1::ContainerEvent { kind: container_event::Kind::Synced.into(), container: None, revision: 1 };
-        // The first watch falls behind, the second ends.
-        let end = match self.watches.fetch_add(1, Ordering::SeqCst) {
-            0 => Status::out_of_range("too far behind"),
-            _ => Status::permission_denied("enough"),
-        };
-        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(added), Ok(synced), Err(end)]))))
-    }
-
-    type ExecContainerStream = Answers<v1::ExecContainerResponse>;
-
-    /// `copy`: standard input to standard output, then its length as the exit code; `fail CODE`; `vanish`.
-    async fn exec_container(
-        &self,
-        request: Request<Streaming<v1::ExecContainerRequest>>,
-    ) -> Result<Response<Self::ExecContainerStream>, Status> {
-        let mut inputs = request.into_inner();
-        let Some(Input::Start(start)) = inputs.message().await?.and_then(|first| first.request) else {
-            return Err(Status::invalid_argument("the first message must be start"));
-        };
-        let (outputs, responses) = mpsc::channel(4);
-        let say = move |response| {
-            let outputs = outputs.clone();
-            async move {
-                let response = v1::ExecContainerResponse { response: Some(response) };
-                outputs.send(Ok(response)).await.map_err(|_| Status::cancelled("nobody listens"))
-            }
-        };
-        match start.command.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["copy"] => drop(tokio::spawn(async move {
-                let mut total = 0;
-                while let Some(message) = inputs.message().await? {
-                    match message.request {
-                        Some(Input::Stdin(bytes)) => {
-                            total += bytes.len();
-                            say(Out::Stdout(bytes)).await?;
-                        }
-                        _ => break,
-                    }
-                }
-                say(Out::ExitCode(i32::try_from(total % 256).unwrap_or(255))).await
-            })),
-            ["fail", code] => {
-                let code = code.parse().map_err(|_| Status::invalid_argument("no code"))?;
-                say(Out::Stderr(b"it failed\n".to_vec())).await?;
-                say(Out::ExitCode(code)).await?;
-            }
-            ["vanish"] => say(Out::Stdout(b"so far".to_vec())).await?,
-            _ => return Err(Status::failed_precondition("there is no such program")),
-        }
-        Ok(Response::new(Box::pin(ReceiverStream::new(responses).map(|response| response))))
-    }
-}
+use server::Server;
 
 /// A server on a unix socket of its own; it ends with this.
 struct Served {
     dir: TempDir,
+    gate: Arc<Notify>,
     _runtime: Runtime,
 }
 
@@ -158,10 +40,13 @@ impl Served {
             let _entered = runtime.enter();
             UnixListener::bind(dir.path().join("weir.sock")).expect("a socket")
         };
-        let service = ContainersServer::new(Server::default());
-        let serve = tonic::transport::Server::builder().add_service(service);
+        let server = Server::default();
+        let gate = server.gate.clone();
+        let serve = tonic::transport::Server::builder()
+            .add_service(ContainersServer::new(server.clone()))
+            .add_service(NodesServer::new(server));
         runtime.spawn(serve.serve_with_incoming(UnixListenerStream::new(listener)));
-        Served { dir, _runtime: runtime }
+        Served { dir, gate, _runtime: runtime }
     }
 
     fn weir(&self, line: &str) -> Command {

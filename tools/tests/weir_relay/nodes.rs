@@ -1,0 +1,55 @@
+//! Nodes are taken out of the scheduler's choice, and emptied.
+
+use super::{Served, text};
+
+#[test]
+fn a_node_is_cordoned_and_uncordoned() {
+    let served = Served::start();
+    for (command, expected) in
+        [("cordon", "cordoned"), ("uncordon", "active"), ("drain --no-wait", "draining")]
+    {
+        let output = served.run(&format!("-o json node {command} n1"));
+        let node: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(node["scheduling"], expected, "{output:?}");
+        assert_eq!(node["status"]["runtimes"], serde_json::json!(["docker", "netns"]));
+        assert_eq!((&node["capacity"]["cpu_millis"], &node["status"]["lost"]), (&4000.into(), &false.into()));
+    }
+    let output = served.run("node show n1");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("draining") && shown.contains("4 cpus, 8 GiB"), "{shown}");
+    assert!(shown.contains("0.5 cpus, 128 MiB") && shown.contains("docker, netns"), "{shown}");
+}
+
+#[test]
+fn a_drain_follows_what_moves_and_ends_when_only_pinned_containers_are_left() {
+    let served = Served::start();
+    let output = served.run("--pool drain node drain n1");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(text(&output.stderr), "web is ready on n2\ndb is ready on n2\n");
+    assert_eq!(text(&output.stdout), "drained drain/n1: 2 containers moved\nleft, since pinned to it: pin\n");
+}
+
+#[test]
+fn a_drain_that_falls_behind_starts_over_and_knows_what_is_gone() {
+    let output = Served::start().run("-o json --pool behind node drain n1");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let drained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(drained["moved"], serde_json::json!(["web"]));
+    assert_eq!(drained["pinned"], serde_json::json!(["pin"]));
+}
+
+#[test]
+fn a_drain_that_takes_too_long_says_what_is_left_and_what_hinders() {
+    let output = Served::start().run("--timeout 2s --pool stuck node drain n1");
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(said.contains("left: db (ready on n1), web (ready on n1)"), "{said}");
+    assert!(said.contains("no other node has the label zone=a") && !said.contains("pin ("), "{said}");
+}
+
+#[test]
+fn a_drain_ends_when_somebody_else_schedules_the_node_otherwise() {
+    let output = Served::start().run("--pool meddled node drain n1");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).contains("node meddled/n1 is no longer draining"), "{output:?}");
+}

@@ -1,0 +1,329 @@
+//! A server that answers by the names of pool and container, or by the command.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use futures::{FutureExt, StreamExt};
+use tokio::sync::Notify;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+use weir_api::v1;
+use weir_api::v1::container_event::Kind;
+use weir_api::v1::container_status::Phase;
+use weir_api::v1::containers_server::Containers;
+use weir_api::v1::log_container_response::Output;
+use weir_api::v1::nodes_server::Nodes;
+
+use super::exec;
+
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What its answers depend on besides the request.
+#[derive(Clone, Default)]
+pub(super) struct Server {
+    watches: Arc<AtomicU32>,
+    /// Streams that have said the first part wait here for the test to go on, or for the node to be drained.
+    pub(super) gate: Arc<Notify>,
+    /// How the node is scheduled, as the API numbers it.
+    scheduling: Arc<AtomicI32>,
+}
+
+#[tonic::async_trait]
+impl Containers for Server {
+    async fn create_container(
+        &self,
+        request: Request<v1::CreateContainerRequest>,
+    ) -> Result<Response<v1::Container>, Status> {
+        let request = request.into_inner();
+        let mut container = request.container.unwrap_or_default();
+        match container.name.as_str() {
+            "taken" => Err(Status::already_exists("10.209.164.8 belongs to container p/web")),
+            "slow" if request.wait => std::future::pending().await,
+            "job" => {
+                // Its command is the code it ends with.
+                let code = container.command.first().and_then(|code| code.parse().ok()).unwrap_or_default();
+                Ok(Response::new(ended(container, code)))
+            }
+            _ => {
+                container.endpoint_id = 7;
+                Ok(Response::new(container))
+            }
+        }
+    }
+
+    async fn get_container(
+        &self,
+        request: Request<v1::GetContainerRequest>,
+    ) -> Result<Response<v1::Container>, Status> {
+        let v1::GetContainerRequest { pool, name } = request.into_inner();
+        let status = v1::ContainerStatus {
+            phase: Phase::Degraded.into(),
+            reason: "FlowRejected".to_owned(),
+            message: "table forward of node p/n1 is full".to_owned(),
+            ..v1::ContainerStatus::default()
+        };
+        Ok(Response::new(v1::Container { pool, name, status: Some(status), ..v1::Container::default() }))
+    }
+
+    async fn list_containers(
+        &self,
+        _: Request<v1::ListContainersRequest>,
+    ) -> Result<Response<v1::ListContainersResponse>, Status> {
+        Err(Status::internal("the store cannot be read"))
+    }
+
+    async fn delete_container(
+        &self,
+        _: Request<v1::DeleteContainerRequest>,
+    ) -> Result<Response<v1::Container>, Status> {
+        Err(Status::not_found("pool p has no container web"))
+    }
+
+    async fn move_container(
+        &self,
+        _: Request<v1::MoveContainerRequest>,
+    ) -> Result<Response<v1::Container>, Status> {
+        Err(Status::unavailable("node p/n2 is not connected"))
+    }
+
+    type WatchContainersStream = Answers<v1::ContainerEvent>;
+
+    async fn watch_containers(
+        &self,
+        request: Request<v1::WatchContainersRequest>,
+    ) -> Result<Response<Self::WatchContainersStream>, Status> {
+        let pool = request.into_inner().pool;
+        let nth = self.watches.fetch_add(1, Ordering::SeqCst);
+        let gate = self.gate.clone();
+        Ok(Response::new(match (pool.as_str(), nth) {
+            ("drain", _) => once_open(gate, had_by_n1(), moved_to_n2().map(Ok).into()),
+            ("stuck" | "meddled", _) => once_open(gate, had_by_n1(), Vec::new()),
+            ("behind", 0) => once_open(gate, had_by_n1(), vec![Err(Status::out_of_range("too far behind"))]),
+            // What has been moved in between, and db, which has been deleted.
+            ("behind", _) => {
+                let web = on("web", "n2", Kind::Added, Phase::Ready);
+                Box::pin(tokio_stream::iter([
+                    Ok(web),
+                    Ok(on("pin", "n1", Kind::Added, Phase::Ready)),
+                    Ok(synced()),
+                ]))
+            }
+            // The first watch falls behind, the second ends.
+            (_, nth) => {
+                let end = match nth {
+                    0 => Status::out_of_range("too far behind"),
+                    _ => Status::permission_denied("enough"),
+                };
+                let web = on("web", "n1", Kind::Added, Phase::Ready);
+                Box::pin(tokio_stream::iter([Ok(web), Ok(synced()), Err(end)]))
+            }
+        }))
+    }
+
+    async fn preview_container(
+        &self,
+        request: Request<v1::PreviewContainerRequest>,
+    ) -> Result<Response<v1::Placement>, Status> {
+        let container = request.into_inner().container.unwrap_or_default();
+        let n3 = v1::Candidate {
+            node: "n3".to_owned(),
+            filter: "resources".to_owned(),
+            message: "64 MiB of memory are left, and 128 MiB are asked for".to_owned(),
+            ..v1::Candidate::default()
+        };
+        if container.name == "huge" {
+            let refusal = "resources turn away n3".to_owned();
+            let candidates = vec![n3];
+            return Ok(Response::new(v1::Placement { candidates, refusal, ..v1::Placement::default() }));
+        }
+        let fits = |node: &str, load_score, image_score| v1::Candidate {
+            node: node.to_owned(),
+            load_score,
+            image_score,
+            block_score: 50,
+            ..v1::Candidate::default()
+        };
+        Ok(Response::new(v1::Placement {
+            node: "n2".to_owned(),
+            address: "10.209.164.64".to_owned(),
+            candidates: vec![fits("n2", 900, 100), fits("n1", 800, 0), n3],
+            refusal: String::new(),
+        }))
+    }
+
+    async fn start_container(
+        &self,
+        request: Request<v1::StartContainerRequest>,
+    ) -> Result<Response<v1::Container>, Status> {
+        let v1::StartContainerRequest { pool, name, .. } = request.into_inner();
+        Ok(Response::new(ended(v1::Container { pool, name, ..v1::Container::default() }, 3)))
+    }
+
+    async fn stop_container(
+        &self,
+        request: Request<v1::StopContainerRequest>,
+    ) -> Result<Response<v1::Container>, Status> {
+        let v1::StopContainerRequest { pool, name, .. } = request.into_inner();
+        let container = v1::Container { pool, name, stopped: true, ..v1::Container::default() };
+        let mut container = ended(container, 143);
+        container.status.get_or_insert_default().reason = "Stopped".to_owned();
+        Ok(Response::new(container))
+    }
+
+    type LogContainerStream = Answers<v1::LogContainerResponse>;
+
+    /// Says what it was asked for, and once the gate is open another line and an error.
+    async fn log_container(
+        &self,
+        request: Request<v1::LogContainerRequest>,
+    ) -> Result<Response<Self::LogContainerStream>, Status> {
+        let v1::LogContainerRequest { name, follow, tail, timestamps, since, .. } = request.into_inner();
+        if name == "bare" {
+            return Err(Status::failed_precondition("the runtime netns keeps no logs"));
+        }
+        let since = since.map(|since| since.seconds);
+        let asked = format!("follow={follow} tail={tail:?} timestamps={timestamps} since={since:?}\n");
+        let part = |output| v1::LogContainerResponse { output: Some(output) };
+        let first = vec![part(Output::Stdout(asked.into_bytes()))];
+        let last =
+            vec![Ok(part(Output::Stdout(b"later\n".to_vec()))), Ok(part(Output::Stderr(b"oops\n".to_vec())))];
+        Ok(Response::new(once_open(self.gate.clone(), first, last)))
+    }
+
+    type WatchEventsStream = Answers<v1::Event>;
+
+    async fn watch_events(
+        &self,
+        request: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let v1::WatchEventsRequest { pool, container, past_only } = request.into_inner();
+        let event = |seconds, reason: &str| v1::Event {
+            time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+            subject: format!("container/{pool}/{container}"),
+            reason: reason.to_owned(),
+            message: "on n1".to_owned(),
+        };
+        let past = vec![event(1_769_860_800, "Created"), event(1_769_860_801, "Ready")];
+        Ok(Response::new(if past_only {
+            Box::pin(tokio_stream::iter(past.into_iter().map(Ok)))
+        } else {
+            once_open(self.gate.clone(), past, vec![Ok(event(1_769_860_802, "Exited"))])
+        }))
+    }
+
+    type ExecContainerStream = Answers<v1::ExecContainerResponse>;
+
+    async fn exec_container(
+        &self,
+        request: Request<Streaming<v1::ExecContainerRequest>>,
+    ) -> Result<Response<Self::ExecContainerStream>, Status> {
+        exec::answer(request.into_inner()).await.map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl Nodes for Server {
+    async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::Node>, Status> {
+        let v1::GetNodeRequest { pool, name } = request.into_inner();
+        let stuck = pool == "stuck";
+        let problems =
+            if stuck { vec!["web: no other node has the label zone=a".to_owned()] } else { vec![] };
+        let status = Some(v1::NodeStatus {
+            agent_connected: true,
+            switch_connected: true,
+            in_sync: true,
+            problems,
+            runtimes: vec!["docker".to_owned(), "netns".to_owned()],
+            allocated: Some(v1::Resources { cpu_millis: 500, memory_bytes: 128 << 20, pids: 0 }),
+            ..v1::NodeStatus::default()
+        });
+        let capacity = Some(v1::Resources { cpu_millis: 4000, memory_bytes: 8 << 30, pids: 0 });
+        // Somebody else interferes with what goes on in this pool.
+        let scheduling = if pool == "meddled" { 1 } else { self.scheduling.load(Ordering::SeqCst) };
+        Ok(Response::new(v1::Node { pool, name, capacity, scheduling, status, ..v1::Node::default() }))
+    }
+
+    async fn list_nodes(
+        &self,
+        _: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesResponse>, Status> {
+        Err(Status::internal("the store cannot be read"))
+    }
+
+    async fn set_node_scheduling(
+        &self,
+        request: Request<v1::SetNodeSchedulingRequest>,
+    ) -> Result<Response<v1::Node>, Status> {
+        let v1::SetNodeSchedulingRequest { pool, name, scheduling } = request.into_inner();
+        self.scheduling.store(scheduling, Ordering::SeqCst);
+        self.gate.notify_one();
+        self.get_node(Request::new(v1::GetNodeRequest { pool, name })).await
+    }
+
+    async fn delete_node(
+        &self,
+        _: Request<v1::DeleteNodeRequest>,
+    ) -> Result<Response<v1::DeleteNodeResponse>, Status> {
+        Err(Status::failed_precondition("node p/n1 has containers"))
+    }
+}
+
+/// A stream of `first`, and of `last` once the gate is open; without `last` it stays open.
+fn once_open<T: Send + 'static>(
+    gate: Arc<Notify>,
+    first: Vec<T>,
+    last: Vec<Result<T, Status>>,
+) -> Answers<T> {
+    let stays = last.is_empty();
+    let rest = async move {
+        gate.notified().await;
+        if stays {
+            std::future::pending::<()>().await;
+        }
+        tokio_stream::iter(last)
+    };
+    Box::pin(tokio_stream::iter(first.into_iter().map(Ok)).chain(rest.into_stream().flatten()))
+}
+
+/// A container whose process has ended.
+fn ended(container: v1::Container, exit_code: i32) -> v1::Container {
+    let finished = Some(prost_types::Timestamp { seconds: 1_769_860_800, nanos: 0 });
+    let process = Some(v1::ProcessStatus { finished, exit_code, ..v1::ProcessStatus::default() });
+    let reason = "Exited".to_owned();
+    let phase = Phase::Ended.into();
+    let status = Some(v1::ContainerStatus { phase, reason, process, ..v1::ContainerStatus::default() });
+    v1::Container { status, ..container }
+}
+
+fn had_by_n1() -> Vec<v1::ContainerEvent> {
+    let names = ["web", "db", "pin"];
+    let added = names.map(|name| on(name, "n1", Kind::Added, Phase::Ready));
+    added.into_iter().chain([synced()]).collect()
+}
+
+fn moved_to_n2() -> [v1::ContainerEvent; 4] {
+    [
+        on("web", "n2", Kind::Modified, Phase::Starting),
+        on("web", "n2", Kind::Modified, Phase::Ready),
+        on("db", "n2", Kind::Modified, Phase::Starting),
+        on("db", "n2", Kind::Modified, Phase::Ready),
+    ]
+}
+
+/// What became of a container on a node; the one called pin is pinned.
+fn on(name: &str, node: &str, kind: Kind, phase: Phase) -> v1::ContainerEvent {
+    let status = Some(v1::ContainerStatus { phase: phase.into(), ..v1::ContainerStatus::default() });
+    let container = v1::Container {
+        name: name.to_owned(),
+        node: node.to_owned(),
+        pinned: name == "pin",
+        status,
+        ..v1::Container::default()
+    };
+    v1::ContainerEvent { kind: kind.into(), container: Some(container), revision: 1 }
+}
+
+fn synced() -> v1::ContainerEvent {
+    v1::ContainerEvent { kind: Kind::Synced.into(), container: None, revision: 1 }
+}
