@@ -24,6 +24,8 @@ import time
 
 import grpc
 
+# Seconds before what is not there now is asked again.
+PAUSE = 1
 PROTO = pathlib.Path(__file__).resolve().parents[2] / "controller" / "api" / "proto"
 
 
@@ -47,6 +49,7 @@ class Watch(threading.Thread):
         self.containers, self.pool = containers, pool
         self.changed = threading.Condition()
         self.known, self.synced, self.failure, self.call = {}, False, None, None
+        self.trouble = ""
 
     def run(self):
         while True:
@@ -56,23 +59,24 @@ class Watch(threading.Thread):
             try:
                 for event in self.call:
                     self.take(event, present)
-                failure = "the controller ended the watch"
             except grpc.RpcError as error:
-                # We read too slowly. The next watch begins with the present state, so that nothing is missed.
-                if error.code() == grpc.StatusCode.OUT_OF_RANGE:
-                    continue
-                failure = f"the watch broke: {told(error)}"
-            with self.changed:
-                self.failure = failure
-                self.changed.notify_all()
-            return
+                # OUT_OF_RANGE: we read too slowly; UNAVAILABLE: the controller starts again. The next watch begins with
+                # the present state, so that nothing is missed.
+                if error.code() == grpc.StatusCode.UNAVAILABLE:
+                    self.trouble = f" ({told(error)})"
+                    time.sleep(PAUSE)
+                elif error.code() != grpc.StatusCode.OUT_OF_RANGE:
+                    with self.changed:
+                        self.failure = f"the watch is refused: {told(error)}"
+                        self.changed.notify_all()
+                    return
 
     def take(self, event, present):
         """Takes one event. Until SYNCED comes, they are the present state: what is not in it is gone."""
         name, now = event.container.name, event.container
         with self.changed:
             if event.kind == api.ContainerEvent.SYNCED:
-                self.known, self.synced = present, True
+                self.known, self.synced, self.trouble = present, True, ""
             elif event.kind == api.ContainerEvent.DELETED:
                 present.pop(name, None)
                 print(f"{name}: gone", flush=True)
@@ -89,7 +93,7 @@ class Watch(threading.Thread):
             holds = self.changed.wait_for(
                 lambda: self.failure or (self.synced and condition(self.known)), deadline - time.monotonic())
             if self.failure or not holds:
-                raise Failed(f"{what}: {self.failure or 'not in time'}")
+                raise Failed(f"{what}: {self.failure or 'not in time' + self.trouble}")
 
 
 class Failed(Exception):
@@ -108,25 +112,36 @@ def told(error):
     return f"{error.code().name}: {error.details()}"
 
 
-def create(containers, container, deadline):
-    """Creates a container and returns it once it is ready. The name is ours, so that asking again is safe: the same
-    content again is answered with the container that is there."""
-    request = api.CreateContainerRequest(container=container, wait=True)
+def ask(method, request, deadline):
+    """Calls a method, again while nobody is there to answer. That is safe: a container has a name of our choice, and the
+    same request again finds it as it is."""
     while True:
         try:
-            return containers.CreateContainer(request, timeout=max(deadline - time.monotonic(), 0.001))
+            return method(request, timeout=max(deadline - time.monotonic(), 0.001))
         except grpc.RpcError as error:
-            # UNAVAILABLE passes by itself: a controller that starts again, nodes that are not connected yet. Anything
-            # else would be the same the next time.
-            if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() + 1 > deadline:
-                raise Failed(f"{container.name} is not created: {told(error)}") from error
-            time.sleep(1)
+            # UNAVAILABLE passes by itself: a controller that starts again, nodes that are not connected yet. ABORTED: it
+            # has been moved while it was waited for. Anything else would be the same the next time.
+            passing = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED)
+            if not passing or time.monotonic() + PAUSE > deadline:
+                raise
+            time.sleep(PAUSE)
 
 
-def delete(containers, pool, name, timeout):
+def create(containers, container, deadline):
+    """Creates a container and returns once it is ready, or has ended already, which is none of what we want."""
+    request = api.CreateContainerRequest(container=container, wait=True)
+    try:
+        created = ask(containers.CreateContainer, request, deadline)
+    except grpc.RpcError as error:
+        raise Failed(f"{container.name} is not ready: {told(error)}") from error
+    if created.status.phase != api.ContainerStatus.READY:
+        raise Failed(f"{container.name} is not ready: {described(created)}")
+
+
+def delete(containers, pool, name, deadline):
     """Deletes a container and returns once its port, flows and address are gone. What is not there is deleted."""
     try:
-        containers.DeleteContainer(api.DeleteContainerRequest(pool=pool, name=name, wait=True), timeout=timeout)
+        ask(containers.DeleteContainer, api.DeleteContainerRequest(pool=pool, name=name, wait=True), deadline)
     except grpc.RpcError as error:
         if error.code() != grpc.StatusCode.NOT_FOUND:
             raise Failed(f"{name} is not deleted: {told(error)}") from error
@@ -161,9 +176,9 @@ def run(arguments, containers):
         failures = [failure]
     finally:
         # Whatever happened, nothing of ours stays.
-        left = at_once(lambda name: delete(containers, arguments.pool, name, arguments.timeout), list(wanted))
-    if not failures and not left:
         deadline = time.monotonic() + arguments.timeout
+        left = at_once(lambda name: delete(containers, arguments.pool, name, deadline), list(wanted))
+    if not failures and not left:
         watch.wait_until("all containers gone", lambda known: not wanted.keys() & known.keys(), deadline)
         print(f"all {len(wanted)} are gone", flush=True)
     watch.call.cancel()

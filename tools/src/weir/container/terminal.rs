@@ -3,7 +3,7 @@
 //! Raw mode hands every key to the command, Ctrl-C too. However the command ends, the terminal is left as it was found:
 //! `Raw` restores it when dropped, and the signals that would end us at once are taken and end the command first.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
@@ -30,7 +30,8 @@ impl Drop for Raw {
     fn drop(&mut self) {
         // At once: waiting until output is drained would never end on a terminal that nobody reads any more.
         if let Err(error) = tcsetattr(io::stdin(), OptionalActions::Now, &self.before) {
-            eprintln!("the terminal could not be restored ({error}); 'reset' does it");
+            // A terminal that is gone cannot be told so either, which is no more to worry about.
+            writeln!(io::stderr(), "the terminal could not be restored ({error}); 'reset' does it").ok();
         }
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tonic::Code;
+use tonic::{Code, Streaming};
 use weir_api::v1::node::Scheduling;
-use weir_api::v1::{GetNodeRequest, WatchContainersRequest};
+use weir_api::v1::{ContainerEvent, GetNodeRequest, WatchContainersRequest};
 
 use super::super::container;
 use super::super::failure::Failure;
@@ -50,6 +50,8 @@ struct Draining {
     pool: String,
     node: String,
     tally: Tally,
+    /// The controller knows that the node is to be drained.
+    asked: bool,
     /// Sentences on what hinders, as told.
     problems: BTreeSet<String>,
     /// Hidden unless standard error is a terminal; lines take its place then.
@@ -61,48 +63,53 @@ impl Draining {
         let style = ProgressStyle::with_template("draining {prefix} [{bar:30}] {pos}/{len} ({elapsed})");
         let bar = ProgressBar::new(0).with_prefix(node.clone());
         bar.set_style(style.expect("a constant template that parses"));
-        Draining { pool, tally: Tally::new(node.clone()), node, problems: BTreeSet::new(), bar }
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Draining { pool, tally: Tally::new(node.clone()), node, asked: false, problems: BTreeSet::new(), bar }
     }
 
     /// Asks for the drain and follows it until only pinned containers are left.
     async fn drain(&mut self, session: &Session) -> Result<(), Failure> {
         let mut client = container::client(session).await?;
-        let mut asked = false;
         loop {
             let request = WatchContainersRequest { pool: self.pool.clone() };
-            let mut events = session.opened("asking", client.watch_containers(request)).await?;
+            let events = session.opened("asking", client.watch_containers(request)).await?;
             self.tally.start();
-            let mut look = tokio::time::interval(LOOK);
-            let behind = loop {
-                // Both are cancel safe: a message is taken from the stream or it is not.
-                let event = tokio::select! {
-                    event = events.message() => event,
-                    _ = look.tick(), if asked => {
-                        self.look(session).await?;
-                        continue;
-                    }
-                };
-                match event {
-                    Ok(Some(event)) => self.tally.take(event).into_iter().for_each(|line| self.tell(&line)),
-                    Ok(None) => {
-                        return Err(Failure::Unreachable("the controller ended the watch".to_owned()));
-                    }
-                    Err(status) => break status,
-                }
-                // What the node has is known before it is drained, or the first moves would be missed.
-                if self.tally.is_synced() && !asked {
-                    schedule(session, self.node.clone(), Scheduling::Draining).await?;
-                    asked = true;
-                }
-                self.bar.set_length(self.tally.n_movable());
-                self.bar.set_position(self.tally.n_moved());
-                if self.tally.is_synced() && self.tally.left().is_empty() {
-                    return Ok(());
+            match self.follow(session, events).await {
+                // Who fell too far behind starts over.
+                Err(Failure::Refused(status)) if status.code() == Code::OutOfRange => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        session: &Session,
+        mut events: Streaming<ContainerEvent>,
+    ) -> Result<(), Failure> {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            // Both are cancel safe: an event is taken from the stream or it is not.
+            let event = tokio::select! {
+                event = events.message() => event?,
+                _ = look.tick(), if self.asked => {
+                    self.look(session).await?;
+                    continue;
                 }
             };
-            // Who fell too far behind starts over.
-            if behind.code() != Code::OutOfRange {
-                return Err(behind.into());
+            let ended = || Failure::Unreachable("the controller ended the watch".to_owned());
+            if let Some(line) = self.tally.take(event.ok_or_else(ended)?) {
+                self.tell(&line);
+            }
+            // What the node has is known before it is drained, or the first moves would be missed.
+            if self.tally.is_synced() && !self.asked {
+                schedule(session, self.node.clone(), Scheduling::Draining).await?;
+                self.asked = true;
+            }
+            self.bar.set_length(self.tally.n_movable());
+            self.bar.set_position(self.tally.n_moved());
+            if self.tally.is_synced() && self.tally.left().is_empty() {
+                return Ok(());
             }
         }
     }
