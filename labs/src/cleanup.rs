@@ -10,21 +10,24 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
+use crate::cgroup::Groups;
 use crate::place::namespace;
 use crate::process::{ProcessId, run};
 use crate::registry;
 use crate::state::State;
 use crate::wait::wait_until;
 
-/// Removes everything a lab's state file names: processes in its namespaces, the namespaces and with them all links
-/// and mounts, its files, its entry in the registry. What is gone already is not an error.
+/// Removes everything a lab's state file names: processes in its namespaces and containers, the namespaces and with them
+/// all links and mounts, its control groups, its files, its entry in the registry. What is gone already is not an error.
 ///
 /// # Errors
 /// The first thing that could not be removed, after trying all the others.
 pub(crate) fn remove(state: &State) -> anyhow::Result<()> {
     let steps = [
+        Groups::of(state).thaw(),
         end_processes(state),
         remove_namespaces(state),
+        Groups::of(state).remove(),
         keep_logs(state),
         remove_files(state),
         registry::leave(&state.name),
@@ -32,7 +35,8 @@ pub(crate) fn remove(state: &State) -> anyhow::Result<()> {
     steps.into_iter().collect()
 }
 
-/// Kills whatever still runs in the lab's namespaces: endpoints' processes, commands of `weir-lab exec`.
+/// Kills whatever still runs in the lab's namespaces and containers: endpoints' processes, commands of `weir-lab exec`,
+/// containers' processes and their shims.
 fn end_processes(state: &State) -> anyhow::Result<()> {
     wait_until(Duration::from_secs(10), "the lab's processes to end", || {
         let alive = processes(state)?;
@@ -43,12 +47,14 @@ fn end_processes(state: &State) -> anyhow::Result<()> {
     })
 }
 
-/// The processes in one of the lab's network namespaces, or in one of its nodes' mount namespaces.
+/// The processes in one of the lab's network namespaces, in one of its nodes' mount namespaces, or in a container of one
+/// of its nodes' Dockers.
 pub(crate) fn processes(state: &State) -> anyhow::Result<Vec<ProcessId>> {
     let namespaces: HashSet<(u64, u64)> =
         state.machines.iter().filter_map(|m| identity(&namespace(m))).collect();
     let marks: Vec<String> =
         state.machines.iter().map(|m| format!(" {} ", state.mount_mark(&m.name))).collect();
+    let groups = Groups::of(state);
     let this = nix::unistd::getpid().as_raw();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").context("cannot read /proc")? {
@@ -59,7 +65,8 @@ pub(crate) fn processes(state: &State) -> anyhow::Result<Vec<ProcessId>> {
         // Mount namespaces are told by the source of the tmpfs on /run: their numbers are used again.
         let ours = identity(&folder.join("ns/net")).is_some_and(|id| namespaces.contains(&id))
             || fs::read_to_string(folder.join("mountinfo"))
-                .is_ok_and(|t| marks.iter().any(|m| t.contains(m)));
+                .is_ok_and(|t| marks.iter().any(|m| t.contains(m)))
+            || fs::read_to_string(folder.join("cgroup")).is_ok_and(|t| groups.hold(&t));
         if ours && pid != this {
             found.extend(ProcessId::of(pid));
         }

@@ -37,6 +37,15 @@ impl Lab {
         up::possible()
     }
 
+    /// Checks that a lab whose nodes have Docker can be built on this machine.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn docker_possible() -> anyhow::Result<()> {
+        up::possible()?;
+        up::docker_possible()
+    }
+
     /// Builds a lab in `dir`, an empty or new folder, and waits until all of it is up.
     ///
     /// # Errors

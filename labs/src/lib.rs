@@ -5,8 +5,8 @@
 //! process owns the daemons; [`Lab`] talks to it, and runs commands in the lab's places.
 //!
 //! Rooms: `topology` (the file), `state` (names that follow from it), `registry` (what labs on one machine share),
-//! `supervisor` (builds and keeps), `cleanup` (removes), `lab` and `place` (use), `ovs` (a machine's Open vSwitch),
-//! `endpoint` (finds containers),
+//! `supervisor` (builds and keeps), `cleanup` and `cgroup` (remove), `lab` and `place` (use), `ovs` (a machine's Open
+//! vSwitch), `docker` (a node's Docker), `endpoint` (finds containers),
 //! `capture` and `ping` (what really happened on the wire), `report` (whether all is as it should be), `cli` (the
 //! command).
 
@@ -14,8 +14,10 @@
 
 pub mod api;
 pub mod capture;
+mod cgroup;
 mod cleanup;
 pub mod cli;
+mod docker;
 pub mod endpoint;
 mod lab;
 pub mod log;

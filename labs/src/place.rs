@@ -45,7 +45,7 @@ impl Place {
     pub fn endpoint(state: &State, node: &str, id: u32) -> anyhow::Result<Place> {
         let machine = state.machine(node)?;
         let holder = holder(machine)?;
-        let namespace = PathBuf::from(format!("/proc/{holder}/root/run/netns/weir-{id}"));
+        let namespace = machine_root(machine)?.join(format!("run/netns/weir-{id}"));
         if !namespace.exists() {
             bail!("endpoint {id} has no namespace on {node} (yet)");
         }
@@ -94,6 +94,11 @@ pub(crate) fn enter(machine: &Machine) -> anyhow::Result<Vec<OsString>> {
 /// A machine's network namespace as a file.
 pub(crate) fn namespace(machine: &Machine) -> PathBuf {
     PathBuf::from("/run/netns").join(&machine.namespace)
+}
+
+/// The root folder of a node as those outside see it, with the node's own /run.
+pub(crate) fn machine_root(machine: &Machine) -> anyhow::Result<PathBuf> {
+    Ok(PathBuf::from(format!("/proc/{}/root", holder(machine)?)))
 }
 
 fn holder(machine: &Machine) -> anyhow::Result<i32> {

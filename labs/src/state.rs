@@ -7,8 +7,12 @@
 //! DIR/controller/weir.sock          the controller's gRPC API; data/, weir-controller.log beside it
 //! DIR/switch/ovs/                   the physical switch's OVS_RUNDIR: conf.db, db.sock, sw0.mgmt
 //! DIR/<node>/ovs/                   a node's OVS_RUNDIR; <node>/agent/ is its agent's state
+//! DIR/<node>/docker/                what Docker keeps; containerd/, dockerd.json and containerd.toml beside it
+//! DIR/busybox.tar                   the image that the nodes' Dockers have
 //! DIR/<machine>/<daemon>.log
 //! /run/netns/<lab>-<machine>        network namespaces
+//! /run/docker.sock                  in a node with Docker: its API; /run/containerd/ beside it
+//! /sys/fs/cgroup/*/weir-lab.<lab>.<node>/  the control groups of its Docker containers
 //! ```
 
 use std::fmt;
@@ -99,6 +103,11 @@ pub enum Daemon {
     /// `weir-agent`, on nodes.
     #[value(alias = "agent")]
     WeirAgent,
+    /// `containerd`, on nodes with Docker. It outlives dockerd, and containers outlive both.
+    Containerd,
+    /// `dockerd`, on nodes with Docker.
+    #[value(alias = "docker")]
+    Dockerd,
 }
 
 impl State {
@@ -187,6 +196,22 @@ impl State {
         format!("weir-lab:{}:{machine}", self.name)
     }
 
+    /// The control group, from a hierarchy's root, under which a node's Docker keeps those of its containers.
+    ///
+    /// No name has a dot, so that no two nodes share one.
+    pub(crate) fn cgroup(&self, node: &str) -> String {
+        format!("/weir-lab.{}.{node}", self.name)
+    }
+
+    /// The nodes that have a Docker daemon.
+    pub fn with_docker(&self) -> impl Iterator<Item = &Machine> {
+        self.of_kind(Kind::Node).filter(|machine| self.has_docker(machine))
+    }
+
+    fn has_docker(&self, machine: &Machine) -> bool {
+        self.topology.nodes.iter().any(|node| node.docker && node.name.as_str() == machine.name)
+    }
+
     /// The daemons a machine has, in the order in which they are started.
     pub fn daemons(&self, machine: &Machine) -> Vec<Daemon> {
         let ovs = [Daemon::OvsdbServer, Daemon::OvsVswitchd];
@@ -194,8 +219,11 @@ impl State {
             Kind::Switch => ovs.to_vec(),
             Kind::Controller => vec![Daemon::WeirController],
             Kind::Host => Vec::new(),
-            Kind::Node if self.topology.controller.is_none() => ovs.to_vec(),
-            Kind::Node => [&ovs[..], &[Daemon::WeirAgent]].concat(),
+            Kind::Node => {
+                let docker = self.has_docker(machine).then_some([Daemon::Containerd, Daemon::Dockerd]);
+                let agent = self.topology.controller.as_ref().map(|_| Daemon::WeirAgent);
+                ovs.into_iter().chain(docker.into_iter().flatten()).chain(agent).collect()
+            }
         }
     }
 
@@ -226,6 +254,8 @@ impl Daemon {
             Daemon::OvsVswitchd => "ovs-vswitchd",
             Daemon::WeirController => "weir-controller",
             Daemon::WeirAgent => "weir-agent",
+            Daemon::Containerd => "containerd",
+            Daemon::Dockerd => "dockerd",
         }
     }
 }

@@ -30,6 +30,9 @@ pub(crate) fn start(
     tell: &mut dyn FnMut(&Progress),
 ) -> anyhow::Result<Started> {
     possible()?;
+    if topology.nodes.iter().any(|node| node.docker) {
+        docker_possible()?;
+    }
     let name = name(topology, dir)?;
     remove_leftover(&name)?;
     let (dir, dir_created) = make_dir(dir)?;
@@ -45,14 +48,20 @@ pub(crate) fn possible() -> anyhow::Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!("a lab needs root: it makes network namespaces");
     }
+    installed(&PROGRAMS, "a lab", "openvswitch-switch, iproute2, ethtool, iputils-ping")
+}
+
+/// Checks that nodes of a lab can have Docker on this machine.
+pub(crate) fn docker_possible() -> anyhow::Result<()> {
+    installed(&DOCKER_PROGRAMS, "Docker in a lab", "docker.io, busybox-static")
+}
+
+fn installed(programs: &[&str], what: &str, packages: &str) -> anyhow::Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !there(program)).collect();
+    let there = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<&str> = programs.iter().copied().filter(|program| !there(program)).collect();
     if !missing.is_empty() {
-        bail!(
-            "a lab needs {}: install openvswitch-switch, iproute2, ethtool, iputils-ping",
-            missing.join(", ")
-        );
+        bail!("{what} needs {}: install {packages}", missing.join(", "));
     }
     Ok(())
 }
@@ -159,5 +168,8 @@ const PROGRAMS: [&str; 12] = [
     "setpriv",
     "mount",
 ];
+/// Debian's docker.io with what it needs, busybox-static, tar.
+const DOCKER_PROGRAMS: [&str; 6] =
+    ["dockerd", "docker", "containerd", "containerd-shim-runc-v2", "busybox", "tar"];
 /// Sockets' paths have at most 107 bytes, unix(7); this leaves room for `/node-of-12ch/ovs/ovs-vswitchd.1234567.ctl`.
 const MAX_DIR: usize = 60;

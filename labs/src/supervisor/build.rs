@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 
 use super::site::Site;
 use super::weir::Executables;
-use super::{fabric, ovs, weir};
+use super::{docker, fabric, image, ovs, weir};
 use crate::protocol::Progress;
 use crate::state::Kind;
 
@@ -16,7 +16,7 @@ pub(super) async fn build(site: &Site) -> anyhow::Result<()> {
     let executables = topology.controller.as_ref().map(|_| Executables::find()).transpose()?;
     let nodes = topology.nodes.len();
     let weir = if executables.is_some() { 1 + nodes } else { 0 };
-    site.report(&Progress::Steps(2 + nodes + weir));
+    site.report(&Progress::Steps(2 + nodes + state.with_docker().count() + weir));
 
     try_join_all(state.machines.iter().map(|m| fabric::make_machine(site, m))).await?;
     let cables = state.machines.iter().filter_map(|m| m.nic.as_ref().map(|nic| fabric::plug(&state, m, nic)));
@@ -29,6 +29,7 @@ pub(super) async fn build(site: &Site) -> anyhow::Result<()> {
         start_switch(site),
         try_join_all(state.of_kind(Kind::Node).map(|m| start_node(site, m)))
     )?;
+    start_dockers(site).await?;
 
     if let (Some(executables), Some(controller)) = (&executables, &topology.controller) {
         weir::start_controller(site, executables, controller).await?;
@@ -52,6 +53,20 @@ async fn start_node(site: &Site, machine: &crate::state::Machine) -> anyhow::Res
     ovs::start(site, machine, if tso { &[TSO] } else { &[] }).await?;
     done(site, format!("Open vSwitch on {}", machine.name));
     Ok(())
+}
+
+async fn start_dockers(site: &Site) -> anyhow::Result<()> {
+    let state = site.state();
+    if state.with_docker().next().is_none() {
+        return Ok(());
+    }
+    let image = image::make(&state).await?;
+    let start = async |machine: &crate::state::Machine| {
+        docker::start(site, machine, &image).await?;
+        done(site, format!("Docker on {}", machine.name));
+        anyhow::Ok(())
+    };
+    try_join_all(state.with_docker().map(start)).await.map(drop)
 }
 
 async fn start_agent(

@@ -1,7 +1,8 @@
 //! The supervisor: one process a lab, which builds it, owns its daemons, and removes it.
 //!
 //! ```text
-//! weir-lab up ──order──▶ supervisor ──▶ ovsdb-server, ovs-vswitchd, weir-agent (each node), weir-controller
+//! weir-lab up ──order──▶ supervisor ──▶ ovsdb-server, ovs-vswitchd, weir-agent (each node), weir-controller;
+//!                            │  ▲         containerd, dockerd (nodes with Docker)
 //!             ◀─progress─    │  ▲
 //!                  state.json│  │ control.sock (status, stop, start, kill, down)
 //! ```
@@ -12,7 +13,9 @@
 mod build;
 mod control;
 mod daemon;
+mod docker;
 mod fabric;
+mod image;
 mod ovs;
 mod site;
 mod weir;

@@ -90,6 +90,8 @@ struct NodeTable {
     args: Vec<String>,
     #[serde(default = "userspace_tso")]
     userspace_tso: bool,
+    #[serde(default)]
+    docker: bool,
 }
 
 /// An ageing time, written like `300s`.
@@ -220,6 +222,7 @@ impl NodeTable {
             labels: self.labels,
             args: self.args,
             userspace_tso: self.userspace_tso,
+            docker: self.docker,
         }
     }
 }
@@ -314,6 +317,14 @@ mod tests {
             |address: &str| error("[[node]]", &format!("address = '{address}'\nname = 'n1'\npool = 'p'"));
         assert!(node("172.32.0.1/24").message.contains("underlay 172.31.0.0/24"));
         assert!(node("172.31.0.254/24").message.contains("used twice"));
+    }
+
+    #[test]
+    fn a_node_has_docker_only_if_its_table_says_so() {
+        let text = "[[node]]\nname = 'n1'\npool = 'p'\naddress = '172.31.0.1/24'\n";
+        let docker = |more: &str| parse(&format!("{text}{more}")).map(|topology| topology.nodes[0].docker);
+        assert_eq!((docker(""), docker("docker = true")), (Ok(false), Ok(true)));
+        assert_eq!(docker("docker = 'yes'").unwrap_err().line, 5);
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub struct Node {
     pub args: Vec<String>,
     /// Sets `other_config:userspace-tso-enable` before ovs-vswitchd starts.
     pub userspace_tso: bool,
+    /// Runs a Docker daemon of its own, with the image `busybox`.
+    pub docker: bool,
 }
 
 impl Topology {
