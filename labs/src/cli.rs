@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -102,6 +103,9 @@ enum Verb {
         command: Vec<String>,
     },
     /// Measure how long a container takes to start, beside as many as wanted that are there already
+    ///
+    /// First a network namespace beside a bare port of Open vSwitch; then, where nodes have Docker, a Docker container
+    /// beside `docker run --network none`, one after another and ten at once on each node.
     Bench {
         /// Where to write the figures as JSON too
         #[arg(long)]
@@ -112,6 +116,9 @@ enum Verb {
         /// How many containers to create and delete, one after another
         #[arg(long, default_value_t = 50)]
         creates: usize,
+        /// For how long to measure what agents and controller cost while nothing happens; 0s: not at all
+        #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+        idle: Duration,
     },
     /// Remove a lab and everything it made, also when its supervisor was killed
     Down {
@@ -158,8 +165,8 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let well = report::run(&Lab::open(lab)?, &report::Options { json, creates, command })?;
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Verb::Bench { json, endpoints, creates } => {
-            report::bench(&Lab::open(lab)?, &report::BenchOptions { json, endpoints, creates })?;
+        Verb::Bench { json, endpoints, creates, idle } => {
+            report::bench(&Lab::open(lab)?, &report::BenchOptions { json, endpoints, creates, idle })?;
         }
         Verb::Down { name } => down(name.as_deref().or(lab))?,
         Verb::List => list()?,
@@ -181,7 +188,7 @@ fn up(file: &Path, dir: Option<PathBuf>, name: Option<Name>) -> anyhow::Result<(
         bar.set_style(style);
     }
     bar.set_message(format!("building {name}"));
-    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    bar.enable_steady_tick(Duration::from_millis(120));
     let lab = Lab::up_telling(&topology, &dir, &mut |progress| match progress {
         Progress::Steps(n) => bar.set_length(*n as u64),
         Progress::Done(what) if bar.is_hidden() => eprintln!("up: {what}"),

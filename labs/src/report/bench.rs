@@ -1,17 +1,22 @@
-//! How long a container takes to start where there are many already: the report's measurement in a network of its own.
+//! How long a container takes to start where there are many already, as a network namespace and in Docker, and what the
+//! daemons cost while nothing happens. It all is in a network of its own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use tokio::time::sleep;
 use tonic::transport::Channel;
 use weir_api::v1;
 use weir_api::v1::containers_client::ContainersClient;
 use weir_api::v1::networks_client::NetworksClient;
 
+use super::docker::{self, DockerTimes};
+use super::idle::{self, Idle};
 use super::latency::{self, Latency};
-use super::{Intent, text};
+use super::{Intent, bench_text};
 use crate::Lab;
 use crate::api::connect;
 
@@ -24,14 +29,20 @@ pub struct BenchOptions {
     pub endpoints: usize,
     /// How many are created, one after another.
     pub creates: usize,
+    /// How long the daemons' cost is measured while nothing happens; zero: not at all.
+    pub idle: Duration,
 }
 
 /// The figures for programs. Its keys are only ever added to.
 #[derive(Debug, Serialize)]
-struct Figures {
-    nodes: usize,
-    endpoints: usize,
-    create_to_reply_ms: Latency,
+pub(super) struct Figures {
+    pub(super) nodes: usize,
+    pub(super) endpoints: usize,
+    pub(super) create_to_reply_ms: Latency,
+    /// Agents and controller, with those endpoints.
+    pub(super) idle: Vec<Idle>,
+    /// Where nodes have Docker.
+    pub(super) docker_ms: Option<DockerTimes>,
 }
 
 /// Fills the lab's nodes with endpoints, measures, prints the figures and removes the endpoints again.
@@ -41,8 +52,7 @@ struct Figures {
 pub fn bench(lab: &Lab, options: &BenchOptions) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let figures = runtime.block_on(run(lab, options))?;
-    println!("{} endpoints on {} nodes; times in ms, from the request\n", figures.endpoints, figures.nodes);
-    print!("{}", text::latency(&figures.create_to_reply_ms));
+    print!("{}", bench_text::render(&figures));
     if let Some(path) = &options.json {
         let json = serde_json::to_vec_pretty(&figures)?;
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
@@ -71,7 +81,7 @@ async fn run(lab: &Lab, options: &BenchOptions) -> anyhow::Result<Figures> {
     let measured = measured?;
     emptied?;
     networks.delete_network(v1::DeleteNetworkRequest { pool, name: NETWORK.to_owned() }).await?;
-    Ok(Figures { nodes: nodes.len(), endpoints: options.endpoints, create_to_reply_ms: measured })
+    Ok(measured)
 }
 
 async fn fill_and_measure(
@@ -79,7 +89,7 @@ async fn fill_and_measure(
     channel: &Channel,
     nodes: &[v1::Node],
     options: &BenchOptions,
-) -> anyhow::Result<Latency> {
+) -> anyhow::Result<Figures> {
     eprintln!("creating {} endpoints on {} nodes", options.endpoints, nodes.len());
     let spread = (0..options.endpoints).zip(nodes.iter().cycle());
     let made = spread.map(|(number, node)| {
@@ -95,14 +105,29 @@ async fn fill_and_measure(
         async move { client.create_container(request).await.map(drop) }
     });
     stream::iter(made).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let idle = cost(lab, options.idle).await?;
     eprintln!("measuring {} creates", options.creates);
     let mut intent = Intent::read(channel).await?;
     intent.networks.retain(|network| network.name == NETWORK);
     let Intent { containers, networks, .. } = &intent;
-    match latency::measure(lab.state(), channel, containers, networks, options.creates).await? {
-        Some(latency) => Ok(latency),
-        None => bail!("it takes two nodes of one pool with an endpoint each"),
+    let times = latency::measure(lab.state(), channel, containers, networks, options.creates).await?;
+    let Some(create_to_reply_ms) = times else {
+        bail!("it takes two nodes of one pool with an endpoint each");
+    };
+    if lab.state().with_docker().next().is_some() {
+        eprintln!("measuring {} creates in Docker", options.creates);
     }
+    let docker_ms = docker::measure(lab.state(), channel, &intent, options.creates).await?;
+    Ok(Figures { nodes: nodes.len(), endpoints: options.endpoints, create_to_reply_ms, idle, docker_ms })
+}
+
+async fn cost(lab: &Lab, time: Duration) -> anyhow::Result<Vec<Idle>> {
+    if time.is_zero() {
+        return Ok(Vec::new());
+    }
+    eprintln!("measuring for {} what the daemons cost", humantime::format_duration(time));
+    sleep(SETTLED).await;
+    idle::measure(lab, time).await
 }
 
 async fn empty(channel: &Channel, pool: &str) -> anyhow::Result<()> {
@@ -128,3 +153,5 @@ const SUBNET: &str = "10.250.0.0/16";
 const BLOCK_PREFIX_LEN: u32 = 24;
 /// Creates and deletes at the same time, where they are not measured.
 const AT_ONCE: usize = 8;
+/// Announcements come for three seconds after an endpoint has started; after so long nothing happens any more.
+const SETTLED: Duration = Duration::from_secs(5);

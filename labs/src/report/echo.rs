@@ -3,15 +3,14 @@
 //! A raw socket sees the requests that arrive in its namespace as well as the replies, so a packet that turns up where it
 //! should not is noticed even if nobody answers it. The kernel of the receiving namespace answers by itself.
 
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
 use etherparse::{IcmpEchoHeader, Icmpv4Header, Icmpv4Slice, Icmpv4Type, Ipv4Slice};
-use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{SockProtocol, SockType};
 use tokio::net::UdpSocket;
+
+use super::socket;
 
 /// One of our echo messages.
 ///
@@ -27,7 +26,7 @@ pub(super) struct Echo {
     pub(super) round: u32,
 }
 
-/// A raw ICMP socket in some network namespace; it stays there whichever thread uses it.
+/// A raw ICMP socket in some network namespace.
 pub(super) struct EchoSocket {
     // The calls of a datagram socket are those of a raw one.
     socket: UdpSocket,
@@ -39,16 +38,7 @@ impl EchoSocket {
     /// # Errors
     /// If the namespace cannot be entered (it takes root), or the runtime refuses the socket.
     pub(super) fn open(namespace: &Path) -> anyhow::Result<EchoSocket> {
-        let file = File::open(namespace).with_context(|| format!("cannot open {}", namespace.display()))?;
-        // A thread of its own: it ends in the namespace it entered.
-        let entered = std::thread::spawn(move || -> nix::Result<_> {
-            setns(file, CloneFlags::CLONE_NEWNET)?;
-            let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-            socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Icmp)
-        });
-        let socket = entered.join().map_err(|_| anyhow!("the thread that opens a socket has panicked"))?;
-        let socket =
-            socket.with_context(|| format!("cannot open an ICMP socket in {}", namespace.display()))?;
+        let socket = socket::open(namespace, SockType::Raw, Some(SockProtocol::Icmp))?;
         Ok(EchoSocket { socket: UdpSocket::from_std(socket.into())? })
     }
 

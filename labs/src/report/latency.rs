@@ -19,6 +19,7 @@ use weir_api::v1::containers_client::ContainersClient;
 
 use super::echo::{Echo, EchoSocket};
 use super::floor::{Added, Floor};
+use super::percentiles::Percentiles;
 use super::site;
 use crate::state::State;
 
@@ -41,19 +42,12 @@ pub(super) struct Latency {
     pub(super) creates: usize,
 }
 
-/// The middle and the slow end of some times, in milliseconds (nearest rank).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Percentiles {
-    pub(super) p50: f64,
-    pub(super) p95: f64,
-}
-
 /// The parts of one create.
-struct Times {
+pub(super) struct Times {
     committed: Duration,
     flows_confirmed: Duration,
-    ready: Duration,
-    reply: Duration,
+    pub(super) ready: Duration,
+    pub(super) reply: Duration,
 }
 
 /// Creates and deletes `creates` containers, one after another, each on another node than the last where there is one.
@@ -80,14 +74,14 @@ pub(super) async fn measure(
     let mut added = Vec::with_capacity(targets.len());
     for (number, target) in (0_u32..).zip(&targets) {
         let name = format!("report-{number}");
-        let created = create(state, channel, target, &name, number).await;
-        times.push(created.with_context(|| format!("creating {name}"))?);
+        let what = v1::Container { name, ..v1::Container::default() };
+        times.push(create(state, channel, target, what, number).await?);
         if let Some(floor) = floors.get(target.node.as_str()) {
             added.push(floor.add().await?);
         }
     }
-    let of = |part: fn(&Times) -> Duration| percentiles(times.iter().map(part).collect());
-    let bare = |way: fn(&Added) -> Duration| percentiles(added.iter().map(way).collect());
+    let of = |part: fn(&Times) -> Duration| Percentiles::of(times.iter().map(part).collect());
+    let bare = |way: fn(&Added) -> Duration| Percentiles::of(added.iter().map(way).collect());
     Ok(Some(Latency {
         reply: of(|times| times.reply),
         committed: of(|times| times.committed),
@@ -99,20 +93,24 @@ pub(super) async fn measure(
     }))
 }
 
-/// A container to create, and who waits for it.
-struct Target<'a> {
+/// Where to create a container, and who waits for it.
+pub(super) struct Target<'a> {
     observer: &'a v1::Container,
-    node: String,
+    pub(super) node: String,
     address: Ipv4Addr,
 }
 
 /// Free addresses of nodes' own blocks, in turn over the nodes, each with an endpoint of the network on another node.
-fn targets<'a>(containers: &'a [v1::Container], networks: &[v1::Network], creates: usize) -> Vec<Target<'a>> {
+pub(super) fn targets<'a>(
+    containers: &'a [v1::Container],
+    networks: &[v1::Network],
+    creates: usize,
+) -> Vec<Target<'a>> {
     let network = networks.iter().max_by_key(|network| (network.driver == "vlan", network.blocks.len()));
     let Some(network) = network else { return Vec::new() };
     let members: Vec<_> =
         containers.iter().filter(|c| c.pool == network.pool && c.network == network.name).collect();
-    let taken: BTreeSet<Ipv4Addr> = members.iter().filter_map(|member| address_of(member)).collect();
+    let taken: BTreeSet<Ipv4Addr> = members.iter().filter_map(|member| site::address(member).ok()).collect();
     let mut by_block: Vec<_> = network
         .blocks
         .iter()
@@ -139,28 +137,27 @@ fn targets<'a>(containers: &'a [v1::Container], networks: &[v1::Network], create
     targets
 }
 
-fn address_of(container: &v1::Container) -> Option<Ipv4Addr> {
-    container.address.split('/').next()?.parse().ok()
-}
-
-async fn create(
+/// Creates a container of which `what` says all but where, measures, and deletes it.
+///
+/// # Errors
+/// If the controller refuses, or no reply comes in time.
+pub(super) async fn create(
     state: &State,
     channel: &Channel,
     target: &Target<'_>,
-    name: &str,
+    what: v1::Container,
     number: u32,
 ) -> anyhow::Result<Times> {
     let observer = site::endpoint(state, target.observer)?;
     let socket = EchoSocket::open(observer.place.namespace())?;
     let mut client = ContainersClient::new(channel.clone());
-    let pool = target.observer.pool.clone();
+    let (pool, name) = (target.observer.pool.clone(), what.name.clone());
     let container = v1::Container {
         pool: pool.clone(),
-        name: name.to_owned(),
         network: target.observer.network.clone(),
         address: target.address.to_string(),
         node: target.node.clone(),
-        ..v1::Container::default()
+        ..what
     };
     let request = v1::WatchContainersRequest { pool: pool.clone() };
     let mut events = client.watch_containers(request).await?.into_inner();
@@ -171,15 +168,17 @@ async fn create(
         creator.create_container(request).await?;
         anyhow::Ok(start.elapsed())
     };
-    let ready = until_ready(&mut events, name, start);
+    let ready = until_ready(&mut events, &name, start);
     let reply = async {
         ping_until_reply(&socket, target.address, number).await?;
         anyhow::Ok(start.elapsed())
     };
     let measured = timeout(PATIENCE, async { tokio::try_join!(created, ready, reply) }).await;
-    let request = v1::DeleteContainerRequest { pool, name: name.to_owned(), wait: true };
+    let request = v1::DeleteContainerRequest { pool, name: name.clone(), wait: true };
     let deleted = client.delete_container(request).await;
-    let (committed, (flows_confirmed, ready), reply) = measured.context("no reply in time")??;
+    let measured = measured.context("no reply in time").and_then(|measured| measured);
+    let (committed, (flows_confirmed, ready), reply) =
+        measured.with_context(|| format!("creating {name}"))?;
     deleted?;
     Ok(Times { committed, flows_confirmed, ready, reply })
 }
@@ -228,31 +227,11 @@ async fn ping_until_reply(socket: &EchoSocket, address: Ipv4Addr, number: u32) -
     }
 }
 
-/// Nearest rank; zero of nothing.
-fn percentiles(mut times: Vec<Duration>) -> Percentiles {
-    times.sort_unstable();
-    let rank = |percent: usize| {
-        let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-        let micros = times.get(index).copied().unwrap_or_default().as_micros();
-        // To a hundredth: more would be noise.
-        (micros as f64 / 10.0).round() / 100.0
-    };
-    Percentiles { p50: rank(50), p95: rank(95) }
-}
-
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_by_nearest_rank() {
-        let times = (1..=20).map(Duration::from_millis).collect();
-        assert_eq!(percentiles(times), Percentiles { p50: 10.0, p95: 19.0 });
-        assert_eq!(percentiles(vec![Duration::from_micros(1500)]), Percentiles { p50: 1.5, p95: 1.5 });
-        assert_eq!(percentiles(Vec::new()), Percentiles { p50: 0.0, p95: 0.0 });
-    }
 
     #[test]
     fn addresses_come_in_turn_from_the_blocks_of_other_nodes() {

@@ -1,4 +1,5 @@
-//! The report on a lab: who reaches whom, what the fabric saw, how large the flow tables are, how long a start takes.
+//! The report on a lab: who reaches whom, what the fabric saw, how large the flow tables are, whether pages come, how long
+//! a start takes.
 //!
 //! Nothing here is taken from Weir's own counters: packets are sent and received in the endpoints' namespaces, frames are
 //! captured on the nodes' uplinks, addresses are read from the physical switch, flows from the nodes' switches. What the
@@ -6,14 +7,21 @@
 
 mod arp;
 mod bench;
+mod bench_text;
 mod captures;
+mod docker;
 mod echo;
 mod fdb;
 mod floor;
 mod flows;
+mod http;
+mod idle;
 mod latency;
+mod percentiles;
+mod plain;
 mod reach;
 mod site;
+mod socket;
 mod text;
 
 use std::collections::BTreeSet;
@@ -39,6 +47,7 @@ use arp::{ArpCounts, Known, MacBytes};
 use captures::Captures;
 use fdb::Learned;
 use flows::NodeFlows;
+use http::Fetched;
 use latency::Latency;
 use reach::{Pairs, Reach};
 
@@ -68,6 +77,8 @@ struct Report {
     first_packet_lost: usize,
     fabric: Fabric,
     nodes: Vec<NodeFlows>,
+    /// The pages of containers labelled `http=PORT`.
+    http: Vec<Fetched>,
     create_to_reply_ms: Option<Latency>,
 }
 
@@ -86,7 +97,7 @@ struct Fabric {
     answers: usize,
 }
 
-/// What the controller says there should be.
+/// What the controller says there should be; containers that have ended are left out.
 struct Intent {
     containers: Vec<v1::Container>,
     networks: Vec<v1::Network>,
@@ -135,12 +146,14 @@ async fn examine(lab: &Lab, captures: &Captures, creates: usize) -> anyhow::Resu
     let known = intent.known();
     let arp = captures.settled(&known, 3 * intent.on_vlans().count()).await;
     let flows = flows::read(state, nodes, containers, networks)?;
+    let http = http::fetch(state, containers).await?;
     let latency = match creates {
         0 => None,
         _ => latency::measure(state, &channel, containers, networks, creates).await?,
     };
     let fabric = fabric(&intent, &learned, &arp);
-    let problems = problems(&reach, &fabric, &intent);
+    let mut problems = problems(&reach, &fabric, &intent);
+    problems.extend(http.iter().filter_map(Fetched::complaint));
     let report = Report {
         ok: problems.is_empty(),
         problems,
@@ -149,13 +162,14 @@ async fn examine(lab: &Lab, captures: &Captures, creates: usize) -> anyhow::Resu
         first_packet_lost: reach.first_packet_lost,
         fabric,
         nodes: flows,
+        http,
         create_to_reply_ms: latency,
     };
     let text = text::render(&report, &sites, &reach);
     Ok((report, text))
 }
 
-/// Waits until the controller calls every container ready.
+/// Waits until the controller calls every container ready, but for those that have ended or are not to run.
 async fn until_all_ready(channel: &Channel) -> anyhow::Result<()> {
     let mut client = ContainersClient::new(channel.clone());
     let mut events = client.watch_containers(v1::WatchContainersRequest::default()).await?.into_inner();
@@ -165,7 +179,7 @@ async fn until_all_ready(channel: &Channel) -> anyhow::Result<()> {
         synced |= event.kind() == v1::container_event::Kind::Synced;
         let deleted = event.kind() == v1::container_event::Kind::Deleted;
         if let Some(container) = event.container {
-            let ready = container.status.as_ref().is_some_and(|status| status.phase() == Phase::Ready);
+            let ready = [Phase::Ready, Phase::Ended].contains(&phase(&container));
             let key = (container.pool, container.name);
             if ready || deleted {
                 waiting.remove(&key);
@@ -190,6 +204,8 @@ impl Intent {
             networks.list_networks(v1::ListNetworksRequest::default()).await?.into_inner().networks;
         let nodes = nodes.list_nodes(v1::ListNodesRequest::default()).await?;
         let (mut containers, mut nodes) = (containers.into_inner().containers, nodes.into_inner().nodes);
+        // What has ended has no namespace.
+        containers.retain(|container| phase(container) != Phase::Ended);
         containers.sort_by(|a, b| (&a.pool, &a.network, &a.name).cmp(&(&b.pool, &b.network, &b.name)));
         nodes.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
         Ok(Intent { containers, networks, nodes })
@@ -211,6 +227,10 @@ impl Intent {
             nat_macs: self.nodes.iter().filter_map(|n| Some((mac(&n.nat_mac)?, n.name.clone()))).collect(),
         }
     }
+}
+
+fn phase(container: &v1::Container) -> Phase {
+    container.status.as_ref().map_or(Phase::Unspecified, v1::ContainerStatus::phase)
 }
 
 /// Reads `aa:bb:cc:dd:ee:ff`.

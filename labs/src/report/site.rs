@@ -85,12 +85,20 @@ pub(super) fn all(
 /// # Errors
 /// If it has no namespace on its node, or no address.
 pub(super) fn endpoint(state: &State, container: &v1::Container) -> anyhow::Result<Site> {
-    let address = container.address.split('/').next().unwrap_or_default();
     Ok(Site {
         name: container.name.clone(),
         networks: vec![(container.pool.clone(), container.network.clone())],
-        address: address.parse().with_context(|| format!("{} has no address", container.name))?,
+        address: address(container)?,
         node: Some(container.node.clone()),
         place: Place::endpoint(state, &container.node, container.endpoint_id)?,
     })
+}
+
+/// A container's address, without the prefix length.
+///
+/// # Errors
+/// If it has none.
+pub(super) fn address(container: &v1::Container) -> anyhow::Result<Ipv4Addr> {
+    let address = container.address.split('/').next().unwrap_or_default();
+    address.parse().with_context(|| format!("{} has no address", container.name))
 }

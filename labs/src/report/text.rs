@@ -57,13 +57,16 @@ pub(super) fn render(report: &Report, sites: &[Site], reach: &Reach) -> String {
     ] {
         table.add_row([count.to_string(), what.to_owned()]);
     }
-    if let Some(column) = table.column_mut(0) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    right(&mut table, [0]);
     text += &finish(table);
 
     section(&mut text, "Flows on each node");
     text += &flows(report);
+
+    if !report.http.is_empty() {
+        section(&mut text, "HTTP");
+        text += &pages(report);
+    }
 
     section(&mut text, "From the request to the first reply, in ms");
     text += &match &report.create_to_reply_ms {
@@ -73,7 +76,7 @@ pub(super) fn render(report: &Report, sites: &[Site], reach: &Reach) -> String {
     text
 }
 
-fn section(text: &mut String, title: &str) {
+pub(super) fn section(text: &mut String, title: &str) {
     if !text.is_empty() {
         text.push('\n');
     }
@@ -136,6 +139,22 @@ fn flows(report: &Report) -> String {
     text
 }
 
+fn pages(report: &Report) -> String {
+    let mut table = plain(&["PAGE", "SERVER", "NODE", "FETCHED FROM", "NODE", "STATUS", "BYTES"]);
+    for page in &report.http {
+        table.add_row([
+            page.url.clone(),
+            page.container.clone(),
+            page.node.clone(),
+            page.from.clone(),
+            page.from_node.clone(),
+            page.status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
+            page.bytes.to_string(),
+        ]);
+    }
+    finish(table)
+}
+
 /// The times of a create, a row for each phase.
 pub(super) fn latency(latency: &Latency) -> String {
     let mut table = plain(&["", "P50", "P95"]);
@@ -149,11 +168,7 @@ pub(super) fn latency(latency: &Latency) -> String {
     ] {
         table.add_row([what.to_owned(), format!("{:.1}", times.p50), format!("{:.1}", times.p95)]);
     }
-    for column in 1..3 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    right(&mut table, [1, 2]);
     let above = latency.reply.p50 - latency.bare_add_port.p50;
     let last = format!(
         "over {} creates, one after another; the first reply is {above:.1} ms above the bare port at p50\n",
@@ -162,7 +177,17 @@ pub(super) fn latency(latency: &Latency) -> String {
     finish(table) + &last
 }
 
-fn plain(header: &[&str]) -> Table {
+/// Aligns columns to the right.
+pub(super) fn right<const N: usize>(table: &mut Table, columns: [usize; N]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// An empty table.
+pub(super) fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -170,7 +195,7 @@ fn plain(header: &[&str]) -> Table {
     table
 }
 
-fn finish(mut table: Table) -> String {
+pub(super) fn finish(mut table: Table) -> String {
     table.discover_columns();
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -182,7 +207,7 @@ fn finish(mut table: Table) -> String {
     text
 }
 
-fn line(text: &mut String, line: String) {
+pub(super) fn line(text: &mut String, line: String) {
     // Writing to a string cannot fail.
     writeln!(text, "{line}").unwrap_or(());
 }

@@ -43,14 +43,31 @@ pub(crate) struct Attached {
 }
 
 impl System {
-    /// The lab of the quickstart; nothing, if a lab cannot be built here.
+    /// The lab of the quickstart without its Docker daemons; nothing, if a lab cannot be built here.
     pub(crate) fn up(name: &str) -> Option<System> {
         System::up_with(name, |_| {})
     }
 
-    /// The lab of the quickstart with changes.
+    /// [`System::up`] with changes.
     pub(crate) fn up_with(name: &str, change: impl FnOnce(&mut Topology)) -> Option<System> {
-        if let Err(e) = Lab::possible() {
+        System::build(name, Lab::possible(), |topology| {
+            topology.nodes.iter_mut().for_each(|node| node.docker = false);
+            change(topology);
+        })
+    }
+
+    /// The lab of the quickstart with a Docker daemon on each node; nothing, if such a lab cannot be built here.
+    pub(crate) fn up_docker(name: &str) -> Option<System> {
+        System::up_docker_with(name, |_| {})
+    }
+
+    /// [`System::up_docker`] with changes.
+    pub(crate) fn up_docker_with(name: &str, change: impl FnOnce(&mut Topology)) -> Option<System> {
+        System::build(name, Lab::docker_possible(), change)
+    }
+
+    fn build(name: &str, possible: anyhow::Result<()>, change: impl FnOnce(&mut Topology)) -> Option<System> {
+        if let Err(e) = possible {
             eprintln!("not run: {e:#}");
             return None;
         }
@@ -113,13 +130,22 @@ impl System {
     ) -> Result<v1::Container, Status> {
         let (network, node) = network.split_once('/').unwrap_or((network, ""));
         let container = v1::Container {
-            pool: POOL.to_owned(),
             name: name.to_owned(),
             network: network.to_owned(),
             node: node.to_owned(),
             address: address.unwrap_or_default().to_owned(),
             ..Default::default()
         };
+        self.try_create_as(container, wait)
+    }
+
+    /// Creates a container of the pool as it is given.
+    pub(crate) fn try_create_as(
+        &self,
+        container: v1::Container,
+        wait: bool,
+    ) -> Result<v1::Container, Status> {
+        let container = v1::Container { pool: POOL.to_owned(), ..container };
         let mut request =
             tonic::Request::new(v1::CreateContainerRequest { container: Some(container), wait });
         request.set_timeout(PATIENCE);
@@ -135,6 +161,12 @@ impl System {
     /// A ready container with that address.
     pub(crate) fn create_at(&self, name: &str, network: &str, address: &str) -> Attached {
         self.attached(self.try_create(name, network, Some(address), true), name)
+    }
+
+    /// A ready container of the pool as it is given.
+    pub(crate) fn create_as(&self, container: v1::Container) -> Attached {
+        let name = container.name.clone();
+        self.attached(self.try_create_as(container, true), &name)
     }
 
     /// Why a container cannot be created.
