@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::Report;
 use super::latency::Latency;
 use super::reach::{Outcome, Reach};
 use super::site::Site;
+use super::{Fabric, Report};
 
 /// Renders the report. `sites` are those that `reach` numbers.
 pub(super) fn render(report: &Report, sites: &[Site], reach: &Reach) -> String {
@@ -29,36 +29,7 @@ pub(super) fn render(report: &Report, sites: &[Site], reach: &Reach) -> String {
         );
     }
 
-    section(&mut text, "What the physical switch learned");
-    let mut table = plain(&["VLAN", "MAC", "MACHINE"]);
-    for learned in &report.fabric.mac_table {
-        let vlan = if learned.vlan == 0 { "untagged".to_owned() } else { learned.vlan.to_string() };
-        table.add_row([vlan, learned.mac.clone(), learned.machine.clone()]);
-    }
-    text += &finish(table);
-    let fabric = &report.fabric;
-    line(
-        &mut text,
-        format!(
-            "{} addresses on the containers' VLANs; without MAC NAT there would be {}",
-            fabric.macs.len(),
-            fabric.macs_without_nat
-        ),
-    );
-
-    section(&mut text, "ARP on the fabric, from before the first endpoint");
-    let mut table = plain(&["FRAMES", "WHAT"]);
-    for (count, what) in [
-        (fabric.arp_from_containers, "from containers"),
-        (fabric.announcements, "announcements: where an endpoint is (three at each start)"),
-        (fabric.nat_mac_refreshes, "nodes showing their NAT MAC (one a minute on each VLAN)"),
-        (fabric.resolutions, "probes for gateway and bare hosts"),
-        (fabric.answers, "answers to hosts outside, by the node of the endpoint they asked for"),
-    ] {
-        table.add_row([count.to_string(), what.to_owned()]);
-    }
-    right(&mut table, [0]);
-    text += &finish(table);
+    fabric(&mut text, &report.fabric);
 
     section(&mut text, "Flows on each node");
     text += &flows(report);
@@ -137,6 +108,38 @@ fn flows(report: &Report) -> String {
         line(&mut text, format!("{} holds {} more than it should", node.name, node.flows - node.most));
     }
     text
+}
+
+fn fabric(text: &mut String, fabric: &Fabric) {
+    section(text, "What the physical switch learned");
+    let mut table = plain(&["VLAN", "MAC", "MACHINE"]);
+    for learned in &fabric.mac_table {
+        let vlan = if learned.vlan == 0 { "untagged".to_owned() } else { learned.vlan.to_string() };
+        table.add_row([vlan, learned.mac.clone(), learned.machine.clone()]);
+    }
+    *text += &finish(table);
+    line(
+        text,
+        format!(
+            "{} addresses on the containers' VLANs; without MAC NAT there would be {}",
+            fabric.macs.len(),
+            fabric.macs_without_nat
+        ),
+    );
+
+    section(text, "ARP on the fabric, from before the first endpoint");
+    let mut table = plain(&["FRAMES", "WHAT"]);
+    for (count, what) in [
+        (fabric.arp_from_containers, "from containers"),
+        (fabric.announcements, "announcements: where an endpoint is (three at each start)"),
+        (fabric.nat_mac_refreshes, "nodes showing their NAT MAC (one a minute on each VLAN)"),
+        (fabric.resolutions, "probes for gateway and bare hosts"),
+        (fabric.answers, "answers to hosts outside, by the node of the endpoint they asked for"),
+    ] {
+        table.add_row([count.to_string(), what.to_owned()]);
+    }
+    right(&mut table, [0]);
+    *text += &finish(table);
 }
 
 fn pages(report: &Report) -> String {
