@@ -11,8 +11,10 @@
 //! A request that was answered has been stored; one that was refused has changed nothing. Readers never see what is not
 //! stored.
 
+mod hosted;
 pub mod model;
 mod refusal;
+mod space;
 mod state;
 pub mod store;
 mod transaction;
@@ -23,9 +25,11 @@ use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+pub use hosted::{Hosted, Sum};
 use model::{Change, Record, Settings};
 pub use refusal::{IntentError, Refusal};
-pub use state::{Hosted, Members, Space, State};
+pub use space::Space;
+pub use state::{Members, State};
 pub use store::{Commit, Contents};
 use store::{Store, StoreError};
 pub use transaction::{Stored, Transaction};

@@ -79,6 +79,14 @@ pub struct Rule {
     pub value: String,
 }
 
+impl Rule {
+    /// Whether a label is as the rule wants it; one that is missing is unequal to anything.
+    #[must_use]
+    pub fn holds(&self, label: Option<&str>) -> bool {
+        (label == Some(self.value.as_str())) == self.equal
+    }
+}
+
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}{}", self.key, if self.equal { "==" } else { "!=" }, self.value)
@@ -167,6 +175,14 @@ pub struct Node {
     pub revision: u64,
 }
 
+impl Node {
+    /// What a constraint's key means in this node: its name for `node`, else the label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        if key == "node" { Some(&self.name) } else { self.labels.get(key).map(String::as_str) }
+    }
+}
+
 /// A slice of a subnet, given to one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
@@ -252,11 +268,23 @@ pub struct Container {
 }
 
 impl Container {
+    /// What a rule's key means in this container: its name for `container`, else the label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        label(&self.name, &self.labels, key)
+    }
+
     /// The endpoint, if it is intended to be there: flows and port are for this one.
     #[must_use]
     pub fn live(&self) -> Option<&Endpoint> {
         (!self.deleting).then_some(&self.endpoint)
     }
+}
+
+/// What the key of an affinity means in a container of that name and labels: the name for `container`, else the label.
+#[must_use]
+pub fn label<'a>(name: &'a str, labels: &'a BTreeMap<String, String>, key: &str) -> Option<&'a str> {
+    if key == "container" { Some(name) } else { labels.get(key).map(String::as_str) }
 }
 
 /// An endpoint that is intended no longer, but whose port or flows may still be on its node. Its port number is not
@@ -272,6 +300,9 @@ pub struct Retiring {
     /// What ran it.
     #[serde(default)]
     pub runtime: String,
+    /// Its limits: the node's until it is gone.
+    #[serde(default)]
+    pub resources: Resources,
     /// The store's revision at the last change: from here on the endpoint is to be gone.
     pub revision: u64,
 }

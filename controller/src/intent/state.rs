@@ -3,17 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId, PoolId};
-use flowlib::types::{DatapathId, PortNo, VlanVid, Vni};
-use ipnet::Ipv4Net;
+use flowlib::types::{DatapathId, VlanVid, Vni};
 
+use super::hosted::{Hosted, NOTHING_HOSTED};
 use super::model::{
-    Block, Change, Container, ContainerKey, Cooling, Endpoint, Key, Neighbour, Network, Node, Pool, Record,
-    Retiring, Settings,
+    Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring, Settings,
 };
+use super::space::{NO_SPACE, Space};
 
 /// The intent at one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,45 +45,7 @@ pub struct Members {
     pub nodes: BTreeSet<NodeId>,
 }
 
-/// A network's addresses: who has which.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Space {
-    /// Blocks given to nodes; disjoint, all of the network's block length.
-    pub blocks: BTreeMap<Ipv4Net, Arc<Block>>,
-    /// Addresses of endpoints, live or retiring; more than one endpoint while a container moves.
-    pub used: BTreeMap<Ipv4Addr, BTreeSet<EndpointId>>,
-    /// Addresses released a short while ago.
-    pub cooling: BTreeMap<Ipv4Addr, Arc<Cooling>>,
-    /// Addresses that hosts were found to use which are no endpoints.
-    pub neighbours: BTreeMap<Ipv4Addr, Arc<Neighbour>>,
-}
-
-/// What is on a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hosted {
-    /// Endpoints intended to be there.
-    pub live: BTreeSet<EndpointId>,
-    /// Endpoints being removed.
-    pub retiring: BTreeSet<EndpointId>,
-    /// Port numbers in use by either.
-    pub ofports: BTreeMap<PortNo, EndpointId>,
-    /// Blocks given to it.
-    pub blocks: BTreeSet<(NetworkId, Ipv4Net)>,
-}
-
 static NO_MEMBERS: Members = Members { networks: BTreeSet::new(), nodes: BTreeSet::new() };
-static NO_SPACE: Space = Space {
-    blocks: BTreeMap::new(),
-    used: BTreeMap::new(),
-    cooling: BTreeMap::new(),
-    neighbours: BTreeMap::new(),
-};
-static NOTHING_HOSTED: Hosted = Hosted {
-    live: BTreeSet::new(),
-    retiring: BTreeSet::new(),
-    ofports: BTreeMap::new(),
-    blocks: BTreeSet::new(),
-};
 
 impl State {
     /// The number of the last commit.
@@ -293,20 +254,25 @@ impl State {
             }
             Record::Block(block) => {
                 self.hosted.entry(block.node).or_default().blocks.insert((block.network, block.prefix));
-                self.spaces.entry(block.network).or_default().blocks.insert(block.prefix, block.clone());
+                self.spaces.entry(block.network).or_default().give(block.clone());
             }
             Record::Container(container) => {
                 let key = (container.pool, container.name.clone());
                 self.endpoints.insert(container.endpoint.id, key.clone());
                 if let Some(endpoint) = container.live() {
-                    self.hosted.entry(endpoint.node).or_default().live.insert(endpoint.id);
+                    let hosted = self.hosted.entry(endpoint.node).or_default();
+                    hosted.live.insert(endpoint.id);
+                    hosted.allocate(container.resources);
+                    hosted.shun(&container.affinities);
                     self.occupy(endpoint);
                 }
                 self.containers.insert(key, container.clone());
             }
             Record::Retiring(retiring) => {
                 let endpoint = &retiring.endpoint;
-                self.hosted.entry(endpoint.node).or_default().retiring.insert(endpoint.id);
+                let hosted = self.hosted.entry(endpoint.node).or_default();
+                hosted.retiring.insert(endpoint.id);
+                hosted.allocate(retiring.resources);
                 self.occupy(endpoint);
                 self.retiring.insert(endpoint.id, retiring.clone());
             }
@@ -345,12 +311,16 @@ impl State {
             Record::Block(block) => {
                 let key = (block.network, block.prefix);
                 prune(&mut self.hosted, block.node, |hosted| hosted.blocks.remove(&key));
-                prune(&mut self.spaces, block.network, |space| space.blocks.remove(&block.prefix));
+                prune(&mut self.spaces, block.network, |space| space.take_back(&block.prefix));
             }
             Record::Container(container) => {
                 self.endpoints.remove(&container.endpoint.id);
                 if let Some(endpoint) = container.live() {
-                    prune(&mut self.hosted, endpoint.node, |hosted| hosted.live.remove(&endpoint.id));
+                    prune(&mut self.hosted, endpoint.node, |hosted| {
+                        hosted.live.remove(&endpoint.id);
+                        hosted.release(container.resources);
+                        hosted.admit(&container.affinities);
+                    });
                     if !self.retiring.contains_key(&endpoint.id) {
                         self.vacate(endpoint);
                     }
@@ -359,7 +329,10 @@ impl State {
             }
             Record::Retiring(retiring) => {
                 let endpoint = &retiring.endpoint;
-                prune(&mut self.hosted, endpoint.node, |hosted| hosted.retiring.remove(&endpoint.id));
+                prune(&mut self.hosted, endpoint.node, |hosted| {
+                    hosted.retiring.remove(&endpoint.id);
+                    hosted.release(retiring.resources);
+                });
                 self.retiring.remove(&endpoint.id);
                 // Undoing a deletion, the container may be live again before its retirement is undone.
                 if self.container_of(endpoint.id).is_none_or(|container| container.deleting) {
@@ -378,8 +351,7 @@ impl State {
     /// Notes an endpoint's address and port number as used.
     fn occupy(&mut self, endpoint: &Endpoint) {
         self.hosted.entry(endpoint.node).or_default().ofports.insert(endpoint.ofport, endpoint.id);
-        let space = self.spaces.entry(endpoint.network).or_default();
-        space.used.entry(endpoint.address).or_default().insert(endpoint.id);
+        self.spaces.entry(endpoint.network).or_default().occupy(endpoint.address, endpoint.id);
     }
 
     fn vacate(&mut self, endpoint: &Endpoint) {
@@ -388,14 +360,7 @@ impl State {
                 hosted.ofports.remove(&endpoint.ofport);
             }
         });
-        prune(&mut self.spaces, endpoint.network, |space| {
-            if let Some(holders) = space.used.get_mut(&endpoint.address) {
-                holders.remove(&endpoint.id);
-                if holders.is_empty() {
-                    space.used.remove(&endpoint.address);
-                }
-            }
-        });
+        prune(&mut self.spaces, endpoint.network, |space| space.vacate(endpoint.address, endpoint.id));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Which address an endpoint gets: one of a block of its node, so that others reach it by one prefix; else one of
-//! another's block, as an exception; never one that is not free.
+//! another's block, as an exception; never one that is not free. All but the first is the same for all nodes.
 //!
 //! Pure: it says what to take, the caller takes it.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use flowlib::compile::model::{EndpointId, NodeId};
+use flowlib::compile::model::{EndpointId, NetworkId};
 use ipnet::Ipv4Net;
 
 use crate::intent::Space;
@@ -18,13 +19,14 @@ pub struct Ask<'a> {
     pub network: &'a Network,
     /// Who has which of its addresses.
     pub space: &'a Space,
-    /// The node that the endpoint will be on.
-    pub node: NodeId,
     /// Milliseconds since the Unix epoch.
     pub now_ms: u64,
     /// How long a released address is not given again by choice.
     pub cool_down_ms: u64,
 }
+
+/// The blocks of a node, whatever their network.
+pub type Blocks = BTreeSet<(NetworkId, Ipv4Net)>;
 
 /// An address to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +69,12 @@ fn next_free(next_free_ms: Option<u64>) -> String {
 }
 
 impl Ask<'_> {
-    /// An address of the network's choice.
+    /// An address of the network's choice for an endpoint on the node that has these blocks.
     ///
     /// # Errors
     /// [`AddressError::Full`] if there is none left anywhere in the subnet, and only then.
-    pub fn any(&self) -> Result<Grant, AddressError> {
-        self.of_own_block().or_else(|| self.of_new_block()).or_else(|| self.of_anothers_block()).ok_or_else(
-            || AddressError::Full { subnet: self.network.subnet, next_free_ms: self.next_free_ms() },
-        )
+    pub fn any(&self, own: &Blocks) -> Result<Grant, AddressError> {
+        self.of_own_block(own).map_or_else(|| self.of_no_own_block(), Ok)
     }
 
     /// A certain address, also one that was in use until just now.
@@ -98,14 +98,34 @@ impl Ask<'_> {
         if self.space.neighbours.contains_key(&address) {
             return Err(AddressError::External { address });
         }
-        Ok(Grant { address, new_block: self.unowned_block_of(address) })
+        Ok(self.kept(address))
     }
 
-    fn of_own_block(&self) -> Option<Grant> {
-        let own = self.space.blocks.values().filter(|block| block.node == self.node);
-        own.filter_map(|block| self.first_free(block.prefix))
+    /// An address that its endpoint has already and keeps.
+    #[must_use]
+    pub fn kept(&self, address: Ipv4Addr) -> Grant {
+        Grant { address, new_block: self.unowned_block_of(address) }
+    }
+
+    /// An address of a block that the node has.
+    #[must_use]
+    pub fn of_own_block(&self, own: &Blocks) -> Option<Grant> {
+        let network = self.network.id;
+        let own = own.range((network, Ipv4Net::default())..).take_while(|(of, _)| *of == network);
+        own.filter_map(|(_, block)| self.first_free(*block))
             .map(|address| Grant { address, new_block: None })
             .next()
+    }
+
+    /// An address for a node none of whose blocks has one left.
+    ///
+    /// # Errors
+    /// [`AddressError::Full`].
+    pub fn of_no_own_block(&self) -> Result<Grant, AddressError> {
+        self.of_new_block().or_else(|| self.of_anothers_block()).ok_or_else(|| AddressError::Full {
+            subnet: self.network.subnet,
+            next_free_ms: self.next_free_ms(),
+        })
     }
 
     /// The first block that nobody has and that has an address left; blocks are kept in the order of their addresses.
@@ -125,20 +145,21 @@ impl Ask<'_> {
 
     /// An exception, from the block with the fewest addresses in use: its node is the last to miss it.
     fn of_anothers_block(&self) -> Option<Grant> {
-        let others = self.space.blocks.values().filter(|block| block.node != self.node);
-        let free =
-            others.filter_map(|block| Some((self.used_in(block.prefix), self.first_free(block.prefix)?)));
-        free.min().map(|(_, address)| Grant { address, new_block: None })
+        let mut blocks: Vec<_> =
+            self.space.blocks.keys().map(|block| (self.space.used_in(block), *block)).collect();
+        blocks.sort_unstable();
+        let address = blocks.into_iter().find_map(|(_, block)| self.first_free(block))?;
+        Some(Grant { address, new_block: None })
     }
 
     fn first_free(&self, block: Ipv4Net) -> Option<Ipv4Addr> {
-        addresses(block).find(|address| self.is_free(*address))
-    }
-
-    fn is_free(&self, address: Ipv4Addr) -> bool {
-        self.could_be_given(address)
-            && !self.space.used.contains_key(&address)
-            && self.cooling_ms(address) == 0
+        if self.space.used_in(&block) as u64 >= 1 << (32 - block.prefix_len()) {
+            return None;
+        }
+        let mut used = self.space.used.range(block.network()..=block.broadcast()).peekable();
+        let mut unused =
+            addresses(block).filter(|address| used.next_if(|(next, _)| *next == address).is_none());
+        unused.find(|address| self.could_be_given(*address) && self.cooling_ms(*address) == 0)
     }
 
     /// Whether endpoints may have it at all.
@@ -180,10 +201,6 @@ impl Ask<'_> {
         let block = block_of(self.network, address)?;
         (!self.space.blocks.contains_key(&block)).then_some(block)
     }
-
-    fn used_in(&self, block: Ipv4Net) -> usize {
-        self.space.used.range(block.network()..=block.broadcast()).count()
-    }
 }
 
 /// The block that an address belongs to, given to a node or not.
@@ -201,7 +218,7 @@ fn addresses(prefix: Ipv4Net) -> impl Iterator<Item = Ipv4Addr> {
 mod tests {
     use std::sync::Arc;
 
-    use flowlib::compile::model::{Driver, NetworkId, PoolId};
+    use flowlib::compile::model::{Driver, NodeId, PoolId};
     use flowlib::types::{MacAddr, VlanVid};
     use proptest::prelude::*;
 
@@ -234,14 +251,26 @@ mod tests {
             Self { network, space: Space::default(), now_ms: 1_000_000 }
         }
 
-        fn ask(&self, node: u32) -> Ask<'_> {
-            Ask {
-                network: &self.network,
-                space: &self.space,
-                node: NodeId(node),
-                now_ms: self.now_ms,
-                cool_down_ms: 60_000,
-            }
+        fn ask(&self) -> Ask<'_> {
+            Ask { network: &self.network, space: &self.space, now_ms: self.now_ms, cool_down_ms: 60_000 }
+        }
+
+        /// The blocks of a node, and one of another network, which is not to matter.
+        fn own(&self, node: u32) -> Blocks {
+            let own = self.space.blocks.values().filter(|block| block.node == NodeId(node));
+            let other = [0, 2].map(|network| (NetworkId(network), "10.0.0.0/26".parse().unwrap()));
+            own.map(|block| (NetworkId(1), block.prefix)).chain(other).collect()
+        }
+
+        fn choose(&self, node: u32) -> Result<Grant, AddressError> {
+            self.ask().any(&self.own(node))
+        }
+
+        fn is_free(&self, address: Ipv4Addr) -> bool {
+            let ask = self.ask();
+            ask.could_be_given(address)
+                && !self.space.used.contains_key(&address)
+                && ask.cooling_ms(address) == 0
         }
 
         fn find_host(&mut self, address: Ipv4Addr) {
@@ -252,21 +281,22 @@ mod tests {
         fn take(&mut self, node: u32, grant: Grant) {
             if let Some(prefix) = grant.new_block {
                 let block = Block { network: NetworkId(1), prefix, node: NodeId(node), revision: 1 };
-                assert!(self.space.blocks.insert(prefix, Arc::new(block)).is_none(), "block given twice");
+                assert!(!self.space.blocks.contains_key(&prefix), "block given twice");
+                self.space.give(Arc::new(block));
             }
-            let holders = self.space.used.entry(grant.address).or_default();
-            assert!(holders.insert(EndpointId(1)), "{} given twice", grant.address);
+            assert!(!self.space.used.contains_key(&grant.address), "{} given twice", grant.address);
+            self.space.occupy(grant.address, EndpointId(1));
             self.space.cooling.remove(&grant.address);
         }
 
         fn any(&mut self, node: u32) -> Result<Grant, AddressError> {
-            let grant = self.ask(node).any()?;
+            let grant = self.choose(node)?;
             self.take(node, grant);
             Ok(grant)
         }
 
         fn release(&mut self, address: Ipv4Addr) {
-            self.space.used.remove(&address);
+            self.space.vacate(address, EndpointId(1));
             let cooling = Cooling { network: NetworkId(1), address, released_ms: self.now_ms, revision: 1 };
             self.space.cooling.insert(address, Arc::new(cooling));
         }
@@ -310,7 +340,7 @@ mod tests {
         let error = world.any(1).unwrap_err();
         assert_eq!(error, AddressError::Full { subnet: world.network.subnet, next_free_ms: Some(40_000) });
         assert!(error.to_string().ends_with("the next becomes free in 40 s"), "{error}");
-        assert_eq!(world.ask(1).fixed(first), Ok(Grant { address: first, new_block: None }));
+        assert_eq!(world.ask().fixed(first), Ok(Grant { address: first, new_block: None }));
         world.now_ms += 40_000;
         assert_eq!(world.any(1).unwrap().address, first);
     }
@@ -319,19 +349,19 @@ mod tests {
     fn a_fixed_address_brings_its_block_if_nobody_has_it() {
         let mut world = World::new(network("10.0.0.0/24", None, 26));
         let address = Ipv4Addr::new(10, 0, 0, 200);
-        let grant = world.ask(1).fixed(address).unwrap();
+        let grant = world.ask().fixed(address).unwrap();
         assert_eq!(grant.new_block, Some("10.0.0.192/26".parse().unwrap()));
         world.take(1, grant);
-        let other = world.ask(2).fixed(Ipv4Addr::new(10, 0, 0, 201)).unwrap();
+        let other = world.ask().fixed(Ipv4Addr::new(10, 0, 0, 201)).unwrap();
         assert_eq!(other.new_block, None, "an exception");
-        assert!(matches!(world.ask(2).fixed(address), Err(AddressError::Taken { .. })));
+        assert!(matches!(world.ask().fixed(address), Err(AddressError::Taken { .. })));
     }
 
     #[test]
     fn some_addresses_are_never_given() {
         let mut world = World::new(network("10.0.0.0/24", Some("10.0.0.254"), 26));
         world.find_host(Ipv4Addr::new(10, 0, 0, 9));
-        let refused = |text: &str| world.ask(1).fixed(text.parse().unwrap()).unwrap_err();
+        let refused = |text: &str| world.ask().fixed(text.parse().unwrap()).unwrap_err();
         assert!(matches!(refused("10.0.1.1"), AddressError::Outside { .. }));
         assert!(matches!(refused("10.0.0.0"), AddressError::NotAHost { what: "network", .. }));
         assert!(matches!(refused("10.0.0.255"), AddressError::NotAHost { what: "broadcast", .. }));
@@ -386,22 +416,22 @@ mod tests {
             world.network.gateway = gateway.map(within);
             for step in steps {
                 match step {
-                    Step::Any(node) => match world.ask(node).any() {
+                    Step::Any(node) => match world.choose(node) {
                         Ok(grant) => {
                             prop_assert!(subnet.contains(&grant.address));
-                            prop_assert!(world.ask(node).could_be_given(grant.address));
+                            prop_assert!(world.ask().could_be_given(grant.address));
                             world.take(node, grant);
                         }
                         Err(error) => {
                             prop_assert!(matches!(error, AddressError::Full { .. }), "not full");
-                            let free = addresses(subnet).filter(|a| world.ask(node).is_free(*a)).count();
+                            let free = addresses(subnet).filter(|a| world.is_free(*a)).count();
                             prop_assert_eq!(free, 0);
                         }
                     },
                     Step::Fixed(node, n) => {
-                        if let Ok(grant) = world.ask(node).fixed(within(n)) {
+                        if let Ok(grant) = world.ask().fixed(within(n)) {
                             prop_assert_eq!(grant.address, within(n));
-                            prop_assert!(world.ask(node).could_be_given(grant.address));
+                            prop_assert!(world.ask().could_be_given(grant.address));
                             world.take(node, grant);
                         }
                     }
@@ -411,7 +441,11 @@ mod tests {
                             world.release(*index.get(&used));
                         }
                     }
-                    Step::LoseNode(node) => world.space.blocks.retain(|_, block| block.node != NodeId(node)),
+                    Step::LoseNode(node) => {
+                        for (_, block) in world.own(node).into_iter().filter(|(network, _)| network.0 == 1) {
+                            world.space.take_back(&block);
+                        }
+                    }
                     Step::External(n) => world.find_host(within(n)),
                     Step::Wait(ms) => world.now_ms += ms,
                 }

@@ -8,15 +8,16 @@ use flowlib::compile::model::{EndpointId, NodeId};
 use flowlib::types::{MacAddr, PortNo};
 
 use crate::intent::model::{
-    Block, Container, Cooling, Endpoint, Key, Network, Pool, Resources, RestartPolicy, Retiring, Rule,
+    Block, Container, Cooling, Endpoint, Key, Network, Node, Pool, Resources, RestartPolicy, Retiring, Rule,
 };
 use crate::intent::{Refusal, State, Transaction};
-use crate::network::ipam::{self, AddressError, Ask, Grant};
+use crate::network::ipam::Grant;
 
 use super::links::Links;
 use super::ofport::Ports;
-use super::scheduler::{self, Place};
-use super::{name, networks, pools};
+use super::plan::Plan;
+use super::scheduler::{self, Choice, Place};
+use super::{name, nodes, pools};
 
 /// The runtime of containers without an image: a network namespace.
 pub const NETNS: &str = "netns";
@@ -99,37 +100,26 @@ pub fn find<'a>(state: &'a State, pool: &str, name: &str) -> Result<&'a Arc<Cont
 ///
 /// # Errors
 /// [`Refusal::NotFound`]: pool, network or node. [`Refusal::Exists`]: the name with other content, or a taken address.
-/// [`Refusal::Invalid`]: a bad name, or an address that no endpoint may have. [`Refusal::Exhausted`]: the subnet is
-/// full. [`Refusal::Unavailable`]: no node is connected.
+/// [`Refusal::Invalid`]: a bad name, or an address that no endpoint may have. [`Refusal::Exhausted`]: the subnet or the
+/// nodes are full. [`Refusal::Precondition`]: every node is turned away for another reason. [`Refusal::Unavailable`]: no
+/// node is connected.
 pub fn create(
     tx: &mut Transaction<'_>,
     spec: &ContainerSpec,
     around: Surroundings<'_>,
 ) -> Result<Arc<Container>, Refusal> {
-    let pool = pools::find(tx.state(), &spec.pool)?.clone();
-    check(spec)?;
-    let what = what(spec, &pool)?;
-    let network = networks::find(tx.state(), &pool, &spec.network)?.clone();
-    if let Some(existing) = tx.state().container(&(pool.id, spec.name.clone())) {
-        return again(tx.state(), existing, spec, &what, &network);
+    let plan = Plan::new(tx.state(), spec)?;
+    if let Some(existing) = plan.existing {
+        return Ok(existing);
     }
-    let named = Some(spec.node.as_str()).filter(|node| !node.is_empty());
-    let node = scheduler::choose(tx.state(), around.links, &pool, Place { named, except: None })?;
-    let ask = Ask {
-        network: &network,
-        space: tx.state().space(network.id),
-        node,
-        now_ms: around.now_ms,
-        cool_down_ms: around.cool_down_ms,
-    };
-    let grant = spec.address.map_or_else(|| ask.any(), |address| ask.fixed(address));
-    let grant = grant.map_err(|error| address_refusal(tx.state(), &network, error))?;
-    take(tx, &network, node, grant);
-    let ofport = ofport(tx.state(), around.ports, node)?;
     let id = tx.new_endpoint_id();
-    let name = if spec.name.is_empty() { made_up_name(tx.state(), &pool, id) } else { spec.name.clone() };
+    let name = plan.name(tx.state(), id);
+    let Choice { node, grant } = plan.place(tx.state(), &name, around)?.choice?;
+    let Plan { pool, network, what, .. } = plan;
+    take(tx, &network, node.id, grant);
+    let ofport = ofport(tx.state(), around.ports, &node)?;
     let mac = container_mac(grant.address);
-    let endpoint = Endpoint { id, network: network.id, address: grant.address, mac, node, ofport };
+    let endpoint = Endpoint { id, network: network.id, address: grant.address, mac, node: node.id, ofport };
     tx.put(Container {
         pool: pool.id,
         image: what.image,
@@ -141,7 +131,7 @@ pub fn create(
         stop_timeout_s: spec.stop_timeout_s.unwrap_or(STOP_TIMEOUT_S),
         constraints: spec.constraints.clone(),
         affinities: spec.affinities.clone(),
-        pinned: named.is_some(),
+        pinned: !spec.node.is_empty(),
         stopped: false,
         starts: 0,
         service: or(&spec.service, &name),
@@ -159,13 +149,16 @@ fn or(value: &str, default: &str) -> String {
 }
 
 /// What a container runs, and what runs it.
-struct What {
-    image: String,
-    runtime: String,
+#[derive(Debug)]
+pub(super) struct What {
+    /// The image; may be empty.
+    pub(super) image: String,
+    /// The runtime's name.
+    pub(super) runtime: String,
 }
 
 /// Completes what a request says of image and runtime, and checks that they go together.
-fn what(spec: &ContainerSpec, pool: &Pool) -> Result<What, Refusal> {
+pub(super) fn what(spec: &ContainerSpec, pool: &Pool) -> Result<What, Refusal> {
     let needs_no_image = spec.runtime == NETNS;
     let image = if needs_no_image { spec.image.clone() } else { or(&spec.image, &pool.default_image) };
     let runtime = or(&spec.runtime, if image.is_empty() { NETNS } else { DOCKER });
@@ -199,7 +192,8 @@ fn what(spec: &ContainerSpec, pool: &Pool) -> Result<What, Refusal> {
     }
 }
 
-fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
+/// Checks what can be checked without the state.
+pub(super) fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
     if !spec.name.is_empty() {
         name::check("container", &spec.name)?;
     }
@@ -207,6 +201,8 @@ fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
         name::check("service", &spec.service)?;
     }
     name::check_labels(&spec.labels)?;
+    name::check_rules("constraint", &spec.constraints)?;
+    name::check_rules("affinity", &spec.affinities)?;
     if spec.image.len() > 4096 {
         return Err(Refusal::Invalid("the image's name is longer than 4096 bytes".to_owned()));
     }
@@ -227,7 +223,7 @@ fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
 }
 
 /// A request for a name that is there: the same container, or an error that says how it differs.
-fn again(
+pub(super) fn again(
     state: &State,
     existing: &Arc<Container>,
     spec: &ContainerSpec,
@@ -273,26 +269,6 @@ fn rules(rules: &[Rule]) -> String {
     rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn address_refusal(state: &State, network: &Network, error: AddressError) -> Refusal {
-    let sentence = format!("network `{}`: {error}", network.name);
-    match error {
-        AddressError::Taken { holder, .. } => {
-            let live = state.container_of(holder).map(|container| (&container.name, container.deleting));
-            let gone = state.retiring(holder).map(|retiring| (&retiring.container, true));
-            Refusal::Exists(match live.or(gone) {
-                Some((name, false)) => format!("{sentence} by the container `{name}`"),
-                Some((name, true)) => format!("{sentence} by the container `{name}`, which is being removed"),
-                None => sentence,
-            })
-        }
-        AddressError::External { .. } => Refusal::Exists(sentence),
-        AddressError::Full { .. } => Refusal::Exhausted(sentence),
-        AddressError::Outside { .. } | AddressError::NotAHost { .. } | AddressError::Gateway { .. } => {
-            Refusal::Invalid(sentence)
-        }
-    }
-}
-
 /// Records what a grant brings along: the node's new block, and the end of a cool-down.
 fn take(tx: &mut Transaction<'_>, network: &Network, node: NodeId, grant: Grant) {
     if let Some(prefix) = grant.new_block {
@@ -301,20 +277,9 @@ fn take(tx: &mut Transaction<'_>, network: &Network, node: NodeId, grant: Grant)
     tx.delete(&Key::Cooling(network.id, grant.address));
 }
 
-fn ofport(state: &State, ports: &Ports, node: NodeId) -> Result<PortNo, Refusal> {
-    ports.choose(node, &state.hosted(node).ofports).ok_or_else(|| {
-        let name = state.node(node).map_or("", |node| &node.name);
-        Refusal::Exhausted(format!("the node `{name}` has no port number left"))
-    })
-}
-
-fn made_up_name(state: &State, pool: &Pool, id: EndpointId) -> String {
-    let taken = |name: &String| state.container(&(pool.id, name.clone())).is_some();
-    let plain = format!("c{}", id.0);
-    if !taken(&plain) {
-        return plain;
-    }
-    (1u32..).map(|n| format!("c{}-{n}", id.0)).find(|name| !taken(name)).unwrap_or(plain)
+fn ofport(state: &State, ports: &Ports, node: &Node) -> Result<PortNo, Refusal> {
+    let chosen = ports.choose(node.id, &state.hosted(node.id).ofports);
+    chosen.ok_or_else(|| Refusal::Exhausted(format!("the node `{}` has no port number left", node.name)))
 }
 
 /// The address's own MAC address: it stays the same wherever the container goes, and whoever has the address next.
@@ -338,12 +303,13 @@ pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<Arc<Co
 }
 
 fn retire(tx: &mut Transaction<'_>, container: &Container) {
-    let Container { pool, name, runtime, endpoint, .. } = container;
+    let Container { pool, name, runtime, resources, endpoint, .. } = container;
     tx.put(Retiring {
         endpoint: endpoint.clone(),
         pool: *pool,
         container: name.clone(),
         runtime: runtime.clone(),
+        resources: *resources,
         revision: 0,
     });
 }
@@ -352,8 +318,8 @@ fn retire(tx: &mut Transaction<'_>, container: &Container) {
 /// MAC stay; endpoint and port number are new. To where it is already is not an error.
 ///
 /// # Errors
-/// [`Refusal::NotFound`]: pool, container or node. [`Refusal::Precondition`]: it is being deleted.
-/// [`Refusal::Unavailable`]: the node is not connected.
+/// [`Refusal::NotFound`]: pool, container or node. [`Refusal::Precondition`]: it is being deleted, or no node may take
+/// it. [`Refusal::Exhausted`]: no node has room. [`Refusal::Unavailable`]: the node is not connected.
 pub fn migrate(
     tx: &mut Transaction<'_>,
     (pool, name): (&str, &str),
@@ -368,24 +334,37 @@ pub fn migrate(
         )));
     }
     let here = container.endpoint.node;
-    if !node.is_empty() && super::nodes::find(tx.state(), &its_pool, node)?.id == here {
+    let named = Some(node).filter(|node| !node.is_empty());
+    let named = named.map(|node| nodes::find(tx.state(), &its_pool, node)).transpose()?.map(|node| node.id);
+    if named == Some(here) {
         return Ok(container);
     }
-    let place = match node {
-        "" => Place { named: None, except: Some(here) },
-        node => Place { named: Some(node), except: None },
+    let network = tx.state().network(container.endpoint.network).cloned().ok_or_else(|| {
+        Refusal::Precondition(format!("the network of the container `{name}` of the pool `{pool}` is gone"))
+    })?;
+    let place = Place {
+        pool: &its_pool,
+        network: &network,
+        address: Some(container.endpoint.address),
+        name: &container.name,
+        labels: &container.labels,
+        image: &container.image,
+        runtime: &container.runtime,
+        resources: container.resources,
+        constraints: &container.constraints,
+        affinities: &container.affinities,
+        itself: Some(&container),
+        named,
+        except: named.is_none().then_some(here),
+        now_ms: around.now_ms,
+        cool_down_ms: around.cool_down_ms,
     };
-    let node = scheduler::choose(tx.state(), around.links, &its_pool, place)?;
-    let ofport = ofport(tx.state(), around.ports, node)?;
-    if let Some(network) = tx.state().network(container.endpoint.network).cloned() {
-        let address = container.endpoint.address;
-        let block = ipam::block_of(&network, address);
-        let new_block = block.filter(|block| !tx.state().space(network.id).blocks.contains_key(block));
-        take(tx, &network, node, Grant { address, new_block });
-    }
+    let Choice { node, grant } = scheduler::place(tx.state(), around.links, &place).choice?;
+    let ofport = ofport(tx.state(), around.ports, &node)?;
+    take(tx, &network, node.id, grant);
     let id = tx.new_endpoint_id();
-    let endpoint = Endpoint { id, node, ofport, ..container.endpoint.clone() };
-    tx.put(Container { endpoint, pinned: place.named.is_some(), ..Container::clone(&container) });
+    let endpoint = Endpoint { id, node: node.id, ofport, ..container.endpoint.clone() };
+    tx.put(Container { endpoint, pinned: named.is_some(), ..Container::clone(&container) });
     retire(tx, &container);
     find(tx.state(), pool, name).cloned()
 }
@@ -419,7 +398,8 @@ pub fn choose_ofport(
     if container.deleting || container.endpoint.ofport != refused {
         return Ok(());
     }
-    let ofport = ofport(tx.state(), ports, container.endpoint.node)?;
+    let Some(node) = tx.state().node(container.endpoint.node) else { return Ok(()) };
+    let ofport = ofport(tx.state(), ports, node)?;
     let endpoint = Endpoint { ofport, ..container.endpoint.clone() };
     tx.put(Container { endpoint, ..Container::clone(&container) });
     Ok(())

@@ -14,7 +14,7 @@ use super::networks::{self, NetworkSpec};
 use super::nodes::{self, NodeSpec};
 use super::ofport::Ports;
 use super::pools::{self, PoolSpec};
-use crate::intent::model::{Change, Endpoint, Record};
+use crate::intent::model::{Change, Endpoint, Record, Resources};
 use crate::intent::store::Store;
 use crate::intent::store::embedded::Embedded;
 use crate::intent::{Commit, Intent, Refusal, State, Transaction};
@@ -69,6 +69,7 @@ fn register(tx: &mut Transaction<'_>, node: u8) -> Result<NodeId, Refusal> {
         datapath_id: DatapathId(u64::from(node) + 1),
         tunnel_address: Ipv4Addr::new(172, 31, 0, node + 1),
         labels: BTreeMap::new(),
+        capacity: Resources::default(),
     };
     nodes::register(tx, spec).map(|node| node.id)
 }
@@ -77,7 +78,13 @@ impl World {
     fn new() -> Self {
         let mut state = State::default();
         let mut tx = Transaction::new(&mut state);
-        let pool = PoolSpec { name: "p".to_owned(), vlans: None, vnis: None, default_image: String::new() };
+        let pool = PoolSpec {
+            name: "p".to_owned(),
+            vlans: None,
+            vnis: None,
+            default_image: String::new(),
+            placement: Default::default(),
+        };
         pools::create(&mut tx, pool).unwrap();
         for (name, driver, subnet, gateway) in
             [("a", "vlan", "10.1.0.0/28", Some("10.1.0.1")), ("b", "vxlan", "10.2.0.0/29", None)]
@@ -194,7 +201,8 @@ impl World {
     }
 }
 
-fn rebuilt(state: &State) -> State {
+/// The state that follows from a state's records.
+pub(super) fn rebuilt(state: &State) -> State {
     let mut rebuilt = State::default();
     for record in state.records() {
         rebuilt.apply(&Change { before: None, after: Some(record) });
@@ -278,6 +286,7 @@ async fn reopening_the_store_gives_the_same_state_and_commits_tell_all() {
                 vlans: None,
                 vnis: None,
                 default_image: if n < 150 { "a" } else { "b" }.to_owned(),
+                placement: Default::default(),
             };
             let created = intent.transact(move |tx| pools::create(tx, pool)).await.is_ok();
             let name = format!("p{}", n % 150);

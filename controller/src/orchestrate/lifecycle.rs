@@ -22,7 +22,7 @@ use crate::intent::{Commit, State};
 use crate::openflow::{Rejection, Subject, SwitchEvent};
 
 use super::board::Board;
-use super::links::Links;
+use super::links::{Links, Offer};
 use super::ofport::Ports;
 use super::outbox::{DesiredEndpoint, Goal, Outbox};
 use super::status::{self, Condition, Evidence, PortReport, PortState};
@@ -73,6 +73,8 @@ pub enum AgentEvent {
         foreign: BTreeSet<PortNo>,
         /// What is wrong with the node, a sentence each.
         problems: Vec<String>,
+        /// What it has for containers.
+        offer: Offer,
     },
 }
 
@@ -96,6 +98,8 @@ pub struct NodeCondition {
     pub in_sync: bool,
     /// What is wrong, a sentence each.
     pub problems: Vec<String>,
+    /// The runtimes that work there now, as its agent says.
+    pub runtimes: Vec<String>,
     /// Since when the two connections have been as they are.
     pub since: SystemTime,
 }
@@ -213,9 +217,10 @@ impl Lifecycle {
         match event {
             AgentEvent::Attached(_) | AgentEvent::KeepAlive => {}
             AgentEvent::Detached => self.detached(state, node, now),
-            AgentEvent::Node { foreign, problems } => {
+            AgentEvent::Node { foreign, problems, offer } => {
                 agent.problems = problems;
                 self.ports.set_foreign(node, foreign);
+                self.links.change(node, |link| link.offer = Some(Arc::new(offer)));
             }
             AgentEvent::Endpoint(id, report) => {
                 agent.endpoints.insert(id, report);
@@ -299,6 +304,11 @@ impl Lifecycle {
             switch: switch.is_some(),
             in_sync: switch.is_some_and(|switch| is_in_sync(state, id, node.revision, switch)),
             problems,
+            runtimes: self
+                .links
+                .of(id)
+                .offer
+                .map_or_else(Vec::new, |offer| offer.runtimes.iter().cloned().collect()),
             since: reports.map_or(SystemTime::UNIX_EPOCH, |reports| reports.since),
         })
     }
@@ -341,7 +351,7 @@ impl Lifecycle {
             before.outbox.close();
         }
         self.ports.forget_reports(node);
-        self.links.change(node, |link| link.agent = true);
+        self.links.change(node, |link| (link.agent, link.offer) = (true, None));
         self.node_changed(state, node, now);
     }
 
@@ -349,7 +359,7 @@ impl Lifecycle {
         if let Some(agent) = self.reports(node, now).agent.take() {
             agent.outbox.close();
         }
-        self.links.change(node, |link| link.agent = false);
+        self.links.change(node, |link| (link.agent, link.offer) = (false, None));
         self.node_changed(state, node, now);
     }
 
@@ -506,7 +516,7 @@ impl Lifecycle {
             agent.outbox.close();
         }
         self.ports.forget(node);
-        self.links.change(node, |link| link.agent = false);
+        self.links.change(node, |link| (link.agent, link.offer) = (false, None));
     }
 }
 

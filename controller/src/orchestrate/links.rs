@@ -1,17 +1,29 @@
-//! Which nodes can be reached now: by their agent's stream, and by their switch's OpenFlow connection.
+//! Which nodes can be reached now, by their agent's stream and by their switch's OpenFlow connection, and what they have
+//! for containers.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use flowlib::compile::model::NodeId;
 
 /// A node's two connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// The agent's stream is open.
     pub agent: bool,
     /// The switch's OpenFlow connection is up.
     pub switch: bool,
+    /// What the agent last said of the node; `None` before it has, and while its stream is not open.
+    pub offer: Option<Arc<Offer>>,
+}
+
+/// What a node has for containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// The runtimes that work there.
+    pub runtimes: BTreeSet<String>,
+    /// The images that are there, by name with tag.
+    pub images: BTreeSet<String>,
 }
 
 /// The connections of all nodes. Written by the lifecycle, read by placement.
@@ -24,7 +36,7 @@ impl Links {
     /// A node's connections.
     #[must_use]
     pub fn of(&self, node: NodeId) -> Link {
-        self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node).copied().unwrap_or_default()
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned().unwrap_or_default()
     }
 
     /// Changes a node's connections.

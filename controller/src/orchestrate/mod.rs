@@ -14,6 +14,7 @@ pub mod networks;
 pub mod nodes;
 pub mod ofport;
 pub mod outbox;
+pub mod plan;
 pub mod pools;
 pub mod scheduler;
 pub mod status;
@@ -29,7 +30,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::intent::model::{Container, Network, Node, Pool};
-use crate::intent::{Intent, IntentError, State, Transaction};
+use crate::intent::{Intent, IntentError, Refusal, State, Transaction};
 use crate::openflow::SwitchEvent;
 
 use board::{Board, Posted};
@@ -41,6 +42,7 @@ use nodes::NodeSpec;
 use ofport::Ports;
 use outbox::Outbox;
 use pools::PoolSpec;
+use scheduler::Placement;
 use status::Phase;
 
 /// Messages that wait for the lifecycle task.
@@ -167,6 +169,14 @@ impl Orchestrator {
         let inner = self.inner.clone();
         let create = move |tx: &mut Transaction<'_>| containers::create(tx, &spec, inner.surroundings());
         Ok(self.intent().transact(create).await?.value)
+    }
+
+    /// Says what creating a container would choose now: [`plan::preview`].
+    ///
+    /// # Errors
+    /// As that says.
+    pub fn preview_container(&self, spec: &ContainerSpec) -> Result<Placement, Refusal> {
+        self.intent().read(|state| plan::preview(state, spec, self.inner.surroundings()))
     }
 
     /// Deletes a container: [`containers::delete`].

@@ -17,6 +17,7 @@ use weir_api::v1::{
 use super::{Api, convert, refused};
 use crate::orchestrate::Attachment;
 use crate::orchestrate::lifecycle::AgentEvent;
+use crate::orchestrate::links::Offer;
 use crate::orchestrate::nodes::NodeSpec;
 use crate::orchestrate::outbox::{Outbox, Outgoing};
 
@@ -126,6 +127,10 @@ fn event(message: agent_message::Message) -> Result<AgentEvent, Status> {
         Message::Node(report) => AgentEvent::Node {
             foreign: report.foreign_ofports.into_iter().map(PortNo).collect(),
             problems: report.problems,
+            offer: Offer {
+                runtimes: report.runtimes.into_iter().collect(),
+                images: report.images.into_iter().collect(),
+            },
         },
     })
 }

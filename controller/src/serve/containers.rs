@@ -109,9 +109,13 @@ impl Containers for Api {
 
     async fn preview_container(
         &self,
-        _: Request<PreviewContainerRequest>,
+        request: Request<PreviewContainerRequest>,
     ) -> Result<Response<Placement>, Status> {
-        Err(Status::unimplemented("no preview yet"))
+        let container = request.into_inner().container;
+        let container = container.ok_or_else(|| Status::invalid_argument("no container is given"))?;
+        let spec = convert::container_spec(container)?;
+        let placement = self.orchestrator.preview_container(&spec).map_err(refused)?;
+        Ok(Response::new(convert::placement(placement)))
     }
 
     async fn start_container(

@@ -10,16 +10,17 @@ use ipnet::Ipv4Net;
 use tonic::Status;
 use weir_api::v1;
 
-use crate::intent::State;
 use crate::intent::model::{
     Network, Node, NumberRange, Pool, Resources, RestartPolicy, Rule, Scheduling, Strategy,
 };
+use crate::intent::{State, Sum};
 use crate::orchestrate::board::Posted;
 use crate::orchestrate::containers::ContainerSpec;
 use crate::orchestrate::lifecycle::NodeCondition;
 use crate::orchestrate::networks::NetworkSpec;
 use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Goal};
 use crate::orchestrate::pools::PoolSpec;
+use crate::orchestrate::scheduler::{Choice, Placement, Scores, TurnedAway, Verdict};
 use crate::orchestrate::status::{Phase, PortReport, PortState, Process, Reason};
 
 /// Reads an address, a prefix, …; `what` and `example` go into the error.
@@ -103,7 +104,7 @@ pub(super) fn network(state: &State, network: &Network) -> v1::Network {
     let blocks = space.blocks.values().map(|block| v1::Block {
         prefix: block.prefix.to_string(),
         node: state.node(block.node).map_or_else(String::new, |node| node.name.clone()),
-        used: count(space.used.range(block.prefix.network()..=block.prefix.broadcast()).count()),
+        used: count(space.used_in(&block.prefix)),
     });
     let unresolved = network.gateway.filter(|gateway| !space.neighbours.contains_key(gateway));
     let neighbours = unresolved
@@ -148,8 +149,8 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
         endpoints: count(state.hosted(node.id).live.len()),
         problems: condition.problems.clone(),
         lost: false,
-        allocated: None,
-        runtimes: Vec::new(),
+        allocated: Some(allocated(state.hosted(node.id).allocated)),
+        runtimes: condition.runtimes.clone(),
         since: Some(condition.since.into()),
     });
     v1::Node {
@@ -169,6 +170,15 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
             Scheduling::Draining => v1::node::Scheduling::Draining,
         }
         .into(),
+    }
+}
+
+/// A sum of limits as the API has it; processes are not added up.
+fn allocated(sum: Sum) -> v1::Resources {
+    v1::Resources {
+        cpu_millis: u32::try_from(sum.cpu_millis).unwrap_or(u32::MAX),
+        memory_bytes: u64::try_from(sum.memory_bytes).unwrap_or(u64::MAX),
+        pids: 0,
     }
 }
 
@@ -293,6 +303,40 @@ pub(super) fn container(state: &State, posted: &Posted) -> v1::Container {
         affinities: container.affinities.iter().map(ToString::to_string).collect(),
         pinned: container.pinned,
         stopped: container.stopped,
+    }
+}
+
+/// Where a container would go: first the node that is chosen, then those that could take it by points, then the others.
+pub(super) fn placement(placement: Placement) -> v1::Placement {
+    let Placement { mut verdicts, choice } = placement;
+    let chosen = choice.as_ref().ok().map(|choice| choice.node.id);
+    let rank = |Verdict { node, outcome }: &Verdict| {
+        (chosen == Some(node.id), outcome.as_ref().ok().map(Scores::sum))
+    };
+    verdicts.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.node.name.cmp(&b.node.name)));
+    let (node, address, refusal) = match choice {
+        Ok(Choice { node, grant }) => (node.name.clone(), grant.address.to_string(), String::new()),
+        Err(refusal) => (String::new(), String::new(), refusal.to_string()),
+    };
+    v1::Placement { node, address, candidates: verdicts.into_iter().map(candidate).collect(), refusal }
+}
+
+fn candidate(verdict: Verdict) -> v1::Candidate {
+    let node = verdict.node.name.clone();
+    match verdict.outcome {
+        Ok(Scores { load, image, block }) => v1::Candidate {
+            node,
+            load_score: load,
+            image_score: image,
+            block_score: block,
+            ..v1::Candidate::default()
+        },
+        Err(TurnedAway { filter, sentence }) => v1::Candidate {
+            node,
+            filter: filter.word().to_owned(),
+            message: sentence,
+            ..v1::Candidate::default()
+        },
     }
 }
 

@@ -261,7 +261,8 @@ impl Agent {
 
     pub async fn report(&self, endpoint_id: u32, state: endpoint_report::State, ofport: u32) {
         let message = if state == endpoint_report::State::Failed { "no such device" } else { "" }.to_owned();
-        let report = EndpointReport { endpoint_id, state: state.into(), ofport, message };
+        let report =
+            EndpointReport { endpoint_id, state: state.into(), ofport, message, ..EndpointReport::default() };
         self.send(agent_message::Message::Endpoint(report)).await;
     }
 
@@ -289,7 +290,7 @@ impl Agent {
         for endpoint in &desired.endpoints {
             self.report(endpoint.endpoint_id, endpoint_report::State::Up, endpoint.ofport).await;
         }
-        for endpoint_id in &desired.removed {
+        for RemovedEndpoint { endpoint_id, .. } in &desired.removed {
             self.report(*endpoint_id, endpoint_report::State::Removed, 0).await;
         }
         self.applied(desired.revision).await;
