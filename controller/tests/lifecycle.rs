@@ -20,6 +20,11 @@ fn on(node: &str, name: &str) -> Container {
     Container { node: node.to_owned(), ..container(name) }
 }
 
+/// The order to remove a container's endpoint.
+fn gone(container: &Container) -> RemovedEndpoint {
+    RemovedEndpoint { endpoint_id: container.endpoint_id, runtime: container.runtime.clone() }
+}
+
 /// Creates a container on an agent's node and has it become ready.
 async fn ready(world: &World, agent: &mut Agent, node: &str, name: &str) -> Container {
     let created = world.create(on(node, name), false).await.unwrap();
@@ -104,7 +109,11 @@ async fn a_taken_port_number_is_replaced_by_another() {
     assert_ne!(desired.endpoints[0].ofport, a.ofport);
     let now = world.until("a", Phase::Ready, "").await;
     assert_eq!(now.ofport, desired.endpoints[0].ofport);
-    let foreign = NodeReport { foreign_ofports: vec![now.ofport + 1], problems: vec!["no NIC".to_owned()] };
+    let foreign = NodeReport {
+        foreign_ofports: vec![now.ofport + 1],
+        problems: vec!["no NIC".to_owned()],
+        ..support::node_report()
+    };
     one.send(agent_message::Message::Node(foreign)).await;
     let request = || GetNodeRequest { pool: "p".to_owned(), name: "n1".to_owned() };
     let mut tick = tokio::time::interval(Duration::from_millis(5));
@@ -122,7 +131,7 @@ async fn a_deleted_container_is_gone_when_port_and_flows_are() {
     let deleting = world.delete("a", false).await.unwrap();
     assert_eq!(deleting.status.unwrap().phase(), Phase::Deleting);
     let desired = one.desired().await;
-    assert_eq!((desired.endpoints.len(), desired.removed.as_slice()), (0, [a.endpoint_id].as_slice()));
+    assert_eq!((desired.endpoints.len(), desired.removed.as_slice()), (0, [gone(&a)].as_slice()));
     refused(world.create(on("n1", "a"), false).await, Code::AlreadyExists, "is being deleted");
     let same = Container { address: a.address.clone(), ..container("b") };
     refused(world.create(same.clone(), false).await, Code::AlreadyExists, "`a`, which is being removed");
@@ -163,7 +172,7 @@ async fn an_inventory_without_the_port_ends_its_retirement() {
         }
     };
     assert!(desired.complete && desired.revision >= deleting.revision);
-    assert_eq!(desired.removed, [a.endpoint_id]);
+    assert_eq!(desired.removed, [gone(&a)]);
     assert_eq!(desired.endpoints.iter().map(|e| e.endpoint_id).collect::<Vec<_>>(), [two.endpoint_id]);
     let up = EndpointReport {
         endpoint_id: two.endpoint_id,
@@ -199,7 +208,7 @@ async fn a_moved_container_keeps_name_address_and_mac() {
     assert_eq!((&moved.address, &moved.mac, moved.node.as_str()), (&a.address, &a.mac, "n2"));
     assert_ne!(moved.endpoint_id, a.endpoint_id);
     assert_eq!(desired.endpoints[0].endpoint_id, moved.endpoint_id);
-    assert_eq!(one.obey().await.removed, [a.endpoint_id]);
+    assert_eq!(one.obey().await.removed, [gone(&a)]);
     let same = world.containers().move_container(to("n2", false)).await.unwrap().into_inner();
     assert_eq!(same.endpoint_id, moved.endpoint_id, "it is there already");
     let taken = Container { address: a.address.clone(), ..container("b") };
@@ -265,7 +274,12 @@ async fn commands_are_relayed_to_the_agent_and_back() {
     let (world, mut one, _two) = World::furnished().await;
     let a = ready(&world, &mut one, "n1", "a").await;
     let (input, requests) = mpsc::channel(4);
-    let start = ExecStart { pool: "p".to_owned(), name: "a".to_owned(), command: vec!["cat".to_owned()] };
+    let start = ExecStart {
+        pool: "p".to_owned(),
+        name: "a".to_owned(),
+        command: vec!["cat".to_owned()],
+        ..ExecStart::default()
+    };
     let request = |request| ExecContainerRequest { request: Some(request) };
     input.send(request(exec_container_request::Request::Start(start.clone()))).await.unwrap();
     input.send(request(exec_container_request::Request::Stdin(b"hello".to_vec()))).await.unwrap();

@@ -310,7 +310,7 @@ pub(super) fn container(state: &State, posted: &Posted) -> v1::Container {
 pub(super) fn placement(placement: Placement) -> v1::Placement {
     let Placement { mut verdicts, choice } = placement;
     let chosen = choice.as_ref().ok().map(|choice| choice.node.id);
-    let rank = |Verdict { node, outcome }: &Verdict| {
+    let rank = |Verdict { node, outcome, .. }: &Verdict| {
         (chosen == Some(node.id), outcome.as_ref().ok().map(Scores::sum))
     };
     verdicts.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.node.name.cmp(&b.node.name)));

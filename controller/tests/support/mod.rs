@@ -200,6 +200,16 @@ pub fn register(pool: &str, name: &str, number: u64) -> Register {
     }
 }
 
+/// What an agent says of a node with which nothing is wrong.
+pub fn node_report() -> NodeReport {
+    let runtimes = ["netns", "docker"].map(str::to_owned);
+    NodeReport {
+        runtimes: runtimes.into(),
+        images: vec!["busybox:latest".to_owned()],
+        ..NodeReport::default()
+    }
+}
+
 /// Opens a stream and registers.
 pub async fn attach(
     world: &World,
@@ -214,14 +224,19 @@ pub async fn attach(
 impl Agent {
     /// Registers, and connects the switch.
     pub async fn join(world: &World, pool: &str, name: &str, number: u64) -> Self {
-        let agent = Self::attach(world, register(pool, name, number)).await;
+        Self::join_as(world, register(pool, name, number)).await
+    }
+
+    /// Registers as a certain node, connects the switch, and waits until the controller has taken up all that.
+    pub async fn join_as(world: &World, register: Register) -> Self {
+        let request = GetNodeRequest { pool: register.pool.clone(), name: register.name.clone() };
+        let agent = Self::attach(world, register).await;
         agent.switch(SwitchEvent::Connected { node: agent.id }).await;
         agent.applied(world.revision()).await;
         let mut tick = tokio::time::interval(Duration::from_millis(5));
         loop {
-            let request = GetNodeRequest { pool: pool.to_owned(), name: name.to_owned() };
-            let status = world.nodes().get_node(request).await.unwrap().into_inner().status.unwrap();
-            if status.agent_connected && status.switch_connected {
+            let status = world.nodes().get_node(request.clone()).await.unwrap().into_inner().status.unwrap();
+            if status.agent_connected && status.switch_connected && !status.runtimes.is_empty() {
                 return agent;
             }
             tick.tick().await;
@@ -239,6 +254,7 @@ impl Agent {
         let desired = agent.desired().await;
         assert!(desired.complete, "the first must be complete");
         agent.inventory(desired.revision, &[]).await;
+        agent.send(agent_message::Message::Node(node_report())).await;
         agent
     }
 

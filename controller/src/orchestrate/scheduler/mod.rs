@@ -80,6 +80,8 @@ pub struct Placement {
 pub struct Verdict {
     /// The node.
     pub node: Arc<Node>,
+    /// The endpoints that it has.
+    pub n_endpoints: usize,
     /// Its points, or what turns it away.
     pub outcome: Result<Scores, TurnedAway>,
 }
@@ -106,15 +108,16 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
     let addresses = Addresses::new(ask, place.address);
     let affinities = Affinities::gather(state, place);
     let members = state.members(place.pool.id).nodes.iter().filter(|id| place.except != Some(**id));
+    let image = score::tagged(place.image);
     let judge = |node: &Arc<Node>| {
         let link = links.of(node.id);
         let candidate = Candidate { node, link: &link, hosted: state.hosted(node.id) };
         let outcome = filter::pass(place, &affinities, &addresses, &candidate)
-            .map(|source| score::score(place, &candidate, source));
-        Verdict { node: node.clone(), outcome }
+            .map(|source| score::score(place, &image, &candidate, source));
+        Verdict { node: node.clone(), n_endpoints: candidate.hosted.live.len(), outcome }
     };
     let verdicts: Vec<Verdict> = members.filter_map(|id| state.node(*id)).map(judge).collect();
-    let choice = best(state, place, &verdicts).map_or_else(
+    let choice = best(place, &verdicts).map_or_else(
         || Err(refusal::refuse(place, &verdicts)),
         |node| {
             let grant = addresses.grant(&state.hosted(node.id).blocks);
@@ -125,16 +128,15 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
     Placement { verdicts, choice }
 }
 
-fn best<'v>(state: &State, place: &Place<'_>, verdicts: &'v [Verdict]) -> Option<&'v Arc<Node>> {
+fn best<'v>(place: &Place<'_>, verdicts: &'v [Verdict]) -> Option<&'v Arc<Node>> {
     let wanted = verdicts.iter().filter(|verdict| place.named.is_none_or(|named| verdict.node.id == named));
-    let points = wanted.filter_map(|Verdict { node, outcome }| Some((outcome.as_ref().ok()?.sum(), node)));
-    let order = |(sum, node): &(u32, &Arc<Node>)| {
-        let n_endpoints = state.hosted(node.id).live.len();
+    let can = wanted.filter_map(|verdict| Some((verdict.outcome.as_ref().ok()?.sum(), verdict)));
+    let order = |(sum, Verdict { node, n_endpoints, .. }): &(u32, &Verdict)| {
         let (emptier, fuller) = match place.pool.placement {
-            Strategy::Spread => (Reverse(n_endpoints), 0),
-            Strategy::Binpack => (Reverse(0), n_endpoints),
+            Strategy::Spread => (Reverse(*n_endpoints), 0),
+            Strategy::Binpack => (Reverse(0), *n_endpoints),
         };
         (*sum, emptier, fuller, Reverse(node.id))
     };
-    points.max_by_key(order).map(|(_, node)| node)
+    can.max_by_key(order).map(|(_, verdict)| &verdict.node)
 }

@@ -1,9 +1,10 @@
 //! Which of the nodes that can take a container is the best.
 
+use std::borrow::Cow;
+
 use crate::intent::Sum;
 use crate::intent::model::Strategy;
 
-use super::super::links::Offer;
 use super::Place;
 use super::address::Source;
 use super::filter::{Candidate, without_itself};
@@ -37,9 +38,10 @@ impl Scores {
 }
 
 /// Scores a node that no filter turned away.
-pub(super) fn score(place: &Place<'_>, candidate: &Candidate<'_>, source: Source) -> Scores {
+/// `image` is what it runs, by name with tag.
+pub(super) fn score(place: &Place<'_>, image: &str, candidate: &Candidate<'_>, source: Source) -> Scores {
     let used = used(place, candidate);
-    let has_image = candidate.link.offer.as_ref().is_some_and(|offer| has(offer, place.image));
+    let has_image = candidate.link.offer.as_ref().is_some_and(|offer| offer.images.contains(image));
     Scores {
         load: match place.pool.placement {
             Strategy::Spread => 1000 - used,
@@ -75,17 +77,10 @@ fn share(part: u128, whole: u128) -> u32 {
     u32::try_from(permille).unwrap_or(1000)
 }
 
-fn has(offer: &Offer, image: &str) -> bool {
-    if is_tagged(image) {
-        offer.images.contains(image)
-    } else {
-        offer.images.contains(&format!("{image}:latest"))
-    }
-}
-
-/// Whether an image's name says which of that name; `:` before the last `/` is a registry's port.
-fn is_tagged(image: &str) -> bool {
-    image.rsplit('/').next().is_some_and(|last| last.contains([':', '@']))
+/// An image's name with its tag, which is `latest` if it has none; `:` before the last `/` is a registry's port.
+pub(super) fn tagged(image: &str) -> Cow<'_, str> {
+    let is_tagged = image.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+    if is_tagged || image.is_empty() { Cow::Borrowed(image) } else { Cow::Owned(format!("{image}:latest")) }
 }
 
 #[cfg(test)]
@@ -94,13 +89,16 @@ mod tests {
 
     #[test]
     fn an_image_without_a_tag_is_the_latest() {
-        let names = ["busybox:latest", "host:5000/web:latest", "web:2", "web@sha256:ab"];
-        let offer = Offer { images: names.map(str::to_owned).into(), ..Offer::default() };
-        for there in ["busybox", "busybox:latest", "host:5000/web", "web:2", "web@sha256:ab"] {
-            assert!(has(&offer, there), "{there}");
-        }
-        for missing in ["", "web", "busybox:1", "host:5000/busybox", "web:latest"] {
-            assert!(!has(&offer, missing), "{missing}");
+        let cases = [
+            ("", ""),
+            ("busybox", "busybox:latest"),
+            ("busybox:1", "busybox:1"),
+            ("host:5000/web", "host:5000/web:latest"),
+            ("host:5000/web:2", "host:5000/web:2"),
+            ("web@sha256:ab", "web@sha256:ab"),
+        ];
+        for (image, with_tag) in cases {
+            assert_eq!(tagged(image), with_tag);
         }
     }
 
