@@ -7,7 +7,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use controller::intent::model::{Block, Change, Container, Endpoint, Neighbour, Network, Node, Record};
+use controller::intent::model::{
+    Block, Change, Container, Endpoint, Neighbour, Network, Node, Record, Resources, RestartPolicy,
+    Scheduling,
+};
 use controller::network::fabric::{Fabric, Learned, Pace};
 use controller::openflow::board::Board;
 use flowlib::compile::model::Driver;
@@ -137,6 +140,8 @@ fn node(id: u32) -> Node {
         nat_mac: MacAddr([0x0e, 0, 0, 0, 0, id as u8]),
         tunnel_address: Ipv4Addr::new(172, 31, 0, id as u8),
         labels: BTreeMap::new(),
+        capacity: Resources::default(),
+        scheduling: Scheduling::Active,
         revision: 0,
     }
 }
@@ -165,6 +170,16 @@ fn container() -> Record {
         name: "web".to_owned(),
         image: String::new(),
         runtime: "netns".to_owned(),
+        command: Vec::new(),
+        environment: BTreeMap::new(),
+        resources: Resources::default(),
+        restart: RestartPolicy::No,
+        stop_timeout_s: 10,
+        constraints: Vec::new(),
+        affinities: Vec::new(),
+        pinned: false,
+        stopped: false,
+        starts: 0,
         service: "web".to_owned(),
         labels: BTreeMap::new(),
         endpoint,

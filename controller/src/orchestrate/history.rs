@@ -14,7 +14,7 @@ use super::networks::{self, NetworkSpec};
 use super::nodes::{self, NodeSpec};
 use super::ofport::Ports;
 use super::pools::{self, PoolSpec};
-use crate::intent::model::{Change, Endpoint, Record, Resources};
+use crate::intent::model::{self, Change, Endpoint, Record, Resources};
 use crate::intent::store::Store;
 use crate::intent::store::embedded::Embedded;
 use crate::intent::{Commit, Intent, Refusal, State, Transaction};
@@ -83,7 +83,7 @@ impl World {
             vlans: None,
             vnis: None,
             default_image: String::new(),
-            placement: Default::default(),
+            placement: model::Strategy::Spread,
         };
         pools::create(&mut tx, pool).unwrap();
         for (name, driver, subnet, gateway) in
@@ -286,7 +286,7 @@ async fn reopening_the_store_gives_the_same_state_and_commits_tell_all() {
                 vlans: None,
                 vnis: None,
                 default_image: if n < 150 { "a" } else { "b" }.to_owned(),
-                placement: Default::default(),
+                placement: model::Strategy::Spread,
             };
             let created = intent.transact(move |tx| pools::create(tx, pool)).await.is_ok();
             let name = format!("p{}", n % 150);

@@ -10,11 +10,11 @@ use crate::network::ipam::{self, AddressError, Ask, Blocks, Grant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// A block that the node has: no other node learns of it.
-    OwnBlock,
+    Own,
     /// A block that nobody has yet: the other nodes learn of the block.
-    NewBlock,
+    New,
     /// Another node's block: the other nodes learn of this one address.
-    AnothersBlock,
+    Anothers,
 }
 
 /// The addresses that one search has to give. What is the same for all nodes is found out once, if at all.
@@ -42,15 +42,15 @@ impl<'a> Addresses<'a> {
     pub(super) fn source(&self, node: NodeId, own: &Blocks) -> Result<Source, &AddressError> {
         let grant = match self.fixed {
             Some(grant) => grant,
-            None if self.ask.of_own_block(own).is_some() => return Ok(Source::OwnBlock),
+            None if self.ask.of_own_block(own).is_some() => return Ok(Source::Own),
             None => *self.of_no_own_block().as_ref()?,
         };
         let block = ipam::block_of(self.ask.network, grant.address);
         let owner = block.and_then(|block| self.ask.space.blocks.get(&block)).map(|block| block.node);
         Ok(match owner {
-            None => Source::NewBlock,
-            Some(owner) if owner == node => Source::OwnBlock,
-            Some(_) => Source::AnothersBlock,
+            None => Source::New,
+            Some(owner) if owner == node => Source::Own,
+            Some(_) => Source::Anothers,
         })
     }
 

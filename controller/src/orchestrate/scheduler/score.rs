@@ -49,9 +49,9 @@ pub(super) fn score(place: &Place<'_>, image: &str, candidate: &Candidate<'_>, s
         },
         image: if has_image { IMAGE } else { 0 },
         block: match source {
-            Source::OwnBlock => OWN_BLOCK,
-            Source::NewBlock => NEW_BLOCK,
-            Source::AnothersBlock => 0,
+            Source::Own => OWN_BLOCK,
+            Source::New => NEW_BLOCK,
+            Source::Anothers => 0,
         },
     }
 }
