@@ -19,6 +19,7 @@ use super::super::nodes::{self, NodeSpec};
 use super::super::ofport::Ports;
 use super::super::plan;
 use super::super::pools::{self, PoolSpec};
+use super::{Scores, Verdict};
 use crate::intent::model::{
     Container, Endpoint, Node, Resources, RestartPolicy, Rule, Scheduling, Strategy as Placing,
 };
@@ -199,9 +200,10 @@ impl World {
         Transaction::new(&mut self.state).put(node);
     }
 
-    /// The limits of all that is on a node, in use or being removed.
-    fn load(&self, node: NodeId) -> (u64, u64) {
+    /// The limits of all that is on a node, in use or being removed, but for the container of one name.
+    fn load(&self, node: NodeId, but_for: &str) -> (u64, u64) {
         let live = self.state.containers().filter(|c| c.live().is_some_and(|e| e.node == node));
+        let live = live.filter(|c| c.name != but_for);
         let retiring = self.state.all_retiring().filter(|retiring| retiring.endpoint.node == node);
         let all = live.map(|c| c.resources).chain(retiring.map(|retiring| retiring.resources));
         all.fold((0, 0), |(cpu, memory), limits| {
@@ -213,7 +215,7 @@ impl World {
     fn may_go(&self, wanted: &Container, node: &Node, is_named: bool) -> bool {
         let link = self.links.of(node.id);
         let Resources { cpu_millis: cpu, memory_bytes: memory, .. } = wanted.resources;
-        let (used_cpu, used_memory) = self.load(node.id);
+        let (used_cpu, used_memory) = self.load(node.id, &wanted.name);
         let fits = |asked: u64, used: u64, most: u64| asked == 0 || most == 0 || used + asked <= most;
         let company = self.state.containers().filter(|other| {
             other.live().is_some_and(|endpoint| endpoint.node == node.id) && other.name != wanted.name
@@ -257,20 +259,18 @@ impl World {
         let named = format!("c{}", self.created);
         let name = if spec.name.is_empty() { String::new() } else { format!("x{named}") };
         let spec = ContainerSpec { name, ..spec.clone() };
+        let seen = self.preview(&spec, &self.wanted(&spec));
         let before = self.state.clone();
-        let around = Self::around(&self.links, &self.ports);
-        let preview = plan::preview(&self.state, &spec, around);
-        assert_eq!(self.state, before);
         let created = self.run(|tx, around| containers::create(tx, &spec, around));
-        let seen = preview.and_then(|placement| {
-            let best = placement.verdicts.iter().filter(|v| spec.node.is_empty() || v.node.name == spec.node);
-            let best = best.filter_map(|verdict| Some(verdict.outcome.as_ref().ok()?.sum())).max();
-            let choice = placement.choice?;
-            let chosen = placement.verdicts.iter().find(|verdict| verdict.node.id == choice.node.id);
-            assert_eq!(chosen.unwrap().outcome.as_ref().map(super::Scores::sum).ok(), best);
-            Ok((choice.node.id, choice.grant.address))
-        });
         assert_eq!(seen, created.clone().map(|c| (c.endpoint.node, c.endpoint.address)), "as previewed");
+        if let Ok(container) = &created {
+            let again = ContainerSpec { name: container.name.clone(), ..spec.clone() };
+            assert_eq!(
+                self.preview(&again, container),
+                seen,
+                "it is there and does not count against itself"
+            );
+        }
         let after = std::mem::replace(&mut self.state, before);
         let node = Some(spec.node.as_str()).filter(|node| !node.is_empty());
         match created {
@@ -288,6 +288,26 @@ impl World {
                 assert_eq!(self.state, after, "a refusal changes nothing");
             }
         }
+    }
+
+    /// The node and the address that a preview chooses; what it says of each node is what a walk finds.
+    fn preview(&self, spec: &ContainerSpec, wanted: &Container) -> Result<(NodeId, Ipv4Addr), Refusal> {
+        let before = self.state.clone();
+        let placement = plan::preview(&self.state, spec, Self::around(&self.links, &self.ports))?;
+        assert_eq!(self.state, before);
+        for Verdict { node, outcome, .. } in &placement.verdicts {
+            let may_go = self.may_go(wanted, node, spec.node == node.name);
+            assert_eq!(outcome.is_ok(), may_go, "{wanted:?} to {node:?}: {outcome:?}");
+        }
+        let possible = placement.verdicts.iter().filter(|v| spec.node.is_empty() || v.node.name == spec.node);
+        let points = |verdict: &Verdict| verdict.outcome.as_ref().map(Scores::sum).ok();
+        let best = possible.filter_map(points).max();
+        let choice = placement.choice?;
+        let chosen = placement.verdicts.iter().find(|verdict| verdict.node.id == choice.node.id);
+        if self.state.container(&(wanted.pool, spec.name.clone())).is_none() {
+            assert_eq!(chosen.and_then(points), best);
+        }
+        Ok((choice.node.id, choice.grant.address))
     }
 
     /// A container as a request asks for it, before it has a place.
@@ -389,7 +409,7 @@ proptest! {
             }
             for node in world.state.nodes() {
                 let sum = world.state.hosted(node.id).allocated;
-                let (cpu, memory) = world.load(node.id);
+                let (cpu, memory) = world.load(node.id, "");
                 prop_assert_eq!((sum.cpu_millis, sum.memory_bytes), (cpu, u128::from(memory)));
                 let Resources { cpu_millis: most_cpu, memory_bytes: most_memory, .. } = node.capacity;
                 prop_assert!(most_cpu == 0 || cpu <= most_cpu.into(), "{} is over its capacity", node.name);
