@@ -342,23 +342,8 @@ pub fn migrate(
     let network = tx.state().network(container.endpoint.network).cloned().ok_or_else(|| {
         Refusal::Precondition(format!("the network of the container `{name}` of the pool `{pool}` is gone"))
     })?;
-    let place = Place {
-        pool: &its_pool,
-        network: &network,
-        address: Some(container.endpoint.address),
-        name: &container.name,
-        labels: &container.labels,
-        image: &container.image,
-        runtime: &container.runtime,
-        resources: container.resources,
-        constraints: &container.constraints,
-        affinities: &container.affinities,
-        itself: Some(&container),
-        named,
-        except: named.is_none().then_some(here),
-        now_ms: around.now_ms,
-        cool_down_ms: around.cool_down_ms,
-    };
+    let except = named.is_none().then_some(here);
+    let place = Place { named, except, ..place_of(&container, &its_pool, &network, around) };
     let Choice { node, grant } = scheduler::place(tx.state(), around.links, &place).choice?;
     let ofport = ofport(tx.state(), around.ports, &node)?;
     take(tx, &network, node.id, grant);
@@ -367,6 +352,32 @@ pub fn migrate(
     tx.put(Container { endpoint, pinned: named.is_some(), ..Container::clone(&container) });
     retire(tx, &container);
     find(tx.state(), pool, name).cloned()
+}
+
+/// What a container that is somewhere asks of another place.
+fn place_of<'a>(
+    container: &'a Container,
+    pool: &'a Pool,
+    network: &'a Network,
+    around: Surroundings<'_>,
+) -> Place<'a> {
+    Place {
+        pool,
+        network,
+        address: Some(container.endpoint.address),
+        name: &container.name,
+        labels: &container.labels,
+        image: &container.image,
+        runtime: &container.runtime,
+        resources: container.resources,
+        constraints: &container.constraints,
+        affinities: &container.affinities,
+        itself: Some(container),
+        named: None,
+        except: None,
+        now_ms: around.now_ms,
+        cool_down_ms: around.cool_down_ms,
+    }
 }
 
 /// Ends an endpoint's retirement: its port and flows are gone. Its container goes too if it was deleted, and the address
