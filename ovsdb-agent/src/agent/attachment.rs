@@ -77,7 +77,8 @@ impl Attachments {
         Ok(self.sandboxes.remove(id).await?)
     }
 
-    /// Attaches an endpoint whose container Docker is starting; a refusal is kept for whoever asked Docker to.
+    /// Attaches an endpoint whose container Docker is starting or will start: an interface with its port, which Docker moves
+    /// into the container. What is right is not touched. A refusal is kept for whoever asked Docker to start it.
     pub(super) async fn attach_for_docker(&self, spec: &EndpointSpec, tso: bool) -> Result<Attached, String> {
         match self.try_attach_for_docker(spec, tso).await {
             Ok(interface) => Ok(Attached { interface, gateway: spec.address.gateway }),
@@ -91,11 +92,12 @@ impl Attachments {
 
     async fn try_attach_for_docker(&self, spec: &EndpointSpec, tso: bool) -> Result<String, AttachError> {
         let _turn = self.turn(spec.id).await;
-        // There is none, unless the container ended without a word to the driver.
-        self.switch.unplug(spec.id).await.map_err(PlugError::from)?;
         let inner = self.sandboxes.prepare_for_docker(spec, tso && !spec.tunnelled).await?;
+        if inner.is_new {
+            self.switch.unplug(spec.id).await.map_err(PlugError::from)?;
+        }
         self.switch.plug(&port(spec)).await?;
-        Ok(inner)
+        Ok(inner.name)
     }
 
     /// Takes out why Docker's last request about an endpoint was refused, if it was.

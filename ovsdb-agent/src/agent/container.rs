@@ -90,7 +90,7 @@ async fn run(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -
         let step = decide(program, found.as_ref());
         tracing::debug!(endpoint = spec.id, ?step, "container");
         found = match (step, found) {
-            (Step::Create, _) | (_, None) => Some(tools.docker.create(spec, program).await?),
+            (Step::Create, _) | (_, None) => Some(create(tools, spec, program, tso).await?),
             (Step::Start, Some(found)) => {
                 start(tools, spec, program, &found).await?;
                 tools.docker.inspect(spec.id, &found.id).await?
@@ -122,6 +122,28 @@ async fn run(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -
         };
     }
     Err(Halt::Failed(Failed::new(Reason::Start, "the container does not stay as it is started")))
+}
+
+/// Makes a container, and at the same time its interface and port, for which Docker then need not wait when it starts it.
+async fn create(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -> Result<Found, Halt> {
+    let early = async {
+        match program.stopped {
+            true => Ok(()),
+            false => tools.attachments.attach_for_docker(spec, tso).await.map(drop),
+        }
+    };
+    let (made, early) = tokio::join!(tools.docker.create(spec, program), early);
+    if let Err(error) = early {
+        // Whoever starts it is told so again.
+        tracing::debug!(endpoint = spec.id, error, "not attached in advance");
+    }
+    match made {
+        Ok(made) => Ok(made),
+        Err(error) => {
+            tools.attachments.detach(spec.id).await?;
+            Err(error.into())
+        }
+    }
 }
 
 /// Sees that the interface in a running container's namespace, and its port, are right.

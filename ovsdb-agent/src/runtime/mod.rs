@@ -27,7 +27,7 @@ use crate::link::{InterfaceAddress, LinkError};
 pub use self::{
     process::{Process, ProcessEvent, ProcessInput, ProcessTerminal},
     program::{Program, Restart},
-    sandbox::Sandboxes,
+    sandbox::{Beside, Sandboxes},
 };
 
 /// An endpoint's number: unique in its pool as long as it exists.

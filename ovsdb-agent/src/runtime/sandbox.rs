@@ -23,6 +23,15 @@ pub struct Sandboxes {
     host: Links,
 }
 
+/// An interface's inner end while it is beside the host end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Its name.
+    pub name: String,
+    /// It was not there before: a port that was plugged under the host end's name holds one that is gone.
+    pub is_new: bool,
+}
+
 impl Sandboxes {
     /// Those in the calling thread's namespace; to be called within a tokio runtime.
     ///
@@ -67,8 +76,8 @@ impl Sandboxes {
         Ok(true)
     }
 
-    /// Makes a new interface whose inner end Docker will move into its container's namespace, and configure there. What is
-    /// left of an earlier one goes. Gives back the inner end's name.
+    /// Makes an interface whose inner end Docker will move into its container's namespace, and configure there. One that is
+    /// waiting for that already is left as it is; what is left of another goes.
     ///
     /// # Errors
     /// The system's refusal; an interface of this name that is another's.
@@ -76,24 +85,27 @@ impl Sandboxes {
         &self,
         spec: &EndpointSpec,
         offload: bool,
-    ) -> Result<String, RuntimeError> {
+    ) -> Result<Beside, RuntimeError> {
         let (host, inner) = (spec.host_interface(), format!("{BESIDE_PREFIX}{}", spec.ofport));
-        self.remove_host_ends(spec.id).await?;
-        if let Some(link) = self.host.find(&host).await? {
-            // One of an agent that was killed before it could give it its alias.
-            let beside = self.host.find(&inner).await?.is_some_and(|inner| inner.peer == Some(link.index));
-            if !beside {
-                return Err(in_the_way(link));
+        let (present, waiting) = (self.host.find(&host).await?, self.host.find(&inner).await?);
+        let is_pair = |link: &Link| waiting.as_ref().is_some_and(|inner| inner.peer == Some(link.index));
+        match &present {
+            Some(link) if link.alias == alias(spec.id) && is_pair(link) => {
+                return Ok(Beside { name: inner, is_new: false });
             }
-            self.host.delete(&host).await?;
+            // One of an agent that was killed before it could give it its alias, or of an earlier endpoint.
+            Some(link) if is_pair(link) => drop(self.host.delete(&host).await?),
+            Some(link) if link.alias != alias(spec.id) => return Err(in_the_way(link.clone())),
+            _ => {}
         }
+        self.remove_host_ends(spec.id).await?;
         let pair = VethPair { host: &host, inner: &inner, namespace: None, mac: spec.mac, mtu: spec.mtu };
         create_veth(&self.host, &pair).await?;
-        self.configure_host_end(spec).await?;
         for end in [&inner, &host] {
             self.host.ensure_tx_checksum(end, offload)?;
         }
-        Ok(inner)
+        self.configure_host_end(spec).await?;
+        Ok(Beside { name: inner, is_new: true })
     }
 
     /// Makes the container's side of the interface what it must be. May run while the host end is being plugged.
