@@ -37,6 +37,10 @@ pub struct Config {
     /// How long a released address is not given again by choice
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub address_cool_down: Duration,
+    /// How long a node counts as alive after the last message from its agent, at least 1s; a node that is silent for
+    /// longer, and whose switch is not connected either, is lost: its containers are placed elsewhere
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = lease)]
+    pub node_lease: Duration,
     /// What to log, as in info or weir_controller=debug,info
     #[arg(long, value_name = "FILTER", env = "WEIR_LOG", default_value = "info,tonic::transport=debug")]
     pub log: String,
@@ -121,6 +125,15 @@ fn positive_time(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn lease(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time < Duration::from_secs(1) => Err("it must be at least 1s".to_owned()),
+        Ok(time) if u32::try_from(time.as_millis()).is_err() => Err("it must be at most 49 days".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +148,7 @@ mod tests {
         assert_eq!(config.check(), Ok(()));
         assert_eq!(config.targets(), ["tcp:127.0.0.1:6653"]);
         assert_eq!(config.address_cool_down, Duration::from_secs(60));
+        assert_eq!(config.node_lease, Duration::from_secs(15));
     }
 
     #[test]
@@ -166,6 +180,8 @@ mod tests {
             ["--openflow-target", "10.0.0.1"],
             ["--mac-refresh", "0s"],
             ["--address-cool-down", "soon"],
+            ["--node-lease", "999ms"],
+            ["--node-lease", "100days"],
         ] {
             assert!(Config::try_parse_from(["weir-controller"].iter().chain(&flags)).is_err(), "{flags:?}");
         }

@@ -30,7 +30,7 @@ use intent::store::embedded::Embedded;
 use network::fabric::{Fabric, Pace};
 use openflow::Surroundings;
 use openflow::board::Board;
-use orchestrate::Orchestrator;
+use orchestrate::{Orchestrator, Timing};
 use serve::Api;
 use serve::listen::Listener;
 
@@ -49,7 +49,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let store = Embedded::open(&config.data_dir.join("intent.redb"))?;
     let intent = Intent::start(store)?;
     let counters = Arc::new(Counters::default());
-    let (orchestrator, switch_events) = Orchestrator::start(intent.clone(), config.address_cool_down);
+    let timing = Timing { cool_down: config.address_cool_down, lease: config.node_lease };
+    let (orchestrator, switch_events) = Orchestrator::start(intent.clone(), timing);
 
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let board = Board::default();

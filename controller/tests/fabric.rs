@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use controller::intent::model::{
-    Block, Change, Container, Endpoint, Neighbour, Network, Node, Record, Resources, RestartPolicy,
+    Block, Change, Container, Endpoint, Neighbour, Network, Node, Record, Resources, RestartPolicy, Retiring,
     Scheduling,
 };
 use controller::network::fabric::{Fabric, Learned, Pace};
@@ -34,7 +34,7 @@ struct World {
 }
 
 /// A frame on the fabric: from which node, what.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Said {
     Announcement(u32, Ipv4Addr),
     Probe(u32, Ipv4Addr),
@@ -220,6 +220,34 @@ fn a_started_endpoint_is_announced_three_times_from_its_node() {
         announced.collect::<Vec<_>>(),
         vec![Said::Announcement(2, address), Said::Announcement(2, address), Said::Announcement(2, address)]
     );
+}
+
+#[test]
+fn an_address_that_has_moved_is_announced_again_when_the_node_it_left_lets_go_of_it() {
+    let mut world = World::new();
+    world.commit(container());
+    let Record::Container(moved) = container() else { panic!("a container") };
+    let left = |n: u32, address| Retiring {
+        endpoint: Endpoint { id: EndpointId(n), node: NodeId(1), address, ..moved.endpoint.clone() },
+        pool: PoolId(1),
+        container: "web".to_owned(),
+        runtime: "netns".to_owned(),
+        resources: Resources::default(),
+        revision: 0,
+    };
+    let mut end = |retiring: Retiring| {
+        let record = Record::Retiring(Arc::new(retiring));
+        world.commit(record.clone());
+        world.pass(MINUTE);
+        world.revision += 1;
+        let change = Change { before: Some(record), after: None };
+        world.fabric.handle_commit(world.now, world.revision, &[change]);
+        let all = world.pass(MINUTE / 2).into_iter();
+        all.filter(|said| matches!(said, Said::Announcement(..))).collect::<Vec<_>>()
+    };
+    let address = moved.endpoint.address;
+    assert_eq!(end(left(5, address)), vec![Said::Announcement(2, address); 3]);
+    assert_eq!(end(left(6, Ipv4Addr::new(10, 1, 0, 71))), [], "nobody has that one");
 }
 
 #[test]

@@ -283,3 +283,13 @@ proptest! {
         prop_assert_eq!(world.wanted(), facts.wanted());
     }
 }
+
+#[test]
+fn a_node_of_which_nothing_changes_for_flows_is_compiled_so_that_its_switch_reports() {
+    let mut compiler = Compiler::default();
+    compiler.set_node(NodeId(1), Some(node(1, 0)));
+    compiler.compile();
+    compiler.set_node(NodeId(1), Some(node(1, 0)));
+    let segments: Vec<_> = compiler.compile().segments.into_keys().collect();
+    assert_eq!(segments, [SegmentId::Node(NodeId(1))]);
+}

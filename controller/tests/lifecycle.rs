@@ -274,15 +274,15 @@ async fn commands_are_relayed_to_the_agent_and_back() {
     let (world, mut one, _two) = World::furnished().await;
     let a = ready(&world, &mut one, "n1", "a").await;
     let (input, requests) = mpsc::channel(4);
-    let start = ExecStart {
-        pool: "p".to_owned(),
-        name: "a".to_owned(),
-        command: vec!["cat".to_owned()],
-        ..ExecStart::default()
-    };
+    let terminal = Some(TerminalSize { rows: 24, columns: 80 });
+    let (pool, name) = ("p".to_owned(), "a".to_owned());
+    let start = ExecStart { pool, name, command: vec!["cat".to_owned()], terminal };
     let request = |request| ExecContainerRequest { request: Some(request) };
     input.send(request(exec_container_request::Request::Start(start.clone()))).await.unwrap();
     input.send(request(exec_container_request::Request::Stdin(b"hello".to_vec()))).await.unwrap();
+    input.send(request(exec_container_request::Request::StdinClosed(true))).await.unwrap();
+    let size = exec_container_request::Request::Resize(TerminalSize { rows: 50, columns: 132 });
+    input.send(request(size.clone())).await.unwrap();
     let mut client = world.containers();
     let exec = client.exec_container(ReceiverStream::new(requests));
     let agent = async {
@@ -295,6 +295,7 @@ async fn commands_are_relayed_to_the_agent_and_back() {
             (order.endpoint_id, order.command.as_slice()),
             (a.endpoint_id, ["cat".to_owned()].as_slice())
         );
+        assert_eq!(order.terminal, terminal);
         let (output, messages) = mpsc::channel(4);
         let relay = |request| RelayExecRequest { request: Some(request) };
         output.send(relay(relay_exec_request::Request::Id(order.id))).await.unwrap();
@@ -304,6 +305,10 @@ async fn commands_are_relayed_to_the_agent_and_back() {
         assert_eq!(first, exec_container_request::Request::Start(start.clone()));
         let second = inputs.message().await.unwrap().unwrap().request.unwrap();
         let exec_container_request::Request::Stdin(bytes) = second else { panic!("{second:?}") };
+        let third = inputs.message().await.unwrap().unwrap().request.unwrap();
+        assert_eq!(third, exec_container_request::Request::StdinClosed(true));
+        let fourth = inputs.message().await.unwrap().unwrap().request.unwrap();
+        assert_eq!(fourth, size, "the terminal may change its size after the last input");
         for response in
             [exec_container_response::Response::Stdout(bytes), exec_container_response::Response::ExitCode(3)]
         {

@@ -53,6 +53,8 @@ impl Compiler {
     /// A node is there, has changed, or (`None`) is no more.
     pub fn set_node(&mut self, id: NodeId, node: Option<(PoolId, Node)>) {
         let before = self.nodes.get(&id).copied();
+        // Also if nothing changes for flows: somebody may wait to hear that the switch is up to date.
+        self.mark(SegmentId::Node(id), Owner::Segment);
         if before == node {
             return;
         }
@@ -64,7 +66,6 @@ impl Compiler {
             Some(node) => self.nodes.insert(id, node),
             None => self.nodes.remove(&id),
         };
-        self.mark(SegmentId::Node(id), Owner::Segment);
         self.moved_in_or_out.insert(id);
         self.mark_all_of(id);
     }
@@ -243,6 +244,12 @@ impl Compiler {
     #[must_use]
     pub fn endpoint(&self, id: EndpointId) -> Option<(NodeId, &Endpoint)> {
         self.endpoints.get(&id).map(|(node, endpoint)| (*node, endpoint))
+    }
+
+    /// The endpoint of that network that has the address.
+    #[must_use]
+    pub fn holder(&self, network: NetworkId, address: Ipv4Addr) -> Option<EndpointId> {
+        self.by_address.get(&(network, address)).copied()
     }
 
     /// Whether an endpoint of that network has the address.

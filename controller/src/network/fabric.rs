@@ -18,7 +18,7 @@ use super::compile::{Compiler, Fact};
 use super::frame::{self, Seen};
 use super::resolver::{self, Resolver};
 use super::timetable::Timetable;
-use crate::intent::model::{Change, Key, Record};
+use crate::intent::model::{Change, Endpoint, Key, Record};
 use crate::openflow::board::{Board, Update};
 
 /// When an endpoint that was started or moved is announced: one lost frame costs a gateway up to 35 s.
@@ -151,9 +151,7 @@ impl Fabric {
     pub fn handle_applied(&mut self, now: Instant, node: NodeId, new_endpoints: &[EndpointId]) {
         self.pin_gateways(now, node);
         for endpoint in new_endpoints {
-            for (nth, after) in ANNOUNCEMENTS.into_iter().enumerate() {
-                self.timetable.set(now + after, Due::Announcement(*endpoint, nth));
-            }
+            self.expect_announcements(now, *endpoint);
         }
     }
 
@@ -250,7 +248,22 @@ impl Fabric {
             (Some(Record::Neighbour(host)), None) => {
                 self.compiler.set_neighbour(host.network, host.address, None);
             }
+            (Some(Record::Retiring(retiring)), None) => self.let_go(now, &retiring.endpoint),
             _ => {}
+        }
+    }
+
+    /// Nothing is left of an endpoint. If its address has moved: the node it was on may have been lost, and have answered
+    /// for the address until just now.
+    fn let_go(&mut self, now: Instant, Endpoint { network, address, .. }: &Endpoint) {
+        if let Some(endpoint) = self.compiler.holder(*network, *address) {
+            self.expect_announcements(now, endpoint);
+        }
+    }
+
+    fn expect_announcements(&mut self, now: Instant, endpoint: EndpointId) {
+        for (nth, after) in ANNOUNCEMENTS.into_iter().enumerate() {
+            self.timetable.set(now + after, Due::Announcement(endpoint, nth));
         }
     }
 

@@ -9,23 +9,27 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::containers::{self, ContainerSpec, Surroundings};
+use super::evacuation;
 use super::links::Links;
 use super::networks::{self, NetworkSpec};
 use super::nodes::{self, NodeSpec};
 use super::ofport::Ports;
 use super::pools::{self, PoolSpec};
-use crate::intent::model::{self, Change, Endpoint, Record, Resources};
+use crate::intent::model::{self, Change, Endpoint, Record, Resources, Scheduling};
 use crate::intent::store::Store;
 use crate::intent::store::embedded::Embedded;
 use crate::intent::{Commit, Intent, Refusal, State, Transaction};
 
 const COOL_DOWN_MS: u64 = 60_000;
+const SCHEDULINGS: [Scheduling; 3] = [Scheduling::Active, Scheduling::Cordoned, Scheduling::Draining];
 
 #[derive(Clone, Debug)]
 enum Step {
     Create { network: bool, node: Option<u8>, address: Option<u8> },
     Delete(Index),
     Move(Index, u8),
+    Schedule(u8, Scheduling),
+    Evacuate(Index),
     Retired(Index),
     OfportTaken(Index),
     Link(u8, bool),
@@ -41,6 +45,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(network, node, address)| Step::Create { network, node, address }),
         4 => any::<Index>().prop_map(Step::Delete),
         3 => (any::<Index>(), node.clone()).prop_map(|(index, node)| Step::Move(index, node)),
+        1 => (node.clone(), prop::sample::select(SCHEDULINGS.to_vec()))
+            .prop_map(|(node, scheduling)| Step::Schedule(node, scheduling)),
+        3 => any::<Index>().prop_map(Step::Evacuate),
         4 => any::<Index>().prop_map(Step::Retired),
         1 => any::<Index>().prop_map(Step::OfportTaken),
         2 => (node.clone(), prop::bool::weighted(0.8)).prop_map(|(node, up)| Step::Link(node, up)),
@@ -140,6 +147,11 @@ impl World {
             Step::Move(index, node) => pick(index).map_or(Ok(()), |(container, _)| {
                 containers::migrate(&mut tx, ("p", &container), &name(*node), around).map(drop)
             }),
+            Step::Schedule(node, scheduling) => {
+                nodes::schedule(&mut tx, "p", &name(*node), *scheduling).map(drop)
+            }
+            Step::Evacuate(index) => pick(index)
+                .map_or(Ok(()), |(_, endpoint)| evacuation::evacuate(&mut tx, endpoint.id, around).map(drop)),
             Step::Retired(index) => {
                 if !retiring.is_empty() {
                     containers::retired(&mut tx, *index.get(&retiring), *now_ms);
@@ -259,7 +271,7 @@ fn cooling(state: &State, now_ms: u64) -> Vec<(flowlib::compile::model::NetworkI
 }
 
 /// The difference of two states, by their records alone.
-fn changes(before: &State, after: &State) -> Vec<Change> {
+pub(super) fn changes(before: &State, after: &State) -> Vec<Change> {
     let records = |state: &State| -> HashMap<_, Record> {
         state.records().into_iter().map(|record| (record.key(), record)).collect()
     };

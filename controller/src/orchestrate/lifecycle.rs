@@ -6,8 +6,13 @@
 //! ```text
 //!   commits ───────┐                       ┌──▶ board: how each container is
 //!   agents' words ─┼──▶ Lifecycle ─────────┼──▶ outboxes: what each agent should have
-//!   switch events ─┘                       └──▶ orders: ends of retirements, new port numbers
+//!   switch events ─┘                       ├──▶ events: what happened, for people
+//!                                          └──▶ orders: ends of retirements, new port numbers, evacuations
 //! ```
+
+mod absence;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,11 +22,14 @@ use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId};
 use flowlib::types::PortNo;
 use ipnet::Ipv4Net;
 
-use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record};
+use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record, Scheduling};
 use crate::intent::{Commit, State};
 use crate::openflow::{Rejection, Subject, SwitchEvent};
 
-use super::board::Board;
+use super::board::{Board, Changed};
+use super::evacuation::{Evacuation, Outcome};
+use super::events::{self, Event, Kind, Log};
+use super::lease::Leases;
 use super::links::{Links, Offer};
 use super::ofport::Ports;
 use super::outbox::{DesiredEndpoint, Goal, Outbox};
@@ -85,7 +93,12 @@ pub enum Order {
     Retired(EndpointId),
     /// An endpoint needs another port number than this one.
     ChooseOfport(EndpointId, PortNo),
+    /// An endpoint's container is to be placed on another node.
+    Evacuate(EndpointId),
 }
+
+/// What became of an order, if the lifecycle is to know: the endpoint of an [`Order::Evacuate`].
+pub type Done = Option<(EndpointId, Outcome)>;
 
 /// How a node is, for readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +109,8 @@ pub struct NodeCondition {
     pub switch: bool,
     /// The switch has confirmed all that is known to concern it.
     pub in_sync: bool,
+    /// Neither agent nor switch has been heard of for long enough: what it had is placed elsewhere.
+    pub lost: bool,
     /// What is wrong, a sentence each.
     pub problems: Vec<String>,
     /// The runtimes that work there now, as its agent says.
@@ -104,13 +119,29 @@ pub struct NodeCondition {
     pub since: SystemTime,
 }
 
+/// What the lifecycle writes, for others to read.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// How each container is.
+    pub board: Arc<Board>,
+    /// Which nodes are connected.
+    pub links: Arc<Links>,
+    /// Which port numbers others use.
+    pub ports: Arc<Ports>,
+    /// What happened.
+    pub events: Arc<Log>,
+}
+
 /// Joins intent and reports. The owner feeds it events and carries out its orders.
 #[derive(Debug)]
 pub struct Lifecycle {
     board: Arc<Board>,
     links: Arc<Links>,
     ports: Arc<Ports>,
+    events: Arc<Log>,
     nodes: HashMap<NodeId, NodeReports>,
+    leases: Leases,
+    evacuation: Evacuation,
     orders: Vec<Order>,
 }
 
@@ -128,7 +159,37 @@ struct AgentReports {
     outbox: Arc<Outbox>,
     inventory: Option<u64>,
     endpoints: HashMap<EndpointId, PortReport>,
+    /// When the processes were started whose ends had been reported before they were asked to start again: what is said
+    /// of these ends from now on is said too late.
+    past: HashMap<EndpointId, Option<SystemTime>>,
     problems: Vec<String>,
+}
+
+impl AgentReports {
+    /// Whether a report is of a process before the one that is wanted now.
+    fn is_late(&self, id: EndpointId, report: &PortReport) -> bool {
+        let started = report.process.and_then(|process| process.started);
+        report.state == PortState::Ended && self.past.get(&id) == Some(&started)
+    }
+
+    /// Takes up one endpoint's report; says whether its process has ended.
+    fn take(&mut self, id: EndpointId, report: PortReport) -> bool {
+        if self.is_late(id, &report) {
+            return false;
+        }
+        self.past.remove(&id);
+        let ended = report.state == PortState::Ended;
+        self.endpoints.insert(id, report);
+        ended
+    }
+
+    /// The endpoint's process was asked to start again.
+    fn started_again(&mut self, id: EndpointId) {
+        if let Some(report) = self.endpoints.get(&id).filter(|report| report.state == PortState::Ended) {
+            self.past.insert(id, report.process.and_then(|process| process.started));
+            self.endpoints.remove(&id);
+        }
+    }
 }
 
 /// What a connected switch has confirmed.
@@ -151,10 +212,20 @@ impl SwitchReports {
 }
 
 impl Lifecycle {
-    /// Begins with nothing reported.
+    /// Begins with nothing reported. Nodes count as alive for a lease after the last message of their agents.
     #[must_use]
-    pub fn new(board: Arc<Board>, links: Arc<Links>, ports: Arc<Ports>) -> Self {
-        Self { board, links, ports, nodes: HashMap::new(), orders: Vec::new() }
+    pub fn new(notes: Notes, lease: Duration) -> Self {
+        let Notes { board, links, ports, events } = notes;
+        Self {
+            board,
+            links,
+            ports,
+            events,
+            nodes: HashMap::new(),
+            leases: Leases::new(lease),
+            evacuation: Evacuation::default(),
+            orders: Vec::new(),
+        }
     }
 
     /// Takes up the whole intent: at the start, and when too many commits were missed.
@@ -167,23 +238,28 @@ impl Lifecycle {
             }
         }
         for container in state.containers() {
-            self.post(state, container, now);
+            // What is there already is no news.
+            self.board.post(container, self.condition(state, container), now.wall);
         }
         for retiring in state.all_retiring() {
             self.check_retiring(state, retiring.endpoint.id);
         }
-        self.nodes.retain(|id, _| state.node(*id).is_some());
+        let gone: Vec<NodeId> = self.nodes.keys().filter(|id| state.node(**id).is_none()).copied().collect();
+        gone.into_iter().for_each(|id| self.forget_node(id));
+        self.take_up_nodes(state, now);
         for (id, node) in &self.nodes {
             if let Some(agent) = &node.agent {
                 agent.outbox.set_all(state.revision(), all_desired(state, *id));
             }
         }
+        self.evacuate(state, now);
     }
 
     /// Takes up one commit; `state` has it, and perhaps later ones.
     pub fn commit(&mut self, state: &State, commit: &Commit, now: Now) {
         self.board.advance(commit.revision);
-        for Change { before, after } in &commit.changes {
+        for change @ Change { before, after } in &commit.changes {
+            self.note(state, change, now);
             for record in [before, after].into_iter().flatten() {
                 match record {
                     Record::Container(container) => {
@@ -203,27 +279,37 @@ impl Lifecycle {
                 }
             }
         }
+        self.evacuate(state, now);
     }
 
     /// Takes up what an agent says; `session` tells the stream from earlier ones of the same node.
     pub fn agent(&mut self, state: &State, (node, session): (NodeId, u64), event: AgentEvent, now: Now) {
         if let AgentEvent::Attached(outbox) = event {
-            return self.attached(state, (node, session), outbox, now);
+            self.attached(state, (node, session), outbox, now);
+            return self.evacuate(state, now);
         }
-        let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) else { return };
-        if agent.session != session {
+        let current = self.nodes.get(&node).and_then(|node| node.agent.as_ref());
+        if current.is_none_or(|agent| agent.session != session) {
             return;
         }
+        if matches!(event, AgentEvent::Detached) {
+            // That is no word of the agent's: its node may have been gone for a while.
+            self.detached(state, node, now);
+            return self.evacuate(state, now);
+        }
+        self.heard(state, node, now);
+        let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) else { return };
         match event {
-            AgentEvent::Attached(_) | AgentEvent::KeepAlive => {}
-            AgentEvent::Detached => self.detached(state, node, now),
+            AgentEvent::Attached(_) | AgentEvent::Detached | AgentEvent::KeepAlive => {}
             AgentEvent::Node { foreign, problems, offer } => {
                 agent.problems = problems;
                 self.ports.set_foreign(node, foreign);
                 self.links.change(node, |link| link.offer = Some(Arc::new(offer)));
+                self.evacuation.touch(now.clock);
             }
             AgentEvent::Endpoint(id, report) => {
-                agent.endpoints.insert(id, report);
+                let ended = agent.take(id, report) && state.container_of(id).is_some();
+                self.evacuation.set_ended(id, ended);
                 self.check_endpoint(state, node, id, now);
             }
             AgentEvent::Inventory { revision, endpoints } => {
@@ -231,11 +317,16 @@ impl Lifecycle {
                     state.container_of(*id).is_some_and(|container| container.revision > revision)
                 };
                 agent.endpoints.retain(|id, report| report.state == PortState::Removed || newer(id));
-                agent.endpoints.extend(endpoints);
+                for (id, report) in endpoints {
+                    let ended = agent.take(id, report) && state.container_of(id).is_some();
+                    self.evacuation.set_ended(id, ended);
+                }
+                self.evacuation.touch(now.clock);
                 agent.inventory = agent.inventory.max(Some(revision));
                 self.check_node(state, node, now);
             }
         }
+        self.evacuate(state, now);
     }
 
     /// Takes up what a switch's session says.
@@ -244,21 +335,26 @@ impl Lifecycle {
             SwitchEvent::Connected { node } => {
                 self.reports(node, now).switch = Some(SwitchReports::default());
                 self.links.change(node, |link| link.switch = true);
+                if self.leases.switch_up(node, now.clock) {
+                    self.back(state, node, now);
+                }
                 self.node_changed(state, node, now);
             }
             SwitchEvent::Disconnected { node } => {
                 self.reports(node, now).switch = None;
                 self.links.change(node, |link| link.switch = false);
+                self.leases.switch_down(node, now.clock);
                 self.node_changed(state, node, now);
             }
             SwitchEvent::Applied { node, revision, rejected } => {
                 self.applied(state, node, revision, rejected, now);
             }
         }
+        self.evacuate(state, now);
     }
 
     /// Says to the agents of tables that have come to rest that they have.
-    pub fn settle(&mut self, clock: Instant) {
+    fn settle(&mut self, clock: Instant) {
         for node in self.nodes.values_mut() {
             let Some(switch) = &mut node.switch else { continue };
             if let (Some((due, _)), Some(agent)) = (switch.settles, &node.agent)
@@ -271,8 +367,7 @@ impl Lifecycle {
     }
 
     /// When [`Lifecycle::settle`] has something to do next.
-    #[must_use]
-    pub fn next_settle(&self) -> Option<Instant> {
+    fn next_settle(&self) -> Option<Instant> {
         let waiting = self.nodes.values().filter(|node| node.agent.is_some());
         waiting.filter_map(|node| Some(node.switch.as_ref()?.settles?.0)).min()
     }
@@ -297,12 +392,18 @@ impl Lifecycle {
         if switch.is_none() {
             problems.push("the switch is not connected".to_owned());
         }
+        let lost = self.leases.is_lost(id);
+        if lost {
+            problems.push("the node is lost: what it had is placed elsewhere".to_owned());
+        }
+        problems.extend(self.evacuation.problems(state, &self.board, id));
         problems.extend(agent.into_iter().flat_map(|agent| agent.problems.clone()));
         problems.extend(switch.into_iter().flat_map(|switch| switch.problems.clone()));
         Some(NodeCondition {
             agent: agent.is_some(),
             switch: switch.is_some(),
             in_sync: switch.is_some_and(|switch| is_in_sync(state, id, node.revision, switch)),
+            lost,
             problems,
             runtimes: self
                 .links
@@ -337,6 +438,7 @@ impl Lifecycle {
             outbox,
             inventory: None,
             endpoints: HashMap::new(),
+            past: HashMap::new(),
             problems: Vec::new(),
         };
         let reports = self.reports(node, now);
@@ -352,6 +454,7 @@ impl Lifecycle {
         }
         self.ports.forget_reports(node);
         self.links.change(node, |link| (link.agent, link.offer) = (true, None));
+        self.heard(state, node, now);
         self.node_changed(state, node, now);
     }
 
@@ -360,6 +463,7 @@ impl Lifecycle {
             agent.outbox.close();
         }
         self.links.change(node, |link| (link.agent, link.offer) = (false, None));
+        self.leases.closed(node);
         self.node_changed(state, node, now);
     }
 
@@ -367,6 +471,8 @@ impl Lifecycle {
         let link = self.links.of(node);
         tracing::info!(node = node.0, agent = link.agent, switch = link.switch, "node's connections changed");
         self.reports(node, now).since = now.wall;
+        self.evacuation.touch(now.clock);
+        self.tell_of_links(state, node, now);
         self.check_node(state, node, now);
     }
 
@@ -461,8 +567,15 @@ impl Lifecycle {
         }
     }
 
-    fn post(&self, state: &State, container: &Arc<Container>, now: Now) {
-        self.board.post(container, self.condition(state, container), now.wall);
+    fn post(&mut self, state: &State, container: &Arc<Container>, now: Now) {
+        let condition = self.condition(state, container);
+        let Changed::Since(before) = self.board.post(container, condition.clone(), now.wall) else { return };
+        for (reason, message) in events::of_change(before.as_ref(), &condition) {
+            self.tell_of_container(state, container, (reason, message), now);
+        }
+        if self.evacuation.waits_for(&(container.pool, container.name.clone())) {
+            self.evacuation.touch(now.clock);
+        }
     }
 
     fn condition(&self, state: &State, container: &Container) -> Condition {
@@ -470,7 +583,9 @@ impl Lifecycle {
         let reports = self.nodes.get(&endpoint.node);
         let agent = reports.and_then(|reports| reports.agent.as_ref());
         let switch = reports.and_then(|reports| reports.switch.as_ref());
+        let lost = self.leases.is_lost(endpoint.node).then(|| self.evacuation.why_there(container));
         let evidence = Evidence {
+            lost: lost.as_deref(),
             node: state.node(endpoint.node).map_or("", |node| &node.name),
             agent: agent.is_some(),
             applied: switch.map(|switch| switch.applied.unwrap_or(0)),
@@ -506,8 +621,10 @@ impl Lifecycle {
     }
 
     fn forget_endpoint(&mut self, node: NodeId, id: EndpointId) {
+        self.evacuation.set_ended(id, false);
         if let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) {
             agent.endpoints.remove(&id);
+            agent.past.remove(&id);
         }
     }
 
@@ -517,6 +634,8 @@ impl Lifecycle {
         }
         self.ports.forget(node);
         self.links.change(node, |link| (link.agent, link.offer) = (false, None));
+        self.leases.forget(node);
+        self.evacuation.forget(node);
     }
 }
 

@@ -5,8 +5,11 @@
 
 pub mod board;
 pub mod containers;
+pub mod evacuation;
+pub mod events;
 #[cfg(test)]
 mod history;
+mod lease;
 pub mod lifecycle;
 pub mod links;
 pub mod name;
@@ -16,6 +19,7 @@ pub mod ofport;
 pub mod outbox;
 pub mod plan;
 pub mod pools;
+pub mod process;
 pub mod scheduler;
 pub mod status;
 mod task;
@@ -29,7 +33,7 @@ use flowlib::compile::model::NodeId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::intent::model::{Container, Network, Node, Pool};
+use crate::intent::model::{Container, ContainerKey, Network, Node, Pool, Scheduling};
 use crate::intent::{Intent, IntentError, Refusal, State, Transaction};
 use crate::openflow::SwitchEvent;
 
@@ -43,7 +47,7 @@ use ofport::Ports;
 use outbox::Outbox;
 use pools::PoolSpec;
 use scheduler::Placement;
-use status::Phase;
+use status::{Condition, Phase};
 
 /// Messages that wait for the lifecycle task.
 const QUEUE: usize = 1024;
@@ -55,13 +59,23 @@ pub struct Orchestrator {
     inputs: mpsc::Sender<Input>,
 }
 
+/// How long things last.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long a released address is not given again by choice.
+    pub cool_down: Duration,
+    /// How long a node counts as alive after the last message from its agent.
+    pub lease: Duration,
+}
+
 #[derive(Debug)]
 struct Inner {
     intent: Intent,
     board: Arc<Board>,
     links: Arc<Links>,
     ports: Arc<Ports>,
-    cool_down: Duration,
+    events: Arc<events::Log>,
+    timing: Timing,
     sessions: AtomicU64,
 }
 
@@ -88,7 +102,7 @@ pub struct Attachment {
 impl Orchestrator {
     /// Starts the lifecycle task. Events of switches come in by the sender that is returned.
     #[must_use]
-    pub fn start(intent: Intent, cool_down: Duration) -> (Self, mpsc::Sender<SwitchEvent>) {
+    pub fn start(intent: Intent, timing: Timing) -> (Self, mpsc::Sender<SwitchEvent>) {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let (switch_events, switches) = mpsc::channel(QUEUE);
         let inner = Arc::new(Inner {
@@ -96,7 +110,8 @@ impl Orchestrator {
             board: Arc::default(),
             links: Arc::default(),
             ports: Arc::default(),
-            cool_down,
+            events: Arc::default(),
+            timing,
             sessions: AtomicU64::new(1),
         });
         tokio::spawn(task::run(inner.clone(), queue, switches));
@@ -113,6 +128,18 @@ impl Orchestrator {
     #[must_use]
     pub fn board(&self) -> &Board {
         &self.inner.board
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn events(&self) -> &events::Log {
+        &self.inner.events
+    }
+
+    /// How long a node counts as alive after the last message from its agent.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.inner.timing.lease
     }
 
     /// Creates a pool: [`pools::create`].
@@ -161,6 +188,20 @@ impl Orchestrator {
         Ok(())
     }
 
+    /// Says whether a node is given containers: [`nodes::schedule`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn schedule_node(
+        &self,
+        pool: String,
+        name: String,
+        scheduling: Scheduling,
+    ) -> Result<Arc<Node>, IntentError> {
+        let schedule = move |tx: &mut Transaction<'_>| nodes::schedule(tx, &pool, &name, scheduling);
+        Ok(self.intent().transact(schedule).await?.value)
+    }
+
     /// Creates a container: [`containers::create`].
     ///
     /// # Errors
@@ -204,19 +245,53 @@ impl Orchestrator {
         Ok(self.intent().transact(migrate).await?.value)
     }
 
-    /// Waits until a container is ready. `None`: this endpoint of it is intended no longer.
-    pub async fn wait_ready(&self, container: &Arc<Container>) -> Option<Posted> {
+    /// Starts a container's process: [`process::start`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn start_container(&self, pool: String, name: String) -> Result<Arc<Container>, IntentError> {
+        let inner = self.inner.clone();
+        let start = move |tx: &mut Transaction<'_>| {
+            let has_ended = |c: &Arc<Container>| inner.board.look(c).condition.phase == Phase::Ended;
+            process::start(tx, &pool, &name, has_ended)
+        };
+        Ok(self.intent().transact(start).await?.value)
+    }
+
+    /// Stops a container's process: [`process::stop`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn stop_container(&self, pool: String, name: String) -> Result<Arc<Container>, IntentError> {
+        Ok(self.intent().transact(move |tx| process::stop(tx, &pool, &name)).await?.value)
+    }
+
+    /// Waits until a container is as `done` asks. `None`: this endpoint of it is intended no longer.
+    pub async fn wait(&self, container: &Container, done: impl Fn(&Condition) -> bool) -> Option<Posted> {
         let key = (container.pool, container.name.clone());
         let mut changes = self.board().changes();
         loop {
             let current = self.intent().read(|state| state.container(&key).cloned());
             let current = current.filter(|c| c.endpoint.id == container.endpoint.id && !c.deleting)?;
             let posted = self.board().look(&current);
-            if posted.condition.phase == Phase::Ready {
+            if done(&posted.condition) {
                 return Some(posted);
             }
             self.next_change(&mut changes, &key).await?;
         }
+    }
+
+    /// Waits until a container is ready or has ended, or is refused for what it is: waiting longer would not help.
+    pub async fn wait_ready(&self, container: &Container) -> Option<Posted> {
+        let done = |condition: &Condition| {
+            matches!(condition.phase, Phase::Ready | Phase::Ended) || condition.is_definite()
+        };
+        self.wait(container, done).await
+    }
+
+    /// Waits until a container's process has ended.
+    pub async fn wait_ended(&self, container: &Container) -> Option<Posted> {
+        self.wait(container, |condition| condition.phase == Phase::Ended).await
     }
 
     /// Waits until a deleted container is gone.
@@ -238,7 +313,7 @@ impl Orchestrator {
     async fn next_change(
         &self,
         changes: &mut tokio::sync::broadcast::Receiver<Arc<board::Event>>,
-        key: &(flowlib::compile::model::PoolId, String),
+        key: &ContainerKey,
     ) -> Option<()> {
         loop {
             match changes.recv().await {
@@ -308,7 +383,7 @@ impl Inner {
     }
 
     fn cool_down_ms(&self) -> u64 {
-        u64::try_from(self.cool_down.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.timing.cool_down.as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flowlib::compile::model::NodeId;
 use flowlib::types::{DatapathId, MacAddr};
 
-use crate::intent::model::{Key, Node, Pool, Resources};
+use crate::intent::model::{Key, Node, Pool, Resources, Scheduling};
 use crate::intent::{Refusal, State, Transaction};
 
 use super::{containers, name, pools};
@@ -104,6 +104,24 @@ fn check_identity(state: &State, pool: &Pool, spec: &NodeSpec) -> Result<(), Ref
         ))),
         None => Ok(()),
     }
+}
+
+/// Says whether a node is given containers, and keeps those it has. The same again changes nothing.
+///
+/// # Errors
+/// [`Refusal::NotFound`]: pool or node.
+pub fn schedule(
+    tx: &mut Transaction<'_>,
+    pool: &str,
+    name: &str,
+    scheduling: Scheduling,
+) -> Result<Arc<Node>, Refusal> {
+    let pool = pools::find(tx.state(), pool)?.clone();
+    let node = find(tx.state(), &pool, name)?.clone();
+    if node.scheduling != scheduling {
+        tx.put(Node { scheduling, ..Node::clone(&node) });
+    }
+    find(tx.state(), &pool, name).cloned()
 }
 
 /// A locally administered address: 0e, the store's 16 random bits, the node's number.

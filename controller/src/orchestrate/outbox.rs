@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use flowlib::compile::model::EndpointId;
 use flowlib::types::{MacAddr, PortNo};
@@ -63,6 +64,23 @@ pub struct ExecOrder {
     pub terminal: Option<(u32, u32)>,
 }
 
+/// A container's log to pass on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOrder {
+    /// What the agent names when it opens the relay.
+    pub id: String,
+    /// Whose log.
+    pub endpoint: EndpointId,
+    /// Go on with what is put out from now on.
+    pub follow: bool,
+    /// Only so many last lines; `None`: all.
+    pub tail: Option<u32>,
+    /// Each line begins with its time.
+    pub timestamps: bool,
+    /// Only what was put out since then.
+    pub since: Option<SystemTime>,
+}
+
 /// One message to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
@@ -70,6 +88,8 @@ pub enum Outgoing {
     Desired(Desired),
     /// A command to run.
     Exec(ExecOrder),
+    /// A log to pass on.
+    Log(LogOrder),
     /// The switch holds all it should.
     TableSettled,
     /// The switch has confirmed all flows up to a revision.
@@ -87,8 +107,8 @@ pub struct Desired {
     pub endpoints: BTreeMap<EndpointId, Goal>,
 }
 
-/// Commands that may wait for a slow agent.
-const EXECS: usize = 64;
+/// Commands and logs that may wait for a slow agent.
+const CALLS: usize = 64;
 
 /// The messages of one agent's stream.
 #[derive(Debug, Default)]
@@ -104,7 +124,7 @@ struct Pending {
     desired: Option<Desired>,
     confirmed: Option<u64>,
     settled: bool,
-    execs: VecDeque<ExecOrder>,
+    calls: VecDeque<Outgoing>,
 }
 
 impl Outbox {
@@ -143,10 +163,20 @@ impl Outbox {
     /// Asks for a command to be run; `false` if the agent is too far behind, or gone.
     #[must_use]
     pub fn exec(&self, order: ExecOrder) -> bool {
+        self.call(Outgoing::Exec(order))
+    }
+
+    /// Asks for a log to be passed on; `false` if the agent is too far behind, or gone.
+    #[must_use]
+    pub fn log(&self, order: LogOrder) -> bool {
+        self.call(Outgoing::Log(order))
+    }
+
+    fn call(&self, call: Outgoing) -> bool {
         let mut pending = self.pending();
-        let room = !pending.closed && pending.execs.len() < EXECS;
+        let room = !pending.closed && pending.calls.len() < CALLS;
         if room {
-            pending.execs.push_back(order);
+            pending.calls.push_back(call);
             drop(pending);
             self.wake.notify_one();
         }
@@ -188,8 +218,8 @@ impl Pending {
         if let Some(revision) = self.confirmed.take() {
             return Some(Some(Outgoing::FlowsConfirmed(revision)));
         }
-        if let Some(order) = self.execs.pop_front() {
-            return Some(Some(Outgoing::Exec(order)));
+        if let Some(call) = self.calls.pop_front() {
+            return Some(Some(call));
         }
         std::mem::take(&mut self.settled).then_some(Some(Outgoing::TableSettled))
     }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use flowlib::types::PortNo;
 
-use crate::intent::model::{Container, Endpoint};
+use crate::intent::model::Container;
 
 /// Where a container is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Reason {
     PortRefused,
     /// The node's agent or switch is not connected.
     NodeUnreachable,
-    /// The node counts as lost, and no other can take the container.
+    /// The node counts as lost.
     NodeLost,
     /// The image is not on the node, or cannot be read.
     ImageMissing,
@@ -46,6 +46,8 @@ pub enum Reason {
     RuntimeUnreachable,
     /// Its process keeps ending and is started again.
     Restarting,
+    /// Its process is asked to end, and has not yet.
+    StopPending,
     /// Its process has ended.
     Exited,
     /// It was stopped on request.
@@ -68,6 +70,7 @@ impl Reason {
             Self::StartRefused => "StartRefused",
             Self::RuntimeUnreachable => "RuntimeUnreachable",
             Self::Restarting => "Restarting",
+            Self::StopPending => "StopPending",
             Self::Exited => "Exited",
             Self::Stopped => "Stopped",
         }
@@ -111,7 +114,16 @@ impl Condition {
     #[must_use]
     pub fn committed(container: &Container) -> Self {
         let phase = if container.deleting { Phase::Deleting } else { Phase::Starting };
+        if container.stopped && !container.deleting {
+            return Self::new(phase, Reason::StopPending, "it is being stopped");
+        }
         Self::new(phase, Reason::FlowsPending, "flows and port are being dealt with")
+    }
+
+    /// Whether it is refused for what it is itself: waiting does not help.
+    #[must_use]
+    pub fn is_definite(&self) -> bool {
+        self.phase == Phase::Degraded && matches!(self.reason, Reason::ImageMissing | Reason::StartRefused)
     }
 }
 
@@ -150,6 +162,8 @@ pub enum PortState {
 pub struct Evidence<'a> {
     /// The node's name.
     pub node: &'a str,
+    /// The node counts as lost: why the container is still there.
+    pub lost: Option<&'a str>,
     /// The agent's stream is open.
     pub agent: bool,
     /// What the switch has confirmed; `None` if it is not connected.
@@ -179,6 +193,13 @@ fn unreachable(container: &Container, evidence: Evidence<'_>) -> Option<Conditio
         (false, None) => "agent and the switch",
     };
     let phase = if container.deleting { Phase::Deleting } else { Phase::Degraded };
+    if let Some(why) = evidence.lost {
+        return Some(Condition::new(
+            phase,
+            Reason::NodeLost,
+            format!("the node {} is lost: {why}", evidence.node),
+        ));
+    }
     let verb = if evidence.agent || evidence.applied.is_some() { "is" } else { "are" };
     let message = format!("the {what} of the node {} {verb} not connected", evidence.node);
     Some(Condition::new(phase, Reason::NodeUnreachable, message))
@@ -219,22 +240,22 @@ fn ended(container: &Container, report: &PortReport) -> Condition {
 }
 
 fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
-    let Endpoint { ofport, .. } = container.endpoint;
+    let ofport = container.endpoint.ofport;
+    if let Some(report) = evidence.port.filter(|report| report.state == PortState::Ended) {
+        return ended(container, report);
+    }
     if let Some(message) = evidence.rejected {
         return Condition::new(Phase::Degraded, Reason::FlowRejected, message);
     }
-    let port = evidence.port.map(|report| (report.state, report));
-    if let Some((PortState::Failed, report)) = port {
+    if let Some(report) = evidence.port.filter(|report| report.state == PortState::Failed) {
         return Condition::new(Phase::Degraded, report.refused, report.message.clone());
     }
-    if let Some((PortState::Ended, report)) = port
-        && report.ofport == ofport
-    {
-        return ended(container, report);
+    if container.stopped {
+        let message = "the node has not reported yet that its process has ended";
+        return Condition::new(Phase::Starting, Reason::StopPending, message);
     }
-    if let Some((PortState::OfportTaken, report)) = port
-        && report.ofport == ofport
-    {
+    let port = evidence.port.filter(|report| report.ofport == ofport);
+    if port.is_some_and(|report| report.state == PortState::OfportTaken) {
         let message = format!("the port number {ofport} is taken; another is being chosen");
         return Condition::new(Phase::Starting, Reason::PortPending, message);
     }
@@ -242,13 +263,139 @@ fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
         let message = "the switch has not confirmed its flows yet";
         return Condition::new(Phase::Starting, Reason::FlowsPending, message);
     }
-    match port {
-        Some((PortState::Up, report)) if report.ofport == ofport => {
-            Condition::new(Phase::Ready, Reason::None, "")
+    match port.filter(|report| report.state == PortState::Up) {
+        Some(report) if report.process.is_some_and(|process| process.finished.is_some()) => {
+            Condition::new(Phase::Starting, Reason::PortPending, "its process is not running")
         }
-        _ => {
+        Some(_) => Condition::new(Phase::Ready, Reason::None, ""),
+        None => {
             let message = format!("the agent has not reported the port {ofport} as up yet");
             Condition::new(Phase::Starting, Reason::PortPending, message)
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use flowlib::compile::model::{EndpointId, NetworkId, NodeId, PoolId};
+    use flowlib::types::MacAddr;
+
+    use super::*;
+    use crate::intent::model::{Endpoint, Resources, RestartPolicy};
+
+    const OFPORT: PortNo = PortNo(1024);
+
+    pub(in crate::orchestrate) fn container() -> Container {
+        let endpoint = Endpoint {
+            id: EndpointId(1),
+            network: NetworkId(1),
+            address: [10, 1, 0, 2].into(),
+            mac: MacAddr([2; 6]),
+            node: NodeId(1),
+            ofport: OFPORT,
+        };
+        Container {
+            pool: PoolId(1),
+            name: "job".to_owned(),
+            image: "busybox:latest".to_owned(),
+            runtime: "docker".to_owned(),
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            resources: Resources::default(),
+            restart: RestartPolicy::No,
+            stop_timeout_s: 10,
+            constraints: Vec::new(),
+            affinities: Vec::new(),
+            pinned: false,
+            stopped: false,
+            starts: 0,
+            service: "job".to_owned(),
+            labels: BTreeMap::new(),
+            endpoint,
+            deleting: false,
+            revision: 5,
+        }
+    }
+
+    fn report(state: PortState) -> PortReport {
+        let started = Some(SystemTime::UNIX_EPOCH);
+        let ended = state == PortState::Ended;
+        let finished = ended.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+        let process = Process { started, finished, exit_code: i32::from(ended) * 3, ..Process::default() };
+        let message = "no such image".to_owned();
+        PortReport { state, ofport: OFPORT, message, refused: Reason::ImageMissing, process: Some(process) }
+    }
+
+    fn evidence(port: Option<&PortReport>) -> Evidence<'_> {
+        Evidence { node: "n1", lost: None, agent: true, applied: Some(5), rejected: None, port }
+    }
+
+    fn derived(container: &Container, port: Option<&PortReport>) -> (Phase, Reason) {
+        let condition = derive(container, evidence(port));
+        (condition.phase, condition.reason)
+    }
+
+    #[test]
+    fn a_container_that_runs_is_ready_and_one_that_ended_says_how() {
+        let job = container();
+        assert_eq!(derived(&job, None), (Phase::Starting, Reason::PortPending));
+        let up = report(PortState::Up);
+        assert_eq!(derived(&job, Some(&up)), (Phase::Ready, Reason::None));
+        assert_eq!(derive(&job, evidence(Some(&up))).process, up.process);
+        let dying = PortReport { process: report(PortState::Ended).process, ..up };
+        assert_eq!(derived(&job, Some(&dying)), (Phase::Starting, Reason::PortPending));
+        let ended = report(PortState::Ended);
+        assert_eq!(derived(&job, Some(&ended)), (Phase::Ended, Reason::Exited));
+        assert_eq!(derive(&job, evidence(Some(&ended))).message, "its process ended with exit code 3");
+        let process = ended.process.map(|process| Process { oom_killed: true, exit_code: 137, ..process });
+        let killed = derive(&job, evidence(Some(&PortReport { process, ..ended })));
+        assert!(killed.message.contains("more memory than its limit (exit code 137)"), "{}", killed.message);
+    }
+
+    #[test]
+    fn a_container_that_is_stopped_waits_for_its_process_to_end() {
+        let job = Container { stopped: true, ..container() };
+        assert_eq!(derived(&job, None), (Phase::Starting, Reason::StopPending));
+        assert_eq!(derived(&job, Some(&report(PortState::Up))), (Phase::Starting, Reason::StopPending));
+        let ended = report(PortState::Ended);
+        assert_eq!(derived(&job, Some(&ended)), (Phase::Ended, Reason::Stopped));
+        let refused = Evidence { rejected: Some("table full"), applied: Some(0), ..evidence(Some(&ended)) };
+        assert_eq!(derive(&job, refused).phase, Phase::Ended, "it needs no flows to have ended");
+    }
+
+    #[test]
+    fn what_refuses_is_named_and_only_some_of_it_is_definite() {
+        let job = container();
+        for (refused, definite) in [
+            (Reason::ImageMissing, true),
+            (Reason::StartRefused, true),
+            (Reason::PortRefused, false),
+            (Reason::RuntimeUnreachable, false),
+            (Reason::Restarting, false),
+        ] {
+            let report = PortReport { refused, ..report(PortState::Failed) };
+            let condition = derive(&job, evidence(Some(&report)));
+            assert_eq!((condition.phase, condition.reason), (Phase::Degraded, refused));
+            assert_eq!(condition.is_definite(), definite, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_node_says_why_its_container_is_still_there() {
+        let gone = Evidence { agent: false, applied: None, ..evidence(None) };
+        let unreachable = derive(&container(), gone);
+        assert_eq!((unreachable.phase, unreachable.reason), (Phase::Degraded, Reason::NodeUnreachable));
+        let lost = Evidence { lost: Some("no other node is connected"), ..gone };
+        let condition = derive(&container(), lost);
+        assert_eq!((condition.phase, condition.reason), (Phase::Degraded, Reason::NodeLost));
+        assert_eq!(condition.message, "the node n1 is lost: no other node is connected");
+        let deleting = Container { deleting: true, ..container() };
+        assert_eq!(derive(&deleting, lost).phase, Phase::Deleting);
+        let removed = report(PortState::Removed);
+        assert_eq!(derived(&deleting, Some(&removed)), (Phase::Deleting, Reason::FlowsPending));
+        assert_eq!(derived(&deleting, None), (Phase::Deleting, Reason::PortPending));
     }
 }

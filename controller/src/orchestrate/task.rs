@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::intent::{IntentError, State};
 use crate::openflow::SwitchEvent;
 
-use super::lifecycle::{Lifecycle, Now, Order};
+use super::evacuation::{self, Outcome};
+use super::lifecycle::{Done, Lifecycle, Notes, Now, Order};
 use super::{Inner, Input, containers, now_ms};
 
 /// How often addresses that have cooled down are looked for, and how many are forgotten in one commit.
@@ -26,12 +28,13 @@ pub(super) async fn run(
     mut switches: mpsc::Receiver<SwitchEvent>,
 ) {
     let (_, mut commits) = inner.intent.subscribe();
-    let mut lifecycle = Lifecycle::new(inner.board.clone(), inner.links.clone(), inner.ports.clone());
+    let mut lifecycle = Lifecycle::new(notes(&inner), inner.timing.lease);
+    let mut orders: JoinSet<Done> = JoinSet::new();
     inner.intent.read(|state| lifecycle.resume(state, Now::read()));
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let settle = lifecycle.next_settle().map(Instant::from_std);
+        let due = lifecycle.next_timeout().map(Instant::from_std);
         // All branches are cancel safe: an event is taken from its channel, or stays there.
         tokio::select! {
             commit = commits.recv() => match commit {
@@ -52,16 +55,29 @@ pub(super) async fn run(
             Some(event) = switches.recv() => {
                 with(&inner, |state| lifecycle.switch(state, event, Now::read()));
             }
-            () = async { sleep_until(settle.unwrap_or_else(Instant::now)).await }, if settle.is_some() => {
-                lifecycle.settle(Now::read().clock);
+            Some(done) = orders.join_next() => match done {
+                Ok(done) => with(&inner, |state| lifecycle.done(state, done, Now::read())),
+                Err(error) => tracing::error!(%error, "an order has failed"),
+            },
+            () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
+                with(&inner, |state| lifecycle.timeout(state, Now::read()));
             }
             _ = sweep.tick() => {
                 tokio::spawn(sweep_cooling(inner.clone()));
             }
         }
         for order in lifecycle.take_orders() {
-            tokio::spawn(carry_out(inner.clone(), order));
+            orders.spawn(carry_out(inner.clone(), order));
         }
+    }
+}
+
+fn notes(inner: &Inner) -> Notes {
+    Notes {
+        board: inner.board.clone(),
+        links: inner.links.clone(),
+        ports: inner.ports.clone(),
+        events: inner.events.clone(),
     }
 }
 
@@ -69,22 +85,31 @@ fn with(inner: &Inner, handle: impl FnOnce(&State)) {
     inner.intent.read(handle);
 }
 
-/// Changes the intent as ordered; tries again while the store fails, so that nothing stays half-gone.
-async fn carry_out(inner: Arc<Inner>, order: Order) {
+/// Changes the intent as ordered; tries again while the store fails, so that nothing stays half-gone. Gives back what
+/// became of an evacuation, whose refusals are the lifecycle's to deal with.
+async fn carry_out(inner: Arc<Inner>, order: Order) -> Done {
     loop {
         let own = inner.clone();
         let transact = inner.intent.transact(move |tx| match order {
             Order::Retired(endpoint) => {
                 containers::retired(tx, endpoint, now_ms());
-                Ok(())
+                Ok(None)
             }
             Order::ChooseOfport(endpoint, refused) => {
-                containers::choose_ofport(tx, endpoint, refused, &own.ports)
+                containers::choose_ofport(tx, endpoint, refused, &own.ports)?;
+                Ok(None)
+            }
+            Order::Evacuate(endpoint) => {
+                Ok(Some((endpoint, evacuation::evacuate(tx, endpoint, own.surroundings())?)))
             }
         });
-        match transact.await {
-            Ok(_) | Err(IntentError::Stopped) => return,
-            Err(error) => tracing::warn!(?order, %error, "order not carried out yet, tried again"),
+        match (transact.await, order) {
+            (Ok(done), _) => return done.value,
+            (Err(IntentError::Stopped), _) => return None,
+            (Err(IntentError::Refused(refusal)), Order::Evacuate(endpoint)) => {
+                return Some((endpoint, Outcome::Refused(refusal.to_string())));
+            }
+            (Err(error), _) => tracing::warn!(?order, %error, "order not carried out yet, tried again"),
         }
         sleep(RETRY).await;
     }

@@ -14,7 +14,7 @@ use weir_api::v1::{
     controller_message,
 };
 
-use super::{Api, convert, refused};
+use super::{Api, convert, logs, refused};
 use crate::orchestrate::Attachment;
 use crate::orchestrate::lifecycle::AgentEvent;
 use crate::orchestrate::links::Offer;
@@ -39,7 +39,7 @@ impl Agents for Api {
             node_id: attachment.node.id.0,
             nat_mac: attachment.node.nat_mac.to_string(),
             openflow_targets: self.openflow_targets.to_vec(),
-            lease_ms: 0,
+            lease_ms: u32::try_from(self.orchestrator.lease().as_millis()).unwrap_or(u32::MAX),
         };
         let outbox = attachment.outbox.clone();
         tokio::spawn(listen(attachment, messages));
@@ -52,7 +52,7 @@ impl Agents for Api {
         &self,
         request: Request<Streaming<RelayExecRequest>>,
     ) -> Result<Response<Self::RelayExecStream>, Status> {
-        let inputs = self.relay(request.into_inner()).await?;
+        let inputs = self.execs.accept(request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
 
@@ -60,9 +60,10 @@ impl Agents for Api {
 
     async fn relay_log(
         &self,
-        _: Request<Streaming<RelayLogRequest>>,
+        request: Request<Streaming<RelayLogRequest>>,
     ) -> Result<Response<Self::RelayLogStream>, Status> {
-        Err(Status::unimplemented("logs are not relayed yet"))
+        let inputs = self.logs.accept(request.into_inner()).await?;
+        Ok(Response::new(ReceiverStream::new(inputs)))
     }
 }
 
@@ -153,12 +154,13 @@ fn speak(
                     command: order.command,
                     terminal: order.terminal.map(|(rows, columns)| TerminalSize { rows, columns }),
                 }),
+                Outgoing::Log(order) => Message::Log(logs::request(order)),
                 Outgoing::TableSettled => Message::TableSettled(TableSettled {}),
                 Outgoing::FlowsConfirmed(revision) => {
                     Message::FlowsConfirmed(FlowsConfirmed { revision })
                 }
             });
         }
-        yield Err(Status::aborted("the stream is closed: the node has opened another, or was deleted"));
+        yield Err(Status::aborted("the stream is closed: the node has opened another, was silent for a lease, or was deleted"));
     }
 }

@@ -120,31 +120,48 @@ impl Containers for Api {
 
     async fn start_container(
         &self,
-        _: Request<StartContainerRequest>,
+        request: Request<StartContainerRequest>,
     ) -> Result<Response<Container>, Status> {
-        Err(Status::unimplemented("no start yet"))
+        let deadline = deadline::of(request.metadata());
+        let StartContainerRequest { pool, name, wait } = request.into_inner();
+        let container = self.orchestrator.start_container(pool, name).await.map_err(refused)?;
+        self.answer(container, wait, deadline).await
     }
 
-    async fn stop_container(&self, _: Request<StopContainerRequest>) -> Result<Response<Container>, Status> {
-        Err(Status::unimplemented("no stop yet"))
+    async fn stop_container(
+        &self,
+        request: Request<StopContainerRequest>,
+    ) -> Result<Response<Container>, Status> {
+        let deadline = deadline::of(request.metadata());
+        let StopContainerRequest { pool, name, wait } = request.into_inner();
+        let container = self.orchestrator.stop_container(pool, name).await.map_err(refused)?;
+        if !wait {
+            return Ok(Response::new(self.show(&self.orchestrator.board().look(&container))));
+        }
+        match within(deadline, self.orchestrator.wait_ended(&container)).await {
+            Some(Some(posted)) => Ok(Response::new(self.show(&posted))),
+            Some(None) => Err(superseded(&container, "had ended")),
+            None => Err(self.too_late("is to stop, but has not ended yet", &container)),
+        }
     }
 
     type LogContainerStream = Answers<LogContainerResponse>;
 
     async fn log_container(
         &self,
-        _: Request<LogContainerRequest>,
+        request: Request<LogContainerRequest>,
     ) -> Result<Response<Self::LogContainerStream>, Status> {
-        Err(Status::unimplemented("no logs yet"))
+        let answers = self.log(request.into_inner()).await?;
+        Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(answers))))
     }
 
     type WatchEventsStream = Answers<Event>;
 
     async fn watch_events(
         &self,
-        _: Request<WatchEventsRequest>,
+        request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        Err(Status::unimplemented("no events yet"))
+        Ok(Response::new(Box::pin(self.watch_log(request.into_inner())?)))
     }
 }
 
@@ -153,7 +170,7 @@ impl Api {
         self.orchestrator.intent().read(|state| convert::container(state, posted))
     }
 
-    /// Answers with a container: at once, or when it is ready.
+    /// Answers with a container: at once, or when it is ready or has ended.
     async fn answer(
         &self,
         container: Arc<model::Container>,
@@ -164,13 +181,15 @@ impl Api {
             return Ok(Response::new(self.show(&self.orchestrator.board().look(&container))));
         }
         match within(deadline, self.orchestrator.wait_ready(&container)).await {
-            Some(Some(posted)) => Ok(Response::new(self.show(&posted))),
-            Some(None) => {
-                let name = &container.name;
-                Err(Status::aborted(format!(
-                    "the container `{name}` was deleted or moved before it was ready"
+            Some(Some(posted)) if posted.condition.is_definite() => {
+                let (name, condition) = (&container.name, posted.condition);
+                let (word, message) = (condition.reason.word(), condition.message);
+                Err(Status::failed_precondition(format!(
+                    "the container `{name}` is committed, but does not start: {word}: {message}"
                 )))
             }
+            Some(Some(posted)) => Ok(Response::new(self.show(&posted))),
+            Some(None) => Err(superseded(&container, "was ready")),
             None => Err(self.too_late("is committed, but not ready yet", &container)),
         }
     }
@@ -216,6 +235,10 @@ impl Api {
         let containers = wanted.map(|container| convert::container(state, &board.look(container))).collect();
         Ok(ListContainersResponse { containers, revision: state.revision() })
     }
+}
+
+fn superseded(container: &model::Container, what: &str) -> Status {
+    Status::aborted(format!("the container `{}` was deleted or moved before it {what}", container.name))
 }
 
 /// `None` when the deadline came first.

@@ -148,7 +148,7 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
         in_sync: condition.in_sync,
         endpoints: count(state.hosted(node.id).live.len()),
         problems: condition.problems.clone(),
-        lost: false,
+        lost: condition.lost,
         allocated: Some(allocated(state.hosted(node.id).allocated)),
         runtimes: condition.runtimes.clone(),
         since: Some(condition.since.into()),
@@ -170,6 +170,22 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
             Scheduling::Draining => v1::node::Scheduling::Draining,
         }
         .into(),
+    }
+}
+
+/// What a node is to be given.
+///
+/// # Errors
+/// It is none that this version knows.
+pub(super) fn scheduling_of(scheduling: i32) -> Result<Scheduling, Status> {
+    use v1::node::Scheduling as Asked;
+    match Asked::try_from(scheduling) {
+        Ok(Asked::Unspecified | Asked::Active) => Ok(Scheduling::Active),
+        Ok(Asked::Cordoned) => Ok(Scheduling::Cordoned),
+        Ok(Asked::Draining) => Ok(Scheduling::Draining),
+        Err(_) => Err(Status::invalid_argument(format!(
+            "{scheduling} is no scheduling: there are ACTIVE, CORDONED and DRAINING"
+        ))),
     }
 }
 

@@ -4,11 +4,14 @@ mod agents;
 mod containers;
 mod convert;
 mod deadline;
+mod events;
 mod exec;
 pub mod listen;
+mod logs;
 mod networks;
 mod nodes;
 mod pools;
+mod relay;
 mod status;
 
 use std::sync::Arc;
@@ -22,10 +25,12 @@ use weir_api::v1::networks_server::NetworksServer;
 use weir_api::v1::nodes_server::NodesServer;
 use weir_api::v1::pools_server::PoolsServer;
 use weir_api::v1::status_server::StatusServer;
+use weir_api::v1::{ExecContainerRequest, ExecContainerResponse, LogContainerResponse, RelayLogResponse};
 
 use crate::counters::Counters;
 use crate::intent::{IntentError, Refusal};
 use crate::orchestrate::Orchestrator;
+use relay::Relays;
 
 /// What all services work with. Copies are handles to the same.
 #[derive(Clone, Debug)]
@@ -33,7 +38,8 @@ pub struct Api {
     orchestrator: Orchestrator,
     counters: Arc<Counters>,
     openflow_targets: Arc<[String]>,
-    relays: Arc<exec::Relays>,
+    execs: Arc<Relays<ExecContainerRequest, ExecContainerResponse>>,
+    logs: Arc<Relays<RelayLogResponse, LogContainerResponse>>,
     started: SystemTime,
 }
 
@@ -45,7 +51,8 @@ impl Api {
             orchestrator,
             counters,
             openflow_targets: openflow_targets.into(),
-            relays: Arc::default(),
+            execs: Arc::default(),
+            logs: Arc::default(),
             started: SystemTime::now(),
         }
     }

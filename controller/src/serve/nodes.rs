@@ -33,9 +33,12 @@ impl Nodes for Api {
 
     async fn set_node_scheduling(
         &self,
-        _: Request<SetNodeSchedulingRequest>,
+        request: Request<SetNodeSchedulingRequest>,
     ) -> Result<Response<Node>, Status> {
-        Err(Status::unimplemented("no scheduling yet"))
+        let SetNodeSchedulingRequest { pool, name, scheduling } = request.into_inner();
+        let scheduling = convert::scheduling_of(scheduling)?;
+        self.orchestrator.schedule_node(pool.clone(), name.clone(), scheduling).await.map_err(refused)?;
+        self.get_node(Request::new(GetNodeRequest { pool, name })).await
     }
 
     async fn delete_node(

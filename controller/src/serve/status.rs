@@ -37,8 +37,11 @@ impl Status for Api {
 
 fn node_problems(node: &Node) -> Vec<Problem> {
     let Some(status) = &node.status else { return Vec::new() };
-    let reason =
-        if status.agent_connected && status.switch_connected { "NodeDegraded" } else { "NodeUnreachable" };
+    let reason = match (status.lost, status.agent_connected && status.switch_connected) {
+        (true, _) => "NodeLost",
+        (false, true) => "NodeDegraded",
+        (false, false) => "NodeUnreachable",
+    };
     let problem = |message: &String| Problem {
         subject: format!("node/{}/{}", node.pool, node.name),
         reason: reason.to_owned(),
@@ -62,7 +65,7 @@ impl Api {
             let stuck = posted.condition.phase == Phase::Degraded
                 || matches!(
                     posted.condition.reason,
-                    Reason::NodeUnreachable | Reason::FlowRejected | Reason::PortRefused
+                    Reason::NodeUnreachable | Reason::NodeLost | Reason::FlowRejected | Reason::PortRefused
                 );
             if stuck && answer.problems.len() < MOST_PROBLEMS {
                 let pool = state.pool(container.pool).map_or("", |pool| &pool.name);

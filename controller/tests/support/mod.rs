@@ -10,7 +10,7 @@ use controller::counters::Counters;
 use controller::intent::Intent;
 use controller::intent::store::embedded::Embedded;
 use controller::openflow::SwitchEvent;
-use controller::orchestrate::Orchestrator;
+use controller::orchestrate::{Orchestrator, Timing};
 use controller::serve::Api;
 use controller::serve::listen::{Address, Listener};
 use flowlib::compile::model::NodeId;
@@ -46,13 +46,13 @@ impl Drop for World {
 
 impl World {
     pub async fn start() -> Self {
-        Self::with_cool_down(Duration::from_secs(60)).await
+        Self::with(Timing { cool_down: Duration::from_secs(60), lease: Duration::from_secs(60) }).await
     }
 
-    pub async fn with_cool_down(cool_down: Duration) -> Self {
+    pub async fn with(timing: Timing) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let intent = Intent::start(Embedded::open(&dir.path().join("intent.redb")).unwrap()).unwrap();
-        let (orchestrator, switches) = Orchestrator::start(intent.clone(), cool_down);
+        let (orchestrator, switches) = Orchestrator::start(intent.clone(), timing);
         let targets = vec!["tcp:127.0.0.1:6653".to_owned()];
         let api = Api::new(orchestrator, Arc::new(Counters::default()), targets);
         let socket = dir.path().join("api.sock");
@@ -63,9 +63,14 @@ impl World {
         Self { dir, channel, intent, switches, stop }
     }
 
-    /// A pool, two connected nodes, a VLAN of 10.1.0.0/24 with a gateway, and a VXLAN.
+    /// A pool, two connected nodes, and a VLAN of 10.1.0.0/24 with a gateway.
     pub async fn furnished() -> (Self, Agent, Agent) {
-        let world = Self::start().await;
+        Self::start().await.furnish().await
+    }
+
+    /// Two nodes and a network, for a world that has nothing yet.
+    pub async fn furnish(self) -> (Self, Agent, Agent) {
+        let world = self;
         world.pool("p").await.unwrap();
         world.network(vlan("p", "net", "10.1.0.0/24", "10.1.0.1")).await.unwrap();
         let one = Agent::join(&world, "p", "n1", 1).await;
@@ -139,6 +144,46 @@ impl World {
             Ok(container) => container,
             Err(_) => panic!("{name} did not become {phase:?} {reason}, it is {last:?}"),
         }
+    }
+
+    /// Waits until a node's status is as wanted.
+    pub async fn until_node(&self, name: &str, wanted: impl Fn(&NodeStatus) -> bool) -> Node {
+        let mut last = None;
+        let wait = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
+            loop {
+                let request = GetNodeRequest { pool: "p".to_owned(), name: name.to_owned() };
+                let node = self.nodes().get_node(request).await.unwrap().into_inner();
+                if node.status.as_ref().is_some_and(&wanted) {
+                    return node;
+                }
+                last = node.status;
+                tick.tick().await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(node) => node,
+            Err(_) => panic!("{name} did not become as wanted, it is {last:?}"),
+        }
+    }
+
+    pub async fn schedule(&self, name: &str, scheduling: node::Scheduling) -> Result<Node, Status> {
+        let (pool, name) = ("p".to_owned(), name.to_owned());
+        let request = SetNodeSchedulingRequest { pool, name, scheduling: scheduling.into() };
+        self.nodes().set_node_scheduling(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// The remembered events of a container or a node: reason and message.
+    pub async fn past(&self, subject: &str) -> Vec<(String, String)> {
+        let request = WatchEventsRequest { past_only: true, ..WatchEventsRequest::default() };
+        let mut events = self.containers().watch_events(request).await.unwrap().into_inner();
+        let mut past = Vec::new();
+        while let Some(event) = events.message().await.unwrap() {
+            if event.subject == subject {
+                past.push((event.reason, event.message));
+            }
+        }
+        past
     }
 
     pub fn revision(&self) -> u64 {
@@ -280,6 +325,35 @@ impl Agent {
         let report =
             EndpointReport { endpoint_id, state: state.into(), ofport, message, ..EndpointReport::default() };
         self.send(agent_message::Message::Endpoint(report)).await;
+    }
+
+    /// Says that the node can run Docker containers, and waits until that has been heard.
+    pub async fn offers_docker(&self, world: &World, name: &str) {
+        let heard = "heard of Docker".to_owned();
+        let report = NodeReport {
+            problems: vec![heard.clone()],
+            runtimes: vec!["docker".to_owned(), "netns".to_owned()],
+            images: vec!["busybox:latest".to_owned()],
+            ..NodeReport::default()
+        };
+        self.send(agent_message::Message::Node(report)).await;
+        world.until_node(name, |status| status.problems.contains(&heard)).await;
+    }
+
+    /// Goes on saying that the agent is there, for as long as it is.
+    pub fn keep_alive(&self) {
+        let say = self.say.downgrade();
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_millis(200));
+            loop {
+                tick.tick().await;
+                let Some(say) = say.upgrade() else { return };
+                let alive = agent_message::Message::KeepAlive(KeepAlive {});
+                if say.send(AgentMessage { message: Some(alive) }).await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// The next message of any kind.

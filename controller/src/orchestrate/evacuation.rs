@@ -1,0 +1,360 @@
+//! Which containers are to leave their nodes: all at once from nodes that are lost, a few at a time from nodes that are
+//! drained. Pure but for what it reads; the owner carries out its orders and tells it what became of them.
+//!
+//! ```text
+//!             ┌── not ready elsewhere yet: its service waits (drained nodes only) ◀──┐
+//!   plan ──▶ ordered ──▶ moved ────────────────────────────────────────────────────────┘
+//!             ▲    └───▶ refused: remembered, shown, tried again
+//!             └─────────────┘
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use flowlib::compile::model::{EndpointId, NetworkId, NodeId};
+
+use crate::intent::model::{Container, ContainerKey, Scheduling};
+use crate::intent::{Refusal, State, Transaction};
+
+use super::board::Board;
+use super::containers::{self, Surroundings};
+use super::status::Phase;
+
+/// Containers of drained nodes that are on their way at a time.
+const AT_A_TIME: usize = 4;
+/// After how long what was refused is tried again, whatever happens, and at the earliest when something changes.
+const RETRY: Duration = Duration::from_secs(5);
+const EARLIEST_RETRY: Duration = Duration::from_secs(1);
+/// Containers that a node's problems name one by one.
+const NAMED: usize = 20;
+
+/// Why a container leaves its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The node is lost.
+    Lost,
+    /// The node is drained.
+    Drained,
+}
+
+/// What became of an order to move a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has another endpoint now.
+    Moved,
+    /// It need not be moved any more.
+    Needless,
+    /// No other node takes it, for that reason.
+    Refused(String),
+}
+
+/// What the planning looks at.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) state: &'a State,
+    pub(super) board: &'a Board,
+    /// Whether a node is connected, and its agent has said what is there.
+    pub(super) is_known: &'a dyn Fn(NodeId) -> bool,
+    pub(super) clock: Instant,
+}
+
+/// What there is to do, and what is done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Endpoints that are to be moved elsewhere.
+    pub(super) orders: Vec<EndpointId>,
+    /// Nodes that have become empty, but for so many containers that stay.
+    pub(super) drained: Vec<(NodeId, usize)>,
+}
+
+/// The state of all evacuations.
+#[derive(Debug, Default)]
+pub(super) struct Evacuation {
+    lost: BTreeSet<NodeId>,
+    draining: BTreeSet<NodeId>,
+    /// Those of `draining` of which it has been told that they are done.
+    drained: BTreeSet<NodeId>,
+    /// What was ordered for endpoints of either, until nothing is left of them.
+    steps: BTreeMap<EndpointId, Step>,
+    /// Endpoints whose processes have ended, as their agents last said: elsewhere they would run again.
+    ended: BTreeSet<EndpointId>,
+    /// Containers of drained nodes that are not known to be ready elsewhere.
+    under_way: BTreeMap<ContainerKey, Move>,
+    /// Something has changed since the last plan.
+    due: bool,
+    /// When refused orders were given again last, and when they are next.
+    retried: Option<Instant>,
+    retry: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Step {
+    cause: Cause,
+    /// The order is being carried out.
+    ordered: bool,
+    /// Why the last one was not carried out.
+    refusal: Option<String>,
+    /// After a refusal: it is not time yet to try again.
+    rests: bool,
+}
+
+#[derive(Debug)]
+struct Move {
+    from: NodeId,
+    endpoint: EndpointId,
+    service: (NetworkId, String),
+}
+
+impl Evacuation {
+    /// A node is lost, or is not any more.
+    pub(super) fn set_lost(&mut self, node: NodeId, lost: bool) {
+        self.due |= if lost { self.lost.insert(node) } else { self.lost.remove(&node) };
+    }
+
+    /// A node is to be drained, or is not any more.
+    pub(super) fn set_draining(&mut self, node: NodeId, draining: bool) {
+        if !draining {
+            self.drained.remove(&node);
+        }
+        self.due |= if draining { self.draining.insert(node) } else { self.draining.remove(&node) };
+    }
+
+    /// An endpoint's process has ended, or has not.
+    pub(super) fn set_ended(&mut self, id: EndpointId, ended: bool) {
+        self.due |= if ended { self.ended.insert(id) } else { self.ended.remove(&id) };
+    }
+
+    /// A node is no more.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.set_lost(node, false);
+        self.set_draining(node, false);
+    }
+
+    /// Something has changed that may help, or is in the way no longer.
+    pub(super) fn touch(&mut self, clock: Instant) {
+        if self.lost.is_empty() && self.draining.is_empty() {
+            return;
+        }
+        self.due = true;
+        if let Some(retry) = &mut self.retry {
+            let earliest = self.retried.map_or(clock, |retried| clock.max(retried + EARLIEST_RETRY));
+            *retry = earliest.min(*retry);
+        }
+    }
+
+    /// Whether a change of how that container is may be waited for.
+    pub(super) fn waits_for(&self, key: &ContainerKey) -> bool {
+        self.under_way.contains_key(key)
+    }
+
+    /// When [`Self::plan`] has something to do without a change.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.retry
+    }
+
+    /// Whether [`Self::plan`] has something to do.
+    pub(super) fn is_due(&self, clock: Instant) -> bool {
+        self.due || self.retry.is_some_and(|retry| retry <= clock)
+    }
+
+    /// Says what is to be moved now.
+    pub(super) fn plan(&mut self, around: Around<'_>) -> Plan {
+        self.due = false;
+        self.forget_done(around);
+        if self.retry.is_some_and(|retry| retry <= around.clock) {
+            (self.retried, self.retry) = (Some(around.clock), None);
+            self.steps.values_mut().for_each(|step| step.rests = false);
+        }
+        let mut plan = Plan::default();
+        for node in self.lost.clone() {
+            for (id, ..) in self.to_move(around.state, node) {
+                plan.orders.push(self.order(id, Cause::Lost));
+            }
+        }
+        for node in self.draining.difference(&self.lost).copied().collect::<Vec<_>>() {
+            if (around.is_known)(node) {
+                self.drain(around.state, node, &mut plan);
+            }
+        }
+        let any_refused = self.steps.values().any(|step| step.refusal.is_some());
+        self.retry = self.retry.or(Some(around.clock + RETRY)).filter(|_| any_refused);
+        plan
+    }
+
+    /// Forgets orders for endpoints of which nothing is left, and moves that have come to an end.
+    fn forget_done(&mut self, Around { state, board, .. }: Around<'_>) {
+        let (lost, draining) = (&self.lost, &self.draining);
+        self.steps.retain(|id, step| {
+            let leaves = |container: &Container| {
+                let node = container.endpoint.node;
+                movable(container) && (lost.contains(&node) || draining.contains(&node))
+            };
+            step.ordered
+                || state.container_of(*id).is_some_and(|container| leaves(container))
+                || state.retiring(*id).is_some()
+        });
+        let steps = &self.steps;
+        self.under_way.retain(|key, under_way| {
+            let ordered = steps.get(&under_way.endpoint).is_some_and(|step| step.ordered);
+            let moved = state
+                .container(key)
+                .filter(|container| !container.deleting && container.endpoint.id != under_way.endpoint);
+            let arrived = |phase| matches!(phase, Phase::Ready | Phase::Ended);
+            ordered || moved.is_some_and(|container| !arrived(board.look(container).condition.phase))
+        });
+    }
+
+    /// The containers of a node for which an order can be given.
+    fn to_move(&self, state: &State, node: NodeId) -> Vec<(EndpointId, Move, ContainerKey)> {
+        let free = |id: &EndpointId| self.steps.get(id).is_none_or(|step| !step.ordered && !step.rests);
+        let live = state.hosted(node).live.iter().filter(|id| free(id));
+        let containers = live.filter_map(|id| state.container_of(*id)).filter(|c| self.stays(c).is_none());
+        containers
+            .map(|container| {
+                let endpoint = container.endpoint.id;
+                let service = (container.endpoint.network, container.service.clone());
+                let key = (container.pool, container.name.clone());
+                (endpoint, Move { from: node, endpoint, service }, key)
+            })
+            .collect()
+    }
+
+    fn drain(&mut self, state: &State, node: NodeId, plan: &mut Plan) {
+        for (id, under_way, key) in self.to_move(state, node) {
+            let same = |other: &Move| other.service == under_way.service;
+            if self.under_way.len() < AT_A_TIME && !self.under_way.values().any(same) {
+                self.under_way.insert(key, under_way);
+                plan.orders.push(self.order(id, Cause::Drained));
+            }
+        }
+        let left = state.hosted(node).live.iter().filter_map(|id| state.container_of(*id));
+        let (stay, to_move): (Vec<_>, Vec<_>) = left.partition(|container| self.stays(container).is_some());
+        let done = to_move.is_empty() && self.under_way.values().all(|other| other.from != node);
+        if !done {
+            self.drained.remove(&node);
+        } else if self.drained.insert(node) {
+            plan.drained.push((node, stay.len()));
+        }
+    }
+
+    /// Why a container is not to be moved, if so.
+    fn stays(&self, container: &Container) -> Option<&'static str> {
+        match container {
+            _ if container.deleting => Some("is being deleted"),
+            _ if container.pinned => Some("must run here (--node): move or delete it"),
+            _ if !container.stopped && self.ended.contains(&container.endpoint.id) => {
+                Some("has ended, and would run again elsewhere: move or delete it")
+            }
+            _ => None,
+        }
+    }
+
+    fn order(&mut self, id: EndpointId, cause: Cause) -> EndpointId {
+        let step = self.steps.entry(id).or_insert(Step { cause, ordered: true, refusal: None, rests: false });
+        (step.cause, step.ordered) = (cause, true);
+        id
+    }
+
+    /// Takes up what became of an order; `true` if its refusal says something new.
+    pub(super) fn outcome(&mut self, id: EndpointId, outcome: Outcome, clock: Instant) -> bool {
+        let Some(step) = self.steps.get_mut(&id) else { return false };
+        step.ordered = false;
+        // Of what leaves a lost node, nothing waits for anything else.
+        self.due |= outcome != Outcome::Moved || step.cause == Cause::Drained;
+        match outcome {
+            Outcome::Moved => {
+                step.refusal = None;
+                false
+            }
+            Outcome::Needless => {
+                self.steps.remove(&id);
+                self.under_way.retain(|_, under_way| under_way.endpoint != id);
+                false
+            }
+            Outcome::Refused(why) => {
+                let is_new = step.refusal.as_ref() != Some(&why);
+                (step.refusal, step.rests) = (Some(why), true);
+                self.under_way.retain(|_, under_way| under_way.endpoint != id);
+                self.retry.get_or_insert(clock + RETRY);
+                is_new
+            }
+        }
+    }
+
+    /// Why an endpoint has left its node, if that was ordered here.
+    pub(super) fn cause(&self, id: EndpointId) -> Option<Cause> {
+        self.steps.get(&id).map(|step| step.cause)
+    }
+
+    /// Why a container is still on a node that is lost.
+    pub(super) fn why_there(&self, container: &Container) -> String {
+        let refusal = self.steps.get(&container.endpoint.id).and_then(|step| step.refusal.as_ref());
+        match (self.stays(container), refusal) {
+            (Some(why), _) => format!("the container {why}"),
+            (None, Some(refusal)) => format!("the container cannot be placed elsewhere: {refusal}"),
+            (None, None) => "the container is being placed elsewhere".to_owned(),
+        }
+    }
+
+    /// What keeps a node from being empty that should be, a sentence each.
+    pub(super) fn problems(&self, state: &State, board: &Board, node: NodeId) -> Vec<String> {
+        if !self.lost.contains(&node) && !self.draining.contains(&node) {
+            return Vec::new();
+        }
+        let live = state.hosted(node).live.iter().filter_map(|id| state.container_of(*id));
+        let stay = live.filter_map(|container| {
+            let name = &container.name;
+            if let Some(why) = self.stays(container) {
+                return Some(format!("the container `{name}` {why}"));
+            }
+            let refusal = self.steps.get(&container.endpoint.id)?.refusal.as_ref()?;
+            Some(format!("the container `{name}` cannot be moved: {refusal}"))
+        });
+        let stuck =
+            self.under_way.iter().filter(|(_, under_way)| under_way.from == node).filter_map(|(key, _)| {
+                let condition = board.look(state.container(key)?).condition;
+                let (name, word) = (&key.1, condition.reason.word());
+                let sentence = || {
+                    format!(
+                        "the container `{name}` was moved and is waited for: {word}: {}",
+                        condition.message
+                    )
+                };
+                (condition.phase == Phase::Degraded).then(sentence)
+            });
+        let mut problems: Vec<String> = stay.chain(stuck).collect();
+        let more = problems.len().saturating_sub(NAMED);
+        if more > 0 {
+            problems.truncate(NAMED);
+            problems.push(format!("so it is with {more} more containers"));
+        }
+        problems
+    }
+}
+
+fn movable(container: &Container) -> bool {
+    !container.deleting && !container.pinned
+}
+
+/// Moves a container off its node, if it still is there and is to leave. Name, address and MAC stay.
+///
+/// # Errors
+/// As [`containers::migrate`]: no other node takes it.
+pub fn evacuate(
+    tx: &mut Transaction<'_>,
+    endpoint: EndpointId,
+    around: Surroundings<'_>,
+) -> Result<Outcome, Refusal> {
+    let Some(container) = tx.state().container_of(endpoint).filter(|c| movable(c)).cloned() else {
+        return Ok(Outcome::Needless);
+    };
+    let node = container.endpoint.node;
+    let link = around.links.of(node);
+    let draining = tx.state().node(node).is_some_and(|node| node.scheduling == Scheduling::Draining);
+    if !draining && (link.agent || link.switch) {
+        return Ok(Outcome::Needless);
+    }
+    let pool = tx.state().pool(container.pool).map_or_else(String::new, |pool| pool.name.clone());
+    containers::migrate(tx, (&pool, &container.name), "", around)?;
+    Ok(Outcome::Moved)
+}

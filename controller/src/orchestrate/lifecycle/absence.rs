@@ -1,0 +1,189 @@
+//! The lifecycle's part about nodes that are lost or drained, what time brings, and what is told of it.
+
+use super::*;
+use crate::orchestrate::evacuation::{Around, Cause};
+
+impl Lifecycle {
+    /// When [`Self::timeout`] has something to do next.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [self.next_settle(), self.leases.next(), self.evacuation.next()].into_iter().flatten().min()
+    }
+
+    /// Does what the passing of time calls for.
+    pub fn timeout(&mut self, state: &State, now: Now) {
+        self.settle(now.clock);
+        let over = self.leases.take_over(now.clock);
+        for node in over.silent {
+            tracing::warn!(node = node.0, "agent has been silent for a lease, its stream is closed");
+            self.detached(state, node, now);
+        }
+        for node in over.lost {
+            tracing::warn!(node = node.0, "node is lost");
+            self.evacuation.set_lost(node, true);
+            let message = "neither its agent, for a lease, nor its switch has been heard of";
+            self.tell_of_node(state, node, ("NodeLost", message.to_owned()), now);
+            self.check_node(state, node, now);
+        }
+        self.evacuate(state, now);
+    }
+
+    /// Takes up what became of an order.
+    pub fn done(&mut self, state: &State, done: Done, now: Now) {
+        let Some((endpoint, outcome)) = done else { return };
+        let refusal = match &outcome {
+            Outcome::Refused(why) => Some(why.clone()),
+            Outcome::Moved | Outcome::Needless => None,
+        };
+        let is_new = self.evacuation.outcome(endpoint, outcome, now.clock);
+        if let (true, Some(why), Some(container)) = (is_new, refusal, state.container_of(endpoint)) {
+            tracing::warn!(
+                endpoint = endpoint.0,
+                container = container.name,
+                why,
+                "container cannot be moved"
+            );
+            self.tell_of_container(state, container, ("MoveRefused", why), now);
+            self.post(state, container, now);
+        }
+        self.evacuate(state, now);
+    }
+
+    /// Gives all nodes a lease that have none, and notes which are to be drained.
+    pub(super) fn take_up_nodes(&mut self, state: &State, now: Now) {
+        for node in state.nodes() {
+            self.leases.begin(node.id, now.clock);
+            self.evacuation.set_draining(node.id, node.scheduling == Scheduling::Draining);
+        }
+        self.evacuation.touch(now.clock);
+    }
+
+    /// A node's agent has said something.
+    pub(super) fn heard(&mut self, state: &State, node: NodeId, now: Now) {
+        if self.leases.heard(node, now.clock) {
+            self.back(state, node, now);
+        }
+    }
+
+    /// A node that was lost has been heard of.
+    pub(super) fn back(&mut self, state: &State, node: NodeId, now: Now) {
+        tracing::info!(node = node.0, "node is back");
+        self.evacuation.set_lost(node, false);
+        self.tell_of_node(state, node, ("NodeBack", String::new()), now);
+        self.check_node(state, node, now);
+    }
+
+    /// Orders what evacuations call for now.
+    pub(super) fn evacuate(&mut self, state: &State, now: Now) {
+        if !self.evacuation.is_due(now.clock) {
+            return;
+        }
+        let is_known = |node: NodeId| {
+            let reports = self.nodes.get(&node).filter(|reports| reports.switch.is_some());
+            reports.and_then(|reports| reports.agent.as_ref()).is_some_and(|agent| agent.inventory.is_some())
+        };
+        let around = Around { state, board: &self.board, is_known: &is_known, clock: now.clock };
+        let plan = self.evacuation.plan(around);
+        self.orders.extend(plan.orders.into_iter().map(Order::Evacuate));
+        for (node, n_stay) in plan.drained {
+            let message = match n_stay {
+                0 => "it has no containers any more".to_owned(),
+                n => format!("it has only {n} containers that are not moved by themselves"),
+            };
+            self.tell_of_node(state, node, ("Drained", message), now);
+        }
+    }
+
+    /// Notes what a change of the intent means for leases, evacuations and processes, and tells of it.
+    pub(super) fn note(&mut self, state: &State, change: &Change, now: Now) {
+        match (&change.before, &change.after) {
+            (before, Some(Record::Node(node))) => {
+                self.leases.begin(node.id, now.clock);
+                self.evacuation.set_draining(node.id, node.scheduling == Scheduling::Draining);
+                self.evacuation.touch(now.clock);
+                let was = match before {
+                    Some(Record::Node(before)) => before.scheduling,
+                    _ => Scheduling::Active,
+                };
+                if was != node.scheduling {
+                    let word = match node.scheduling {
+                        Scheduling::Active => "Active",
+                        Scheduling::Cordoned => "Cordoned",
+                        Scheduling::Draining => "Draining",
+                    };
+                    self.tell_of_node(state, node.id, (word, String::new()), now);
+                }
+            }
+            (None, Some(Record::Container(container))) => {
+                self.evacuation.touch(now.clock);
+                let node = name_of(state, container.endpoint.node);
+                let message = format!("on the node {node}, with the address {}", container.endpoint.address);
+                self.tell_of_container(state, container, ("Created", message), now);
+            }
+            (Some(Record::Container(before)), Some(Record::Container(after))) => {
+                self.evacuation.touch(now.clock);
+                self.note_container(state, before, after, now);
+            }
+            (Some(Record::Container(container)), None) => {
+                self.evacuation.touch(now.clock);
+                self.tell_of_container(state, container, ("Deleted", String::new()), now);
+            }
+            _ => {}
+        }
+    }
+
+    fn note_container(&mut self, state: &State, before: &Container, after: &Arc<Container>, now: Now) {
+        let (old, new) = (&before.endpoint, &after.endpoint);
+        if old.id != new.id {
+            let why = match self.evacuation.cause(old.id) {
+                Some(Cause::Lost) => "its node is lost",
+                Some(Cause::Drained) => "its node is drained",
+                None => "on request",
+            };
+            let message = format!("from {} to {}, {why}", name_of(state, old.node), name_of(state, new.node));
+            self.tell_of_container(state, after, ("Moved", message), now);
+        }
+        let agent = self.nodes.get_mut(&new.node).and_then(|node| node.agent.as_mut());
+        if before.starts != after.starts {
+            self.evacuation.set_ended(new.id, false);
+            if let Some(agent) = agent {
+                agent.started_again(new.id);
+            }
+        }
+    }
+
+    /// Tells which connections a node has now.
+    pub(super) fn tell_of_links(&self, state: &State, node: NodeId, now: Now) {
+        let link = self.links.of(node);
+        let event = match (link.agent, link.switch) {
+            (true, true) => ("Connected", "agent and switch are connected"),
+            (true, false) => ("Disconnected", "the switch is not connected"),
+            (false, true) => ("Disconnected", "the agent is not connected"),
+            (false, false) => ("Disconnected", "neither agent nor switch is connected"),
+        };
+        self.tell_of_node(state, node, (event.0, event.1.to_owned()), now);
+    }
+
+    fn tell_of_node(&self, state: &State, node: NodeId, (reason, message): (&'static str, String), now: Now) {
+        let Some(node) = state.node(node) else { return };
+        let pool = state.pool(node.pool).map_or_else(String::new, |pool| pool.name.clone());
+        let (time, name) = (now.wall, node.name.clone());
+        self.events.note(Event { time, kind: Kind::Node, pool, name, reason, message });
+    }
+
+    pub(super) fn tell_of_container(
+        &self,
+        state: &State,
+        container: &Container,
+        (reason, message): (&'static str, String),
+        now: Now,
+    ) {
+        let pool = state.pool(container.pool).map_or_else(String::new, |pool| pool.name.clone());
+        let (time, name) = (now.wall, container.name.clone());
+        self.events.note(Event { time, kind: Kind::Container, pool, name, reason, message });
+    }
+}
+
+fn name_of(state: &State, node: NodeId) -> &str {
+    state.node(node).map_or("a node that is no more", |node| &node.name)
+}

@@ -1,0 +1,494 @@
+//! Lost and drained nodes in virtual time: orders are carried out by the test, when it wants.
+
+use std::net::Ipv4Addr;
+
+use flowlib::types::DatapathId;
+
+use super::*;
+use crate::intent::model::Resources;
+use crate::intent::{Refusal, Transaction};
+use crate::orchestrate::containers::{self, ContainerSpec, Surroundings};
+use crate::orchestrate::evacuation;
+use crate::orchestrate::history;
+use crate::orchestrate::networks::{self, NetworkSpec};
+use crate::orchestrate::nodes::{self, NodeSpec};
+use crate::orchestrate::pools::{self, PoolSpec};
+
+const LEASE: Duration = Duration::from_secs(15);
+
+struct World {
+    state: State,
+    notes: Notes,
+    lifecycle: Lifecycle,
+    now: Now,
+    start: Now,
+    sessions: u64,
+}
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl World {
+    /// A pool with a network and so many nodes, all connected; the controller has just started.
+    fn new(n_nodes: u8) -> Self {
+        let mut state = State::default();
+        let mut tx = Transaction::new(&mut state);
+        let (name, default_image) = ("p".to_owned(), String::new());
+        let placement = crate::intent::model::Strategy::Spread;
+        pools::create(&mut tx, PoolSpec { name, vlans: None, vnis: None, default_image, placement }).unwrap();
+        let spec = NetworkSpec {
+            pool: "p".to_owned(),
+            name: "net".to_owned(),
+            driver: "vlan".to_owned(),
+            subnet: "10.1.0.0/24".parse().unwrap(),
+            gateway: None,
+            vlan: None,
+            vni: None,
+            mtu: None,
+            block_prefix_len: None,
+        };
+        networks::create(&mut tx, &spec).unwrap();
+        for n in 1..=n_nodes {
+            register(&mut tx, n);
+        }
+        state.revision = 1;
+        let notes = Notes::default();
+        let mut lifecycle = Lifecycle::new(notes.clone(), LEASE);
+        let now = Now::read();
+        lifecycle.resume(&state, now);
+        let mut world = Self { state, notes, lifecycle, now, start: now, sessions: 0 };
+        (1..=n_nodes).for_each(|n| world.connect(n));
+        world
+    }
+
+    fn id(&self, n: u8) -> NodeId {
+        let pool = self.state.pool_named("p").unwrap().id;
+        self.state.node_named(pool, &format!("n{n}")).unwrap().id
+    }
+
+    /// A node's agent and switch connect; its agent has nothing that is not reported later.
+    fn connect(&mut self, n: u8) {
+        let node = self.id(n);
+        self.sessions += 1;
+        let attached = AgentEvent::Attached(Arc::default());
+        self.lifecycle.agent(&self.state, (node, self.sessions), attached, self.now);
+        let nothing = AgentEvent::Inventory { revision: self.state.revision, endpoints: Vec::new() };
+        self.say(n, nothing);
+        let runtimes = BTreeSet::from(["netns".to_owned()]);
+        let offer = crate::orchestrate::links::Offer { runtimes, images: BTreeSet::new() };
+        self.say(n, AgentEvent::Node { foreign: BTreeSet::new(), problems: Vec::new(), offer });
+        self.lifecycle.switch(&self.state, SwitchEvent::Connected { node }, self.now);
+        self.applied(n);
+    }
+
+    fn session(&self, n: u8) -> u64 {
+        self.lifecycle.nodes[&self.id(n)].agent.as_ref().map_or(0, |agent| agent.session)
+    }
+
+    fn say(&mut self, n: u8, event: AgentEvent) {
+        let from = (self.id(n), self.session(n));
+        self.lifecycle.agent(&self.state, from, event, self.now);
+    }
+
+    fn applied(&mut self, n: u8) {
+        let (node, revision) = (self.id(n), self.state.revision);
+        let applied = SwitchEvent::Applied { node, revision, rejected: Vec::new() };
+        self.lifecycle.switch(&self.state, applied, self.now);
+    }
+
+    fn switch_goes(&mut self, n: u8) {
+        let node = self.id(n);
+        self.lifecycle.switch(&self.state, SwitchEvent::Disconnected { node }, self.now);
+    }
+
+    fn transact<T>(
+        &mut self,
+        request: impl FnOnce(&mut Transaction<'_>, Surroundings<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let before = self.state.clone();
+        let Notes { links, ports, .. } = &self.notes;
+        let around = Surroundings { links, ports, now_ms: 0, cool_down_ms: 0 };
+        let mut tx = Transaction::new(&mut self.state);
+        let outcome = request(&mut tx, around);
+        if outcome.is_err() {
+            tx.undo(0);
+            return outcome;
+        }
+        let changes = history::changes(&before, &self.state);
+        if !changes.is_empty() {
+            self.state.revision += 1;
+            let commit = Commit { revision: self.state.revision, changes };
+            self.lifecycle.commit(&self.state, &commit, self.now);
+        }
+        outcome
+    }
+
+    /// A container on a node, ready; pinned, if that is asked for.
+    fn container(&mut self, n: u8, name: &str, service: &str, pinned: bool) {
+        let spec = ContainerSpec {
+            pool: "p".to_owned(),
+            name: name.to_owned(),
+            network: "net".to_owned(),
+            service: service.to_owned(),
+            node: format!("n{n}"),
+            ..ContainerSpec::default()
+        };
+        self.transact(|tx, around| {
+            let container = containers::create(tx, &spec, around)?;
+            tx.put(Container { pinned, ..Container::clone(&container) });
+            Ok(())
+        })
+        .unwrap();
+        self.ready(name);
+    }
+
+    fn get(&self, name: &str) -> Arc<Container> {
+        containers::find(&self.state, "p", name).unwrap().clone()
+    }
+
+    fn node_of(&self, name: &str) -> u8 {
+        let node = self.state.node(self.get(name).endpoint.node).unwrap();
+        node.name.trim_start_matches('n').parse().unwrap()
+    }
+
+    fn condition(&self, name: &str) -> Condition {
+        self.notes.board.look(&self.get(name)).condition
+    }
+
+    /// A container's port comes up on its node, and its flows are confirmed.
+    fn ready(&mut self, name: &str) {
+        let (endpoint, n) = (self.get(name).endpoint.clone(), self.node_of(name));
+        self.applied(n);
+        let report = PortReport {
+            state: PortState::Up,
+            ofport: endpoint.ofport,
+            message: String::new(),
+            refused: status::Reason::PortRefused,
+            process: None,
+        };
+        self.say(n, AgentEvent::Endpoint(endpoint.id, report));
+        assert_eq!(self.condition(name).phase, status::Phase::Ready);
+    }
+
+    fn put(&mut self, container: Container) {
+        let put = |tx: &mut Transaction<'_>, _: Surroundings<'_>| {
+            tx.put(container);
+            Ok(())
+        };
+        self.transact(put).unwrap();
+    }
+
+    /// A container's process has ended; it had been started at that second.
+    fn ended(&mut self, n: u8, name: &str, started: u64) {
+        let endpoint = self.get(name).endpoint.clone();
+        let process = status::Process {
+            started: Some(SystemTime::UNIX_EPOCH + s(started)),
+            finished: Some(SystemTime::UNIX_EPOCH + s(started + 1)),
+            ..status::Process::default()
+        };
+        let report = PortReport {
+            state: PortState::Ended,
+            ofport: endpoint.ofport,
+            message: String::new(),
+            refused: status::Reason::PortRefused,
+            process: Some(process),
+        };
+        self.say(n, AgentEvent::Endpoint(endpoint.id, report));
+    }
+
+    fn schedule(&mut self, n: u8, scheduling: Scheduling) {
+        self.transact(|tx, _| nodes::schedule(tx, "p", &format!("n{n}"), scheduling)).unwrap();
+    }
+
+    /// Carries out what is ordered; gives back the names of the containers that were to be evacuated.
+    fn carry_out(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        for order in self.lifecycle.take_orders() {
+            let Order::Evacuate(id) = order else { continue };
+            names.push(self.state.container_of(id).unwrap().name.clone());
+            let outcome = match self.transact(|tx, around| evacuation::evacuate(tx, id, around)) {
+                Ok(outcome) => outcome,
+                Err(refusal) => Outcome::Refused(refusal.to_string()),
+            };
+            self.lifecycle.done(&self.state, Some((id, outcome)), self.now);
+        }
+        names
+    }
+
+    /// Lets time pass while the nodes of `alive` keep saying that they are there.
+    fn pass(&mut self, time: Duration, alive: &[u8]) {
+        let end = self.now.clock + time;
+        while self.now.clock < end {
+            let due = self.lifecycle.next_timeout().unwrap_or(end);
+            let step = due.min(end).min(self.now.clock + s(5)) - self.now.clock;
+            self.now = Now { wall: self.now.wall + step, clock: self.now.clock + step };
+            alive.iter().for_each(|n| self.say(*n, AgentEvent::KeepAlive));
+            self.lifecycle.timeout(&self.state, self.now);
+        }
+    }
+
+    fn node(&self, n: u8) -> NodeCondition {
+        self.lifecycle.node(&self.state, self.id(n)).unwrap()
+    }
+
+    fn words(&self, name: &str) -> Vec<&'static str> {
+        let (past, _) = self.notes.events.subscribe();
+        past.iter().filter(|event| event.name == name).map(|event| event.reason).collect()
+    }
+}
+
+fn register(tx: &mut Transaction<'_>, n: u8) {
+    let spec = NodeSpec {
+        pool: "p".to_owned(),
+        name: format!("n{n}"),
+        datapath_id: DatapathId(n.into()),
+        tunnel_address: Ipv4Addr::new(172, 31, 0, n),
+        labels: BTreeMap::new(),
+        capacity: Resources::default(),
+    };
+    nodes::register(tx, spec).unwrap();
+}
+
+#[test]
+fn an_agent_that_only_crashes_moves_nothing() {
+    let mut world = World::new(2);
+    world.container(1, "a", "a", false);
+    world.say(1, AgentEvent::Detached);
+    world.pass(s(100), &[2]);
+    assert!(!world.node(1).lost && world.carry_out().is_empty());
+    assert_eq!(world.condition("a").reason, status::Reason::NodeUnreachable);
+    world.switch_goes(1);
+    world.pass(s(4), &[2]);
+    assert!(!world.node(1).lost, "its switch may only connect anew");
+    world.pass(s(1), &[2]);
+    assert!(world.node(1).lost);
+    assert_eq!(world.carry_out(), ["a"]);
+    assert_eq!(world.node_of("a"), 2);
+}
+
+#[test]
+fn a_silent_stream_counts_as_closed_after_a_lease() {
+    let mut world = World::new(1);
+    let outbox = world.lifecycle.outbox(world.id(1)).unwrap();
+    world.pass(LEASE - Duration::from_millis(1), &[]);
+    assert!(world.node(1).agent);
+    world.pass(Duration::from_millis(1), &[]);
+    assert!(!world.node(1).agent && !world.node(1).lost && !world.notes.links.of(world.id(1)).agent);
+    assert!(!outbox.log(crate::orchestrate::outbox::LogOrder {
+        id: String::new(),
+        endpoint: EndpointId(1),
+        follow: false,
+        tail: None,
+        timestamps: false,
+        since: None,
+    }));
+    world.connect(1);
+    assert!(world.node(1).agent);
+}
+
+#[test]
+fn the_end_of_a_stream_is_no_word_of_its_agent() {
+    let mut world = World::new(1);
+    world.pass(s(10), &[]);
+    world.say(1, AgentEvent::Detached);
+    world.switch_goes(1);
+    world.pass(s(4), &[]);
+    assert!(!world.node(1).lost);
+    world.pass(s(1), &[]);
+    assert!(world.node(1).lost);
+}
+
+#[test]
+fn a_controller_that_has_just_started_gives_every_node_a_whole_lease() {
+    let mut world = World::new(1);
+    world.container(1, "a", "a", false);
+    world.lifecycle = Lifecycle::new(Notes::default(), LEASE);
+    world.lifecycle.resume(&world.state, world.now);
+    assert_eq!(world.lifecycle.next_timeout(), Some(world.start.clock + LEASE));
+    world.pass(LEASE - s(1), &[]);
+    assert!(!world.node(1).lost);
+    world.pass(s(1), &[]);
+    assert!(world.node(1).lost);
+}
+
+#[test]
+fn a_lost_nodes_containers_move_at_once_and_keep_their_addresses_but_for_pinned_ones() {
+    let mut world = World::new(3);
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        world.container(1, name, "web", false);
+    }
+    world.container(1, "pinned", "pinned", true);
+    let address = world.get("a").endpoint.address;
+    world.say(1, AgentEvent::Detached);
+    world.switch_goes(1);
+    world.pass(LEASE, &[2, 3]);
+    assert_eq!(world.carry_out(), ["a", "b", "c", "d", "e", "f"]);
+    assert!(["a", "b", "c", "d", "e", "f"].iter().all(|name| world.node_of(name) != 1));
+    assert_eq!((world.get("a").endpoint.address, world.get("a").pinned), (address, false));
+    let pinned = world.condition("pinned");
+    assert_eq!((world.node_of("pinned"), pinned.reason), (1, status::Reason::NodeLost));
+    assert!(pinned.message.contains("must run here (--node)"), "{}", pinned.message);
+    let problems = world.node(1).problems.join("; ");
+    assert!(problems.contains("the container `pinned` must run here (--node)"), "{problems}");
+    assert_eq!(world.words("n1"), ["Disconnected", "Connected", "Disconnected", "Disconnected", "NodeLost"]);
+    assert!(world.words("a").ends_with(&["Moved"]), "{:?}", world.words("a"));
+    let (past, _) = world.notes.events.subscribe();
+    let moved = past.iter().find(|event| event.reason == "Moved").unwrap();
+    assert!(moved.message.starts_with("from n1 to n") && moved.message.ends_with("its node is lost"));
+}
+
+#[test]
+fn what_no_node_takes_is_remembered_and_tried_again() {
+    let mut world = World::new(2);
+    world.container(1, "a", "a", false);
+    for n in [1, 2] {
+        world.say(n, AgentEvent::Detached);
+        world.switch_goes(n);
+    }
+    world.pass(LEASE, &[]);
+    assert_eq!(world.carry_out(), ["a"]);
+    let condition = world.condition("a");
+    assert_eq!(condition.reason, status::Reason::NodeLost);
+    assert!(condition.message.contains("cannot be placed elsewhere: no other node"), "{}", condition.message);
+    let problems = world.node(1).problems.join("; ");
+    assert!(problems.contains("the container `a` cannot be moved: no other node"), "{problems}");
+    assert!(world.words("a").ends_with(&["MoveRefused"]));
+    world.pass(s(4), &[]);
+    assert!(world.carry_out().is_empty());
+    world.pass(s(1), &[]);
+    assert_eq!(world.carry_out(), ["a"], "whatever happens, after 5 s");
+    world.pass(s(2), &[]);
+    world.connect(2);
+    world.lifecycle.timeout(&world.state, world.now);
+    assert_eq!(world.carry_out(), ["a"], "and when a node attaches");
+    assert_eq!(world.node_of("a"), 2);
+    world.pass(s(20), &[2]);
+    assert_eq!((world.carry_out(), world.lifecycle.evacuation.next()), (Vec::new(), None));
+}
+
+#[test]
+fn a_node_that_comes_back_in_time_keeps_its_containers() {
+    let mut world = World::new(2);
+    world.container(1, "a", "a", false);
+    world.say(1, AgentEvent::Detached);
+    world.switch_goes(1);
+    world.pass(LEASE, &[2]);
+    world.connect(1);
+    assert_eq!(world.carry_out(), ["a"], "it was ordered");
+    assert_eq!(world.node_of("a"), 1, "but the node is back");
+    assert!(!world.node(1).lost && world.words("n1").contains(&"NodeBack"));
+    assert!(world.carry_out().is_empty());
+}
+
+#[test]
+fn a_drained_node_gives_up_one_of_a_service_at_a_time_and_four_at_most() {
+    let mut world = World::new(2);
+    for name in ["a1", "a2", "b", "c", "d", "e"] {
+        world.container(1, name, &name[..1], false);
+    }
+    world.container(1, "pinned", "pinned", true);
+    world.schedule(1, Scheduling::Draining);
+    assert_eq!(world.carry_out(), ["a1", "b", "c", "d"]);
+    assert!(world.carry_out().is_empty(), "none of them is ready elsewhere yet");
+    world.ready("b");
+    assert_eq!(world.carry_out(), ["e"], "a2 waits for a1");
+    world.ready("a1");
+    assert_eq!(world.carry_out(), ["a2"]);
+    ["c", "d", "e"].iter().for_each(|name| world.ready(name));
+    assert!(!world.words("n1").contains(&"Drained"));
+    world.ready("a2");
+    assert!(world.carry_out().is_empty());
+    assert_eq!(world.words("n1").last(), Some(&"Drained"));
+    assert_eq!((world.node_of("pinned"), world.node_of("a2")), (1, 2));
+    let problems = world.node(1).problems.join("; ");
+    assert!(problems.contains("the container `pinned` must run here"), "{problems}");
+    world.schedule(1, Scheduling::Active);
+    assert_eq!(world.words("n1").last(), Some(&"Active"));
+    assert_eq!(world.node(1).problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_drained_nodes_container_that_is_refused_elsewhere_does_not_hold_up_the_others() {
+    let mut world = World::new(2);
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        world.container(1, name, name, false);
+    }
+    world.say(2, AgentEvent::Detached);
+    world.schedule(1, Scheduling::Draining);
+    assert_eq!(world.carry_out(), ["a", "b", "c", "d"]);
+    assert_eq!(world.carry_out(), ["e", "f"]);
+    assert!(world.carry_out().is_empty());
+    assert_eq!(world.condition("a").phase, status::Phase::Ready, "it runs on where it is");
+    assert!(world.node(1).problems[0].contains("the container `a` cannot be moved"));
+    world.pass(s(5), &[1]);
+    assert_eq!(world.carry_out(), ["a", "b", "c", "d"]);
+    assert_eq!(world.carry_out(), ["e", "f"]);
+}
+
+#[test]
+fn idle_nodes_cost_no_timers_but_their_leases() {
+    let mut world = World::new(2);
+    world.container(1, "a", "a", false);
+    world.pass(s(10), &[1, 2]);
+    assert_eq!(world.lifecycle.next_timeout(), Some(world.now.clock + LEASE));
+    assert!(!world.lifecycle.evacuation.is_due(world.now.clock + s(1000)));
+    world.container(2, "b", "b", false);
+    assert!(!world.lifecycle.evacuation.is_due(world.now.clock + s(1000)));
+}
+
+#[test]
+fn a_job_that_has_ended_is_not_run_again_elsewhere() {
+    let mut world = World::new(2);
+    for name in ["job", "stopped"] {
+        world.container(1, name, name, false);
+        world.ended(1, name, 1);
+    }
+    let stopped = Container { stopped: true, ..Container::clone(&world.get("stopped")) };
+    world.put(stopped);
+    world.schedule(1, Scheduling::Draining);
+    assert_eq!(world.carry_out(), ["stopped"], "that one does not run elsewhere either");
+    assert!(world.carry_out().is_empty());
+    let problems = world.node(1).problems.join("; ");
+    assert!(problems.contains("`job` has ended, and would run again elsewhere"), "{problems}");
+    world.say(1, AgentEvent::Detached);
+    world.switch_goes(1);
+    world.pass(LEASE, &[2]);
+    assert!(world.node(1).lost && world.carry_out().is_empty());
+    assert!(world.condition("job").message.contains("has ended"), "{}", world.condition("job").message);
+    let again = Container { starts: 1, ..Container::clone(&world.get("job")) };
+    world.put(again);
+    assert_eq!(world.carry_out(), ["job"], "it is to run again");
+}
+
+#[test]
+fn a_drained_node_is_asked_first_what_has_ended_there() {
+    let mut world = World::new(2);
+    world.container(1, "job", "job", false);
+    world.schedule(1, Scheduling::Draining);
+    world.lifecycle = Lifecycle::new(world.notes.clone(), LEASE);
+    world.lifecycle.resume(&world.state, world.now);
+    let node = world.id(1);
+    world.lifecycle.agent(&world.state, (node, 9), AgentEvent::Attached(Arc::default()), world.now);
+    world.lifecycle.switch(&world.state, SwitchEvent::Connected { node }, world.now);
+    assert!(world.carry_out().is_empty());
+    world.ended(1, "job", 1);
+    world.say(1, AgentEvent::Inventory { revision: world.state.revision, endpoints: Vec::new() });
+    assert!(world.carry_out().is_empty() && world.words("n1").ends_with(&["Drained"]));
+}
+
+#[test]
+fn a_report_of_the_end_of_an_earlier_process_is_late() {
+    let mut world = World::new(1);
+    world.container(1, "a", "a", true);
+    world.ended(1, "a", 1);
+    assert_eq!(world.condition("a").phase, status::Phase::Ended);
+    let again = Container { starts: 1, ..Container::clone(&world.get("a")) };
+    world.put(again);
+    assert_eq!(world.condition("a").phase, status::Phase::Starting);
+    world.ended(1, "a", 1);
+    assert_eq!(world.condition("a").phase, status::Phase::Starting, "that was the process before");
+    world.ended(1, "a", 5);
+    assert_eq!(world.condition("a").phase, status::Phase::Ended);
+    assert_eq!(world.words("a"), ["Created", "Ready", "Exited", "Exited"]);
+}
