@@ -50,7 +50,7 @@ impl System {
 
     /// [`System::up`] with changes.
     pub(crate) fn up_with(name: &str, change: impl FnOnce(&mut Topology)) -> Option<System> {
-        System::build(name, Lab::possible(), |topology| {
+        System::build(name, Lab::possible(), |topology, _| {
             topology.nodes.iter_mut().for_each(|node| node.docker = false);
             change(topology);
         })
@@ -63,10 +63,19 @@ impl System {
 
     /// [`System::up_docker`] with changes.
     pub(crate) fn up_docker_with(name: &str, change: impl FnOnce(&mut Topology)) -> Option<System> {
+        System::build(name, Lab::docker_possible(), |topology, _| change(topology))
+    }
+
+    /// [`System::up_docker_with`], and with something to be done with the lab's folder before it is there.
+    pub(crate) fn up_docker_in(name: &str, change: impl FnOnce(&mut Topology, &Path)) -> Option<System> {
         System::build(name, Lab::docker_possible(), change)
     }
 
-    fn build(name: &str, possible: anyhow::Result<()>, change: impl FnOnce(&mut Topology)) -> Option<System> {
+    fn build(
+        name: &str,
+        possible: anyhow::Result<()>,
+        change: impl FnOnce(&mut Topology, &Path),
+    ) -> Option<System> {
         if let Err(e) = possible {
             eprintln!("not run: {e:#}");
             return None;
@@ -74,9 +83,10 @@ impl System {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("topologies/quickstart.toml");
         let mut topology = Topology::read(&file).unwrap();
         topology.name = Some(Name::new(&format!("{name}-{}", std::process::id())).unwrap());
-        change(&mut topology);
         let folder = tempfile::tempdir().unwrap();
-        let lab = Lab::up(&topology, &folder.path().join("lab")).unwrap();
+        let dir = folder.path().join("lab");
+        change(&mut topology, &dir);
+        let lab = Lab::up(&topology, &dir).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let channel = runtime.block_on(labs::api::connect(&lab.server())).unwrap();
