@@ -96,7 +96,11 @@ async fn run(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -
                 tools.docker.inspect(spec.id, &found.id).await?
             }
             (Step::Attach, Some(found)) => match attach(tools, spec, &found, tso).await {
-                Ok(()) => return Ok(Outcome::Up(Some(found.process))),
+                Ok(()) => {
+                    // A request for a start is carried out by what runs already.
+                    tools.docker.note_start(spec, &found, program.starts).await?;
+                    return Ok(Outcome::Up(Some(found.process)));
+                }
                 Err(error) => {
                     let now = tools.docker.inspect(spec.id, &found.id).await?;
                     if now.as_ref().is_some_and(|now| now.pid == found.pid) {

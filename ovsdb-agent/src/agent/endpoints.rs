@@ -457,9 +457,11 @@ impl Entry {
 }
 
 fn report(id: EndpointId, entry: &Entry) -> EndpointReport {
-    let ofport = match &entry.goal {
-        Goal::Present(spec) => u32::from(spec.ofport),
-        Goal::Absent(_) => 0,
+    let (ofport, starts) = match &entry.goal {
+        Goal::Present(spec) => {
+            (u32::from(spec.ofport), spec.program.as_ref().map_or(0, |program| program.starts))
+        }
+        Goal::Absent(_) => (0, 0),
     };
     EndpointReport {
         endpoint_id: id,
@@ -468,6 +470,7 @@ fn report(id: EndpointId, entry: &Entry) -> EndpointReport {
         message: entry.message.clone(),
         reason: entry.reason.map_or("", Reason::word).to_owned(),
         process: entry.process,
+        starts,
     }
 }
 

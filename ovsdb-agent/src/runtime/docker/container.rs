@@ -176,10 +176,23 @@ impl Docker {
             Err(error) if error.is_status(304) => {}
             started => started?,
         }
+        // Only afterwards: if it does not come to this, the container is asked to start once more, which does no harm.
+        self.note_start(spec, found, starts).await
+    }
+
+    /// Writes down, in a container's name, which request for a start was carried out last.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn note_start(
+        &self,
+        spec: &EndpointSpec,
+        found: &Found,
+        starts: u32,
+    ) -> Result<(), DockerError> {
         if found.starts == starts {
             return Ok(());
         }
-        // Only afterwards: if it does not come to this, the container is asked to start once more, which does no harm.
         let (id, options) =
             (found.id.clone(), RenameContainerOptionsBuilder::new().name(&name(spec, starts)).build());
         self.ask("renaming a container", ANSWER, |docker| async move {
