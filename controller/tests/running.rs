@@ -40,7 +40,7 @@ fn process(started: u64, exit_code: Option<i32>) -> ProcessStatus {
 async fn report(agent: &Agent, c: &Container, state: State, process: Option<ProcessStatus>, reason: &str) {
     let (endpoint_id, ofport, state) = (c.endpoint_id, c.ofport, state.into());
     let (message, reason) = ("there is no such image".to_owned(), reason.to_owned());
-    let report = EndpointReport { endpoint_id, ofport, state, message, reason, process };
+    let report = EndpointReport { endpoint_id, ofport, state, message, reason, process, starts: 0 };
     agent.send(agent_message::Message::Endpoint(report)).await;
 }
 

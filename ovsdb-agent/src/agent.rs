@@ -303,6 +303,8 @@ impl Agent {
                     "desired"
                 );
                 self.endpoints.handle_desired(desired);
+                // At once: from now on Docker attaches no other by itself.
+                self.tools.attachments.admit(self.endpoints.admitted());
             }
             Event::Message(controller_message::Message::Exec(request)) => self.handle_exec(request),
             Event::Message(controller_message::Message::TableSettled(_)) => self.table.request(),
@@ -312,7 +314,7 @@ impl Agent {
             Event::Message(controller_message::Message::Log(request)) => self.handle_log(request),
             Event::Message(controller_message::Message::FlowsConfirmed(confirmed)) => {
                 self.confirmed.send_replace(confirmed.revision);
-                self.endpoints.handle_flows_confirmed();
+                self.endpoints.handle_flows_confirmed(confirmed.revision);
             }
             Event::Lost { reason } => self.handle_lost(&reason),
         }
@@ -343,13 +345,10 @@ impl Agent {
 
     fn handle_exec(&mut self, request: ExecRequest) {
         if let Some(session) = &self.session {
-            let is_container =
-                self.endpoints.wanted(request.endpoint_id).is_some_and(|spec| spec.program.is_some());
-            let inside = if is_container {
-                relay::Inside::Docker(self.tools.docker.clone())
-            } else {
-                relay::Inside::Sandbox(self.tools.sandboxes.clone())
-            };
+            let inside = self.endpoints.wanted(request.endpoint_id).map(|spec| match spec.program {
+                Some(_) => relay::Inside::Docker(self.tools.docker.clone()),
+                None => relay::Inside::Sandbox(self.tools.sandboxes.clone()),
+            });
             self.commands.spawn(relay::relay_exec(inside, session.client.clone(), request));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, str::FromStr, thread};
 
-/// Processors, in thousandths; by default those of the machine.
+/// Processors, in thousandths; by default those that this process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpus(pub u32);
 

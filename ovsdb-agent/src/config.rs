@@ -61,7 +61,7 @@ pub struct Config {
         default_value = "/run/docker/plugins/weir.sock"
     )]
     pub docker_plugin: PathBuf,
-    /// Processors that containers may use, all together, as in 1.5 [default: those of the machine]
+    /// Processors that containers may use, all together, as in 1.5 [default: those the agent itself may use]
     #[arg(
         long,
         env = "WEIR_CAPACITY_CPUS",

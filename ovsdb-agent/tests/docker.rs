@@ -213,7 +213,7 @@ fn ends_stops_starts_and_restarts_are_told_and_obeyed() {
         world.tell(3, false, vec![again.clone()], &[]).await;
         let second = world.report(1, State::Ended).await.process.unwrap();
         assert!(second.started.unwrap().seconds >= process.started.unwrap().seconds);
-        assert_eq!(world.docker.run(&["logs", "c1.pool2.1.1"]), "once\nonce");
+        assert_eq!(world.docker.run(&["logs", "c1.pool2.1-1"]), "once\nonce");
 
         // Stopped on request, and started.
         let long = container(2, 1025, &["sleep", "1000"]);
@@ -320,6 +320,20 @@ fn what_cannot_be_is_said_and_heals() {
     });
 }
 
+/// All that a command puts out, and its exit code.
+async fn output(relay: &mut controller::Relay) -> (Vec<u8>, i32) {
+    let mut out = Vec::new();
+    loop {
+        let message = soon("output", relay.from_agent.next()).await.unwrap().unwrap();
+        let relay_exec_request::Request::Output(output) = message.request.unwrap() else { continue };
+        match output.response.unwrap() {
+            exec_container_response::Response::Stdout(bytes) => out.extend(bytes),
+            exec_container_response::Response::ExitCode(code) => return (out, code),
+            exec_container_response::Response::Stderr(bytes) => panic!("{bytes:?}"),
+        }
+    }
+}
+
 /// Waits for each size of its terminal, then for a line.
 const SCRIPT: &str = "while [ \"$(stty size)\" != \"33 101\" ]; do :; done; echo first; \
                       while [ \"$(stty size)\" != \"44 99\" ]; do :; done; read line; echo got $line; exit 5";
@@ -381,6 +395,19 @@ fn commands_with_terminals_and_logs_are_relayed() {
             assert!(out.contains("got x"), "{id}: {out}");
             assert_eq!(code, Some(5), "{id}: {out}");
         }
+
+        // On a terminal all bytes are the command's, also those that look like Docker's frames.
+        let request = ExecRequest {
+            id: "raw".into(),
+            endpoint_id: 1,
+            command: ["sh", "-c", "printf '\\002\\000\\000\\000\\377\\377\\377\\377end'; exit 6"]
+                .map(str::to_owned)
+                .to_vec(),
+            terminal: Some(TerminalSize { rows: 24, columns: 80 }),
+        };
+        world.session.send(controller_message::Message::Exec(request)).await;
+        let (out, code) = output(&mut world.controller.relay().await).await;
+        assert_eq!((out.as_slice(), code), (b"\x02\0\0\0\xff\xff\xff\xffend".as_slice(), 6));
 
         let request = LogRequest { id: "l1".into(), endpoint_id: 1, ..LogRequest::default() };
         world.session.send(controller_message::Message::Log(request)).await;

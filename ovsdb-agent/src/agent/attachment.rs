@@ -1,7 +1,7 @@
 //! An endpoint's place in the network: the interface in its namespace, and the port in Open vSwitch.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -19,6 +19,8 @@ pub(super) struct Attachments {
     switch: Switch,
     sandboxes: Sandboxes,
     turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
+    /// The endpoints that Docker may attach; what else it asks for has moved elsewhere, or is not to be any more.
+    admitted: Arc<Mutex<BTreeSet<EndpointId>>>,
     /// Why Docker's last request for an attachment was refused: Docker's own answer has only the sentence.
     refused: Arc<Mutex<HashMap<EndpointId, AttachError>>>,
 }
@@ -32,12 +34,20 @@ pub(super) enum AttachError {
     /// The system refuses.
     #[error(transparent)]
     Sandbox(#[from] RuntimeError),
+    /// The controller has taken it away while Docker was starting it.
+    #[error("endpoint {0} does not belong on this node any more")]
+    NotAdmitted(EndpointId),
 }
 
 impl Attachments {
     pub(super) fn new(switch: Switch, sandboxes: Sandboxes) -> Self {
         let turns = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
-        Self { switch, sandboxes, turns, refused: Arc::default() }
+        Self { switch, sandboxes, turns, admitted: Arc::default(), refused: Arc::default() }
+    }
+
+    /// Says which endpoints Docker may attach from now on.
+    pub(super) fn admit(&self, endpoints: BTreeSet<EndpointId>) {
+        *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
     /// Makes interface and port what they should be, in the namespace of the file `sandbox` or in one of their own. What
@@ -92,6 +102,10 @@ impl Attachments {
 
     async fn try_attach_for_docker(&self, spec: &EndpointSpec, tso: bool) -> Result<String, AttachError> {
         let _turn = self.turn(spec.id).await;
+        // Not before it is its turn: until then it may have been taken down.
+        if !self.admitted.lock().unwrap_or_else(PoisonError::into_inner).contains(&spec.id) {
+            return Err(AttachError::NotAdmitted(spec.id));
+        }
         let inner = self.sandboxes.prepare_for_docker(spec, tso && !spec.tunnelled).await?;
         if inner.is_new {
             self.switch.unplug(spec.id).await.map_err(PlugError::from)?;
@@ -125,5 +139,5 @@ fn port(spec: &EndpointSpec) -> EndpointPort {
     }
 }
 
-/// Endpoints that can be attached or detached at the same time: more than there are jobs.
+/// Endpoints that can be attached or detached at the same time.
 const TURNS: usize = 64;

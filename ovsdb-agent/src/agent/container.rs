@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// Makes an endpoint what it should be.
-pub(super) async fn bring_up(tools: &Tools, spec: &EndpointSpec, tso: bool) -> Outcome {
+pub(super) async fn bring_up(tools: &Tools, spec: &EndpointSpec, is_retry: bool, tso: bool) -> Outcome {
     let result = match &spec.program {
-        Some(program) => run(tools, spec, program, tso).await,
+        Some(program) => run(tools, spec, program, Conditions { is_retry, tso }).await,
         None => {
             tools.attachments.attach(spec, None, tso).await.map(|()| Outcome::Up(None)).map_err(Halt::from)
         }
@@ -37,19 +37,23 @@ pub(super) async fn bring_up(tools: &Tools, spec: &EndpointSpec, tso: bool) -> O
     }
 }
 
-/// Removes all that is left of an endpoint. The port goes first: from then on nobody hears of it.
+/// Removes all that is left of an endpoint. It leaves the network first, and by itself: from then on nobody hears of it,
+/// however long Docker takes.
 pub(super) async fn take_down(tools: &Tools, id: EndpointId, remains: Remains) -> Outcome {
+    if remains == Remains::Detached
+        && let Err(error) = tools.docker.remove(id).await
+    {
+        return Outcome::Failed(failed(error));
+    }
+    // Again when the container is gone: it may have been starting.
     if let Err(error) = tools.attachments.detach(id).await {
         return Outcome::Failed(Failed::new(Reason::Port, error));
     }
-    let ask_docker = match remains {
-        Remains::Sandbox => false,
-        Remains::Container => true,
-        Remains::Unknown => tools.docker.is_installed(),
-    };
-    match if ask_docker { tools.docker.remove(id).await } else { Ok(()) } {
-        Ok(()) => Outcome::Removed,
-        Err(error) => Outcome::Failed(failed(error)),
+    drop(tools.attachments.take_refusal(id));
+    match remains {
+        Remains::Container => Outcome::Detached,
+        Remains::Unknown if tools.docker.is_installed() => Outcome::Detached,
+        _ => Outcome::Removed,
     }
 }
 
@@ -83,26 +87,40 @@ fn failed(error: DockerError) -> Failed {
     Failed::new(reason, error)
 }
 
+/// What a container is brought up under.
+#[derive(Clone, Copy)]
+struct Conditions {
+    /// It was tried before, and failed.
+    is_retry: bool,
+    /// ovs-vswitchd computes the checksums that endpoints leave out.
+    tso: bool,
+}
+
 /// Brings a container to where it should be.
-async fn run(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -> Result<Outcome, Halt> {
+async fn run(
+    tools: &Tools,
+    spec: &EndpointSpec,
+    program: &Program,
+    conditions: Conditions,
+) -> Result<Outcome, Halt> {
     let mut found = tools.docker.find(spec.id).await?;
     for _ in 0..MAX_STEPS {
         let step = decide(program, found.as_ref());
         tracing::debug!(endpoint = spec.id, ?step, "container");
         found = match (step, found) {
-            (Step::Create, _) | (_, None) => Some(create(tools, spec, program, tso).await?),
+            (Step::Create, _) | (_, None) => Some(create(tools, spec, program, conditions).await?),
             (Step::Start, Some(found)) => {
                 start(tools, spec, program, &found).await?;
-                tools.docker.inspect(spec.id, &found.id).await?
+                tools.docker.inspect(&found.id).await?
             }
-            (Step::Attach, Some(found)) => match attach(tools, spec, &found, tso).await {
+            (Step::Attach, Some(found)) => match attach(tools, spec, &found, conditions.tso).await {
                 Ok(()) => {
                     // A request for a start is carried out by what runs already.
                     tools.docker.note_start(spec, &found, program.starts).await?;
                     return Ok(Outcome::Up(Some(found.process)));
                 }
                 Err(error) => {
-                    let now = tools.docker.inspect(spec.id, &found.id).await?;
+                    let now = tools.docker.inspect(&found.id).await?;
                     if now.as_ref().is_some_and(|now| now.pid == found.pid) {
                         return Err(error.into());
                     }
@@ -112,7 +130,7 @@ async fn run(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -
             },
             (Step::Stop, Some(found)) => {
                 tools.docker.stop(&found, program.stop_timeout_s).await?;
-                tools.docker.inspect(spec.id, &found.id).await?
+                tools.docker.inspect(&found.id).await?
             }
             (Step::Rest, Some(found)) => {
                 tools.attachments.detach(spec.id).await?;
@@ -129,9 +147,15 @@ async fn run(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -
 }
 
 /// Makes a container, and at the same time its interface and port, for which Docker then need not wait when it starts it.
-async fn create(tools: &Tools, spec: &EndpointSpec, program: &Program, tso: bool) -> Result<Found, Halt> {
+/// Not when that has failed before: each try would cost a port.
+async fn create(
+    tools: &Tools,
+    spec: &EndpointSpec,
+    program: &Program,
+    Conditions { is_retry, tso }: Conditions,
+) -> Result<Found, Halt> {
     let early = async {
-        match program.stopped {
+        match program.stopped || is_retry {
             true => Ok(()),
             false => tools.attachments.attach_for_docker(spec, tso).await.map(drop),
         }
@@ -188,4 +212,4 @@ fn restarting(found: &Found) -> Failed {
 const MAX_STEPS: usize = 6;
 
 /// How long a job waits for the switch before it lets others go first.
-const FLOWS: Duration = Duration::from_secs(3);
+const FLOWS: Duration = Duration::from_millis(300);

@@ -37,7 +37,15 @@ impl Goal {
     fn is_container(&self) -> bool {
         match self {
             Self::Present(spec) => spec.program.is_some(),
-            Self::Absent(remains) => *remains == Remains::Container,
+            Self::Absent(remains) => *remains != Remains::Sandbox,
+        }
+    }
+
+    /// Docker is waited for. An endpoint that has to go leaves the network first, which waits for nobody.
+    fn waits_for_docker(&self) -> bool {
+        match self {
+            Self::Present(spec) => spec.program.is_some(),
+            Self::Absent(remains) => *remains == Remains::Detached,
         }
     }
 }
@@ -51,6 +59,8 @@ pub(super) enum Remains {
     Container,
     /// It was found here; nobody has said what it was.
     Unknown,
+    /// A Docker container, perhaps, and nothing in the network any more.
+    Detached,
 }
 
 /// Something to be done for one endpoint.
@@ -60,6 +70,8 @@ pub(super) struct Job {
     pub(super) id: EndpointId,
     /// What it should be afterwards.
     pub(super) goal: Goal,
+    /// It was tried before, and failed.
+    pub(super) is_retry: bool,
 }
 
 /// How a job ended.
@@ -69,6 +81,8 @@ pub(super) enum Outcome {
     Up(Option<ProcessStatus>),
     /// The endpoint's process has ended, and it has no port.
     Ended(ProcessStatus),
+    /// It has left the network; a container may be left.
+    Detached,
     /// Nothing of it is left.
     Removed,
     /// OVS gave another port number; nothing of the endpoint is left.
@@ -131,6 +145,10 @@ impl Failed {
 pub(super) struct Endpoints {
     entries: BTreeMap<EndpointId, Entry>,
     running: Running,
+    /// How often anything became due: what has waited longest is done first.
+    clock: u64,
+    /// Up to which revision the switch has confirmed its flows.
+    confirmed: u64,
     /// The controller has said what there should be: anything else is to be removed.
     is_told: bool,
     inventory: Option<Answer>,
@@ -148,7 +166,7 @@ struct Running {
 
 impl Running {
     fn of(&mut self, goal: &Goal) -> &mut usize {
-        if goal.is_container() { &mut self.containers } else { &mut self.sandboxes }
+        if goal.waits_for_docker() { &mut self.containers } else { &mut self.sandboxes }
     }
 }
 
@@ -161,7 +179,8 @@ struct Entry {
     message: String,
     reason: Option<Reason>,
     process: Option<ProcessStatus>,
-    due: bool,
+    /// Since when it is to be looked at, by `Endpoints::clock`.
+    due: Option<u64>,
     running: bool,
     retry_at: Option<Instant>,
     n_failures: u32,
@@ -198,7 +217,7 @@ impl Endpoints {
             let remains = self.remains(id);
             self.want_gone(id, remains);
         }
-        let unsettled = self.entries.iter().filter(|(_, entry)| entry.due || entry.running);
+        let unsettled = self.entries.iter().filter(|(_, entry)| entry.due.is_some() || entry.running);
         self.inventory = Some(Answer {
             revision: desired.revision,
             waits_for: unsettled.map(|(id, _)| *id).collect(),
@@ -243,11 +262,19 @@ impl Endpoints {
     }
 
     /// The switch has confirmed more flows: what waited for that goes on.
-    pub(super) fn handle_flows_confirmed(&mut self) {
+    pub(super) fn handle_flows_confirmed(&mut self, revision: u64) {
+        self.confirmed = revision;
         self.recheck_where(|entry| entry.reason == Some(Reason::FlowsPending));
     }
 
-    /// True if any endpoint should be a Docker container.
+    /// The endpoints whose containers may be in the network.
+    pub(super) fn admitted(&self) -> BTreeSet<EndpointId> {
+        let is_admitted =
+            |entry: &Entry| matches!(&entry.goal, Goal::Present(spec) if spec.program.is_some());
+        self.entries.iter().filter(|(_, entry)| is_admitted(entry)).map(|(id, _)| *id).collect()
+    }
+
+    /// True if Docker has to do with any endpoint.
     #[must_use]
     pub(super) fn has_containers(&self) -> bool {
         self.entries.values().any(|entry| entry.goal.is_container())
@@ -274,7 +301,7 @@ impl Endpoints {
             && !entry.refused
             && entry.state != State::OfportTaken
         {
-            entry.due = true;
+            entry.fall_due(&mut self.clock);
         }
     }
 
@@ -293,7 +320,7 @@ impl Endpoints {
     /// The endpoints that are believed to be up.
     pub(super) fn up(&self) -> impl Iterator<Item = &EndpointSpec> {
         self.entries.values().filter_map(|entry| match &entry.goal {
-            Goal::Present(spec) if entry.state == State::Up && !entry.running && !entry.due => {
+            Goal::Present(spec) if entry.state == State::Up && !entry.running && entry.due.is_none() => {
                 Some(spec.as_ref())
             }
             _ => None,
@@ -302,21 +329,26 @@ impl Endpoints {
 
     /// What to start now.
     pub(super) fn poll_jobs(&mut self, now: Instant) -> Vec<Job> {
-        let mut jobs = Vec::new();
+        let mut due = Vec::new();
         for (id, entry) in &mut self.entries {
+            if entry.retry_at.is_some_and(|at| at <= now) {
+                entry.fall_due(&mut self.clock);
+            }
+            due.extend(entry.due.filter(|_| !entry.running && !entry.refused).map(|since| (since, *id)));
+        }
+        due.sort_unstable();
+        let mut jobs = Vec::new();
+        for (_, id) in due {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
             let n_running = self.running.of(&entry.goal);
             if *n_running >= MAX_RUNNING {
                 continue;
             }
-            let is_due = entry.due || entry.retry_at.is_some_and(|at| at <= now);
-            if entry.running || entry.refused || !is_due {
-                continue;
-            }
-            entry.running = true;
-            entry.due = false;
-            entry.retry_at = None;
             *n_running += 1;
-            jobs.push(Job { id: *id, goal: entry.goal.clone() });
+            entry.running = true;
+            entry.due = None;
+            entry.retry_at = None;
+            jobs.push(Job { id, goal: entry.goal.clone(), is_retry: entry.n_failures > 0 });
         }
         jobs
     }
@@ -338,13 +370,21 @@ impl Endpoints {
         let Some(entry) = self.entries.get_mut(&job.id) else { return };
         entry.running = false;
         if entry.goal != job.goal || entry.refused {
-            entry.due = !entry.refused;
+            if !entry.refused {
+                entry.fall_due(&mut self.clock);
+            }
+            return;
+        }
+        if outcome == Outcome::Detached {
+            entry.goal = Goal::Absent(Remains::Detached);
+            entry.n_failures = 0;
+            entry.fall_due(&mut self.clock);
             return;
         }
         let (state, message, reason, process) = match outcome {
             Outcome::Up(process) => (State::Up, String::new(), None, process),
             Outcome::Ended(process) => (State::Ended, String::new(), None, Some(process)),
-            Outcome::Removed => (State::Removed, String::new(), None, None),
+            Outcome::Removed | Outcome::Detached => (State::Removed, String::new(), None, None),
             Outcome::OfportTaken(message) => (State::OfportTaken, message, None, None),
             Outcome::Failed(Failed { reason, message, process }) => {
                 (State::Failed, message, Some(reason), process)
@@ -353,6 +393,14 @@ impl Endpoints {
         if state == State::Failed {
             entry.retry_at = Some(now + backoff(entry.n_failures));
             entry.n_failures = entry.n_failures.saturating_add(1);
+            let is_confirmed = |goal: &Goal| match goal {
+                Goal::Present(spec) => spec.flows_revision <= self.confirmed,
+                Goal::Absent(_) => false,
+            };
+            if reason == Some(Reason::FlowsPending) && is_confirmed(&entry.goal) {
+                // The word came while the job was giving up.
+                entry.fall_due(&mut self.clock);
+            }
         } else {
             entry.n_failures = 0;
         }
@@ -393,18 +441,25 @@ impl Endpoints {
                 let is_settled = entry.goal == goal && at_rest && !entry.refused;
                 entry.refused = false;
                 entry.goal = goal;
-                entry.due |= !is_settled || answer;
                 entry.answer |= answer;
                 entry.n_failures = 0;
+                if !is_settled || answer {
+                    entry.fall_due(&mut self.clock);
+                }
             }
             Err(error) => {
                 entry.refused = true;
-                entry.due = false;
+                entry.due = None;
+                entry.retry_at = None;
                 entry.state = State::Failed;
                 entry.message = format!("not an endpoint: {error}");
                 tracing::warn!(endpoint = id, %error, "the controller wants an endpoint that is none");
                 let report = report(id, entry);
                 self.reports.push(Message::Endpoint(report));
+                if let Some(answer) = &mut self.inventory {
+                    answer.waits_for.remove(&id);
+                }
+                self.take_inventory();
             }
         }
     }
@@ -424,8 +479,8 @@ impl Endpoints {
         entry.goal = Goal::Absent(remains);
         entry.refused = false;
         entry.answer = true;
-        entry.due = true;
         entry.n_failures = 0;
+        entry.fall_due(&mut self.clock);
     }
 
     /// Answers the complete `desired` once everything in it was carried out or tried.
@@ -447,11 +502,20 @@ impl Entry {
             message: String::new(),
             reason: None,
             process: None,
-            due: false,
+            due: None,
             running: false,
             retry_at: None,
             n_failures: 0,
             answer: false,
+        }
+    }
+
+    /// Has it looked at, in its turn.
+    fn fall_due(&mut self, clock: &mut u64) {
+        self.retry_at = None;
+        if self.due.is_none() {
+            *clock += 1;
+            self.due = Some(*clock);
         }
     }
 }
@@ -620,6 +684,76 @@ mod tests {
         endpoints.handle_done(&jobs[0], Outcome::Up(None), now);
         assert_eq!(run(&mut endpoints, now, well), 1);
         assert_eq!(states(endpoints.poll_reports()), [(1, State::Removed)]);
+    }
+
+    fn container(id: EndpointId) -> DesiredEndpoint {
+        DesiredEndpoint { runtime: DOCKER.into(), image: "x".into(), flows_revision: 5, ..endpoint(id) }
+    }
+
+    #[test]
+    fn what_has_to_go_leaves_the_network_although_docker_hangs() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        let all = (1..=20).map(container).collect();
+        endpoints.handle_desired(Desired {
+            revision: 9,
+            complete: true,
+            endpoints: all,
+            removed: Vec::new(),
+        });
+        let starting = endpoints.poll_jobs(now);
+        assert_eq!(starting.len(), MAX_RUNNING, "Docker does not answer any of them");
+        endpoints.handle_desired(Desired { revision: 9, complete: true, ..Desired::default() });
+        let leaving = endpoints.poll_jobs(now);
+        assert_eq!(leaving.len(), MAX_RUNNING);
+        assert!(leaving.iter().all(|job| job.goal == Goal::Absent(Remains::Container)));
+        for job in &leaving {
+            endpoints.handle_done(job, Outcome::Detached, now);
+        }
+        let next = endpoints.poll_jobs(now);
+        assert!(
+            next.iter().all(|job| job.goal == Goal::Absent(Remains::Container)),
+            "the rest leaves: {next:?}"
+        );
+        assert_eq!(states(endpoints.poll_reports()), [], "a container may be left of each");
+    }
+
+    #[test]
+    fn who_has_waited_longest_goes_first() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(desired(false, &(1..=8).collect::<Vec<_>>(), &[]));
+        let first = endpoints.poll_jobs(now);
+        endpoints.handle_desired(desired(false, &[9], &[]));
+        for job in &first {
+            endpoints.recheck(job.id);
+            endpoints.handle_done(job, Outcome::Up(None), now);
+        }
+        assert_eq!(endpoints.poll_jobs(now)[0].id, 9);
+    }
+
+    #[test]
+    fn flows_that_are_confirmed_while_a_job_gives_up_are_not_missed() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(Desired {
+            revision: 9,
+            endpoints: vec![container(1)],
+            ..Desired::default()
+        });
+        let jobs = endpoints.poll_jobs(now);
+        endpoints.handle_flows_confirmed(5);
+        endpoints.handle_done(&jobs[0], Outcome::Failed(Failed::new(Reason::FlowsPending, "no")), now);
+        assert_eq!(endpoints.poll_jobs(now).len(), 1);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_waited_for() {
+        let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+        endpoints.handle_desired(desired(true, &[1], &[]));
+        endpoints.handle_survey([]);
+        run(&mut endpoints, now, |_| Outcome::Failed(Failed::new(Reason::Port, "no")));
+        let mut bad = desired(false, &[1], &[]);
+        bad.endpoints[0].mac = "garbage".into();
+        endpoints.handle_desired(bad);
+        assert_eq!(endpoints.poll_timeout(), None);
     }
 
     #[test]

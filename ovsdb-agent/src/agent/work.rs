@@ -56,7 +56,7 @@ pub(super) struct Bridges {
 pub(super) async fn endpoint(tools: Tools, job: Job, tso: bool) -> (Job, Outcome) {
     let work = async {
         match &job.goal {
-            Goal::Present(spec) => container::bring_up(&tools, spec, tso).await,
+            Goal::Present(spec) => container::bring_up(&tools, spec, job.is_retry, tso).await,
             Goal::Absent(remains) => container::take_down(&tools, job.id, *remains).await,
         }
     };

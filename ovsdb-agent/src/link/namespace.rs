@@ -95,6 +95,14 @@ impl Namespaces {
     pub async fn adopt(&self, name: &str, source: &Path) -> Result<Created, LinkError> {
         let path = self.directory.join(name);
         let wanted = fs::metadata(source).map_err(LinkError::namespace("open", source))?;
+        let own =
+            fs::metadata("/proc/self/ns/net").map_err(LinkError::namespace("open", "/proc/self/ns/net"))?;
+        if (own.dev(), own.ino()) == (wanted.dev(), wanted.ino()) {
+            // Of a process that has ended, and whose number another bears now.
+            return Err(LinkError::namespace("name", source)(io::Error::other(
+                "it is the host's own namespace",
+            )));
+        }
         if let Some(namespace) = self.open(name)? {
             let present = namespace.file.metadata().map_err(LinkError::namespace("open", &path))?;
             if (present.dev(), present.ino()) == (wanted.dev(), wanted.ino()) {

@@ -11,7 +11,9 @@ use weir_api::v1::{
 use super::{QUEUE, until_over};
 use crate::{
     northbound::Client,
-    runtime::{Process, ProcessEvent, ProcessInput, ProcessTerminal, Sandboxes, docker::Docker},
+    runtime::{
+        Process, ProcessEvent, ProcessInput, ProcessTerminal, RuntimeError, Sandboxes, docker::Docker,
+    },
 };
 
 /// Where a command is to run.
@@ -23,8 +25,8 @@ pub enum Inside {
     Docker(Docker),
 }
 
-/// Runs the command and relays it to its end. It is killed when the controller ends the call or is lost.
-pub async fn relay(inside: Inside, client: Client, request: ExecRequest) {
+/// Runs the command and relays it to its end; `inside` is `None` where there is no such endpoint. It is killed when the controller ends the call or is lost.
+pub async fn relay(inside: Option<Inside>, client: Client, request: ExecRequest) {
     let id = request.id.clone();
     let mut started = start(inside, &request).await;
     let process = started.as_mut().ok();
@@ -37,9 +39,9 @@ pub async fn relay(inside: Inside, client: Client, request: ExecRequest) {
     until_over(&id, sending, listen(client, outputs, input, terminal)).await;
 }
 
-async fn start(inside: Inside, request: &ExecRequest) -> Result<Process, String> {
+async fn start(inside: Option<Inside>, request: &ExecRequest) -> Result<Process, String> {
     let ExecRequest { endpoint_id, command, terminal, .. } = request;
-    match inside {
+    match inside.ok_or_else(|| RuntimeError::NoContainer(*endpoint_id).to_string())? {
         Inside::Sandbox(sandboxes) => {
             sandboxes.exec(*endpoint_id, command, *terminal).await.map_err(|error| error.to_string())
         }
@@ -74,8 +76,7 @@ async fn listen(
             Some(exec_container_request::Request::Stdin(bytes)) => feed(&mut input, bytes).await,
             Some(exec_container_request::Request::StdinClosed(_)) => input = None,
             Some(exec_container_request::Request::Resize(size)) => {
-                // A size that is not taken at once is soon followed by another, or the command has ended.
-                terminal.as_ref().map(|terminal| terminal.try_send(size));
+                terminal.as_ref().map(|terminal| terminal.send_replace(size));
             }
             _ => {}
         }
@@ -84,7 +85,13 @@ async fn listen(
 }
 
 async fn send_output(mut process: Process, outgoing: &mpsc::Sender<RelayExecRequest>) {
-    while let Some(event) = process.next().await {
+    loop {
+        // Both are cancel safe. A client that has gone is noticed also while the command says nothing.
+        let event = tokio::select! {
+            event = process.next() => event,
+            () = outgoing.closed() => return,
+        };
+        let Some(event) = event else { return };
         let response = match event {
             ProcessEvent::Stdout(bytes) => exec_container_response::Response::Stdout(bytes),
             ProcessEvent::Stderr(bytes) => exec_container_response::Response::Stderr(bytes),

@@ -11,7 +11,7 @@ use nix::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin, Command},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::AbortHandle,
 };
 use weir_api::v1::TerminalSize;
@@ -30,8 +30,8 @@ pub enum ProcessEvent {
 /// Where a command's input goes; once the last one is dropped the command's standard input has ended.
 pub type ProcessInput = mpsc::Sender<Vec<u8>>;
 
-/// Where the sizes of a command's terminal go; without a terminal nobody reads them.
-pub type ProcessTerminal = mpsc::Sender<TerminalSize>;
+/// Where the size of a command's terminal goes, of which the last is what counts; without a terminal nobody reads it.
+pub type ProcessTerminal = watch::Sender<TerminalSize>;
 
 /// A running command. Dropping it kills the command; one in a namespace also with all that it started in its process
 /// group.
@@ -103,8 +103,7 @@ impl Process {
             tokio::join!(out, err);
             tell_end(child, &sender).await;
         });
-        // Nobody reads the sizes.
-        let (terminal, _) = mpsc::channel(1);
+        let (terminal, _) = watch::channel(TerminalSize::default());
         Ok(Self::new(input, terminal, events, feeder, killer))
     }
 
@@ -121,18 +120,24 @@ impl Process {
         let (output, mut writer) = terminal.into_split();
         let (sender, events) = mpsc::channel(QUEUE);
         let (input, mut received) = mpsc::channel::<Vec<u8>>(QUEUE);
-        let (sizes, mut resized) = mpsc::channel(QUEUE);
+        let (sizes, mut resized) = watch::channel(size);
         let feeder = tokio::spawn(async move {
+            let mut is_open = true;
             loop {
                 // Both are cancel safe; writing happens outside.
                 tokio::select! {
-                    bytes = received.recv() => match bytes {
-                        Some(bytes) if writer.write_all(&bytes).await.is_ok() => {}
-                        _ => return,
+                    bytes = received.recv(), if is_open => match bytes {
+                        Some(bytes) => is_open = writer.write_all(&bytes).await.is_ok(),
+                        None => is_open = false,
                     },
-                    Some(size) = resized.recv() => if let Err(error) = writer.resize(pty_size(size)) {
-                        tracing::debug!(%error, "a terminal was not resized");
-                    },
+                    changed = resized.changed() => {
+                        let size = *resized.borrow_and_update();
+                        match (changed, writer.resize(pty_size(size))) {
+                            (Err(_), _) => return,
+                            (Ok(()), Err(error)) => tracing::debug!(%error, "a terminal was not resized"),
+                            _ => {}
+                        }
+                    }
                 }
             }
         })
@@ -201,7 +206,8 @@ async fn tell_end(mut child: Child, events: &mpsc::Sender<ProcessEvent>) {
     events.send(ProcessEvent::Exit(code)).await.ok();
 }
 
-async fn pump(
+/// Passes on all that is put out, until it ends or nobody listens.
+pub(super) async fn pump(
     from: Option<impl tokio::io::AsyncRead + Unpin>,
     events: &mpsc::Sender<ProcessEvent>,
     wrap: fn(Vec<u8>) -> ProcessEvent,

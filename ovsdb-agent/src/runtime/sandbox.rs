@@ -58,13 +58,13 @@ impl Sandboxes {
         let (host, alias) = (spec.host_interface(), alias(spec.id));
         let present = self.host.find(&host).await?;
         if let Some(link) = &present {
-            let pair = is_pair(link, &created.links).await?;
-            if link.alias != alias && !pair {
-                return Err(in_the_way(link.clone()));
-            }
-            if pair {
+            if is_pair(link, &created.links).await? {
                 return Ok(false);
             }
+            if link.alias != alias && !self.is_beside(link, spec).await? {
+                return Err(in_the_way(link.clone()));
+            }
+            self.host.delete(&host).await?;
         }
         if present.is_some() || !created.is_new {
             self.remove_host_ends(spec.id).await?;
@@ -86,17 +86,13 @@ impl Sandboxes {
         spec: &EndpointSpec,
         offload: bool,
     ) -> Result<Beside, RuntimeError> {
-        let (host, inner) = (spec.host_interface(), format!("{BESIDE_PREFIX}{}", spec.ofport));
-        let (present, waiting) = (self.host.find(&host).await?, self.host.find(&inner).await?);
-        let is_pair = |link: &Link| waiting.as_ref().is_some_and(|inner| inner.peer == Some(link.index));
-        match &present {
-            Some(link) if link.alias == alias(spec.id) && is_pair(link) => {
-                return Ok(Beside { name: inner, is_new: false });
+        let (host, inner) = (spec.host_interface(), beside_name(spec));
+        if let Some(link) = self.host.find(&host).await? {
+            match (link.alias == alias(spec.id), self.is_beside(&link, spec).await?) {
+                (true, true) => return Ok(Beside { name: inner, is_new: false }),
+                (false, false) => return Err(in_the_way(link)),
+                _ => drop(self.host.delete(&host).await?),
             }
-            // One of an agent that was killed before it could give it its alias, or of an earlier endpoint.
-            Some(link) if is_pair(link) => drop(self.host.delete(&host).await?),
-            Some(link) if link.alias != alias(spec.id) => return Err(in_the_way(link.clone())),
-            _ => {}
         }
         self.remove_host_ends(spec.id).await?;
         let pair = VethPair { host: &host, inner: &inner, namespace: None, mac: spec.mac, mtu: spec.mtu };
@@ -106,6 +102,13 @@ impl Sandboxes {
         }
         self.configure_host_end(spec).await?;
         Ok(Beside { name: inner, is_new: true })
+    }
+
+    /// Whether a host end's other end is beside it, where Docker has not taken it yet: it is an agent's then, also one's that
+    /// was killed before it could give it its alias.
+    async fn is_beside(&self, host: &Link, spec: &EndpointSpec) -> Result<bool, LinkError> {
+        let inner = self.host.find(&beside_name(spec)).await?;
+        Ok(inner.is_some_and(|inner| inner.peer == Some(host.index)))
     }
 
     /// Makes the container's side of the interface what it must be. May run while the host end is being plugged.
@@ -219,6 +222,10 @@ fn in_the_way(link: Link) -> RuntimeError {
         alias => format!("it is {alias}"),
     };
     LinkError::InTheWay { name: link.name, found }.into()
+}
+
+fn beside_name(spec: &EndpointSpec) -> String {
+    format!("{BESIDE_PREFIX}{}", spec.ofport)
 }
 
 fn namespace_name(endpoint: EndpointId) -> String {

@@ -8,8 +8,8 @@ use bollard::{
         HostConfig, Ipam, NetworkCreateRequest, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
-        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        RenameContainerOptionsBuilder, StopContainerOptions,
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+        RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptions,
     },
 };
 use prost_types::Timestamp;
@@ -59,16 +59,16 @@ impl Docker {
             return Ok(None);
         };
         match summary.id {
-            Some(id) => self.inspect(endpoint, &id).await,
+            Some(id) => self.inspect(&id).await,
             None => Ok(None),
         }
     }
 
-    /// The endpoint's container, by Docker's id; `None` if it is gone.
+    /// A container, by Docker's id; `None` if it is gone.
     ///
     /// # Errors
     /// Docker's.
-    pub async fn inspect(&self, endpoint: EndpointId, id: &str) -> Result<Option<Found>, DockerError> {
+    pub async fn inspect(&self, id: &str) -> Result<Option<Found>, DockerError> {
         let id = id.to_owned();
         let inspected = self.ask("inspecting a container", ANSWER, |docker| async move {
             docker.inspect_container(&id, None).await
@@ -78,7 +78,7 @@ impl Docker {
                 let name = inspected.name.unwrap_or_default();
                 let restarts = u32::try_from(inspected.restart_count.unwrap_or(0)).unwrap_or(0);
                 let state = inspected.state.unwrap_or_default();
-                Ok(inspected.id.map(|id| found(id, &name, endpoint, restarts, &state)))
+                Ok(inspected.id.map(|id| found(id, &name, restarts, &state)))
             }
             Err(error) if error.is_status(404) => Ok(None),
             Err(error) => Err(error),
@@ -111,7 +111,7 @@ impl Docker {
     /// `NoImage`, or Docker's: a name that is taken, limits beyond the node, no space.
     pub async fn create(&self, spec: &EndpointSpec, program: &Program) -> Result<Found, DockerError> {
         match self.try_create(spec, program).await {
-            Err(error) if error.is_status(404) && says(&error, "network") => {
+            Err(error) if lacks_network(&error) => {
                 self.ensure_network().await?;
                 self.try_create(spec, program).await
             }
@@ -144,6 +144,29 @@ impl Docker {
     /// Makes the one network of Docker's that all endpoints' containers belong to; what network it really is, the
     /// driver finds out by the endpoint's number.
     async fn ensure_network(&self) -> Result<(), DockerError> {
+        let _turn = self.network.lock().await;
+        let filters = HashMap::from([("name", vec![NETWORK])]);
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let listed = self.ask("listing networks", ANSWER, |docker| async move {
+            docker.list_networks(Some(options)).await
+        });
+        let mut networks = listed.await?;
+        // The filter takes parts of names.
+        networks.retain(|network| network.name.as_deref() == Some(NETWORK));
+        networks.sort_by(|a, b| a.created.cmp(&b.created));
+        let mut there = networks.into_iter();
+        if there.next().is_none() {
+            return self.create_network().await;
+        }
+        // Those that an agent made that was killed before it knew: Docker takes none of several.
+        for id in there.filter_map(|network| network.id) {
+            self.ask("removing a network", WORK, |docker| async move { docker.remove_network(&id).await })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn create_network(&self) -> Result<(), DockerError> {
         let ipam = Ipam { driver: Some("null".to_owned()), ..Ipam::default() };
         let request = NetworkCreateRequest {
             name: NETWORK.to_owned(),
@@ -152,14 +175,9 @@ impl Docker {
             options: Some(HashMap::from([(MANAGED.to_owned(), "true".to_owned())])),
             ..NetworkCreateRequest::default()
         };
-        let made = self
-            .ask("making its network", WORK, |docker| async move { docker.create_network(request).await })
-            .await;
-        match made {
-            // Another container was first.
-            Err(error) if error.is_status(409) => Ok(()),
-            made => made.map(drop),
-        }
+        self.ask("making its network", WORK, |docker| async move { docker.create_network(request).await })
+            .await
+            .map(drop)
     }
 
     /// Starts a container, and writes down that the request for it was carried out.
@@ -168,12 +186,10 @@ impl Docker {
     /// Docker's: no such command, or what the network driver refuses.
     pub async fn start(&self, spec: &EndpointSpec, found: &Found, starts: u32) -> Result<(), DockerError> {
         match self.try_start(&found.id).await {
-            Err(error) if error.is_status(404) && says(&error, "network") => {
+            Err(error) if lacks_network(&error) => {
                 self.ensure_network().await?;
                 self.try_start(&found.id).await?;
             }
-            // It runs already.
-            Err(error) if error.is_status(304) => {}
             started => started?,
         }
         // Only afterwards: if it does not come to this, the container is asked to start once more, which does no harm.
@@ -253,13 +269,15 @@ impl Docker {
 
 fn gone_is_well(result: Result<(), DockerError>) -> Result<(), DockerError> {
     match result {
-        Err(error) if error.is_status(404) || error.is_status(304) => Ok(()),
+        Err(error) if error.is_status(404) => Ok(()),
         result => result,
     }
 }
 
-fn says(error: &DockerError, word: &str) -> bool {
-    matches!(error, DockerError::Refused { message, .. } if message.contains(word))
+/// Whether Docker has no network of ours, or several.
+fn lacks_network(error: &DockerError) -> bool {
+    let DockerError::Refused { status, message } = error else { return false };
+    message.contains("network") && (*status == 404 || message.contains("ambiguous"))
 }
 
 /// What Docker is asked to make of an endpoint.
@@ -314,16 +332,15 @@ fn host_config(program: &Program) -> HostConfig {
 /// The name, by which people know it in Docker's lists; the request for a start that was carried out last is its end.
 fn name(spec: &EndpointSpec, starts: u32) -> String {
     let base = format!("{}.{}.{}", spec.container, spec.pool, spec.id);
-    if starts == 0 { base } else { format!("{base}.{starts}") }
+    if starts == 0 { base } else { format!("{base}-{starts}") }
 }
 
-fn starts_of(name: &str, endpoint: EndpointId) -> u32 {
-    let mut parts = name.trim_start_matches('/').rsplit('.');
-    let (last, before) = (parts.next().and_then(|part| part.parse().ok()), parts.next());
-    last.filter(|_| before == Some(&endpoint.to_string())).unwrap_or(0)
+fn starts_of(name: &str) -> u32 {
+    let end = name.rsplit('.').next().unwrap_or_default();
+    end.split_once('-').and_then(|(_, starts)| starts.parse().ok()).unwrap_or(0)
 }
 
-fn found(id: String, name: &str, endpoint: EndpointId, restarts: u32, state: &ContainerState) -> Found {
+fn found(id: String, name: &str, restarts: u32, state: &ContainerState) -> Found {
     use ContainerStateStatusEnum as Status;
     let time =
         |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok().filter(|time| time.seconds > 0);
@@ -349,7 +366,7 @@ fn found(id: String, name: &str, endpoint: EndpointId, restarts: u32, state: &Co
             oom_killed: state.oom_killed.unwrap_or(false),
             restarts,
         },
-        starts: starts_of(name, endpoint),
+        starts: starts_of(name),
     }
 }
 
@@ -394,23 +411,23 @@ mod tests {
         use ContainerStateStatusEnum as Status;
         let never = "0001-01-01T00:00:00Z";
         let running =
-            found("x".into(), "/web.p.5", 5, 2, &state(Status::RUNNING, "2026-11-26T11:06:22.4Z", never));
+            found("x".into(), "/web.p.5", 2, &state(Status::RUNNING, "2026-11-26T11:06:22.4Z", never));
         assert_eq!((running.state, running.pid, running.starts), (State::Running, Some(7), 0));
         assert_eq!((running.process.restarts, running.process.finished), (2, None));
         let ended = state(Status::EXITED, "2026-11-26T11:06:22.4Z", "2026-11-26T11:07:00Z");
-        let ended = found("x".into(), "/web.p.5.3", 5, 0, &ended);
+        let ended = found("x".into(), "/web.p.5-3", 0, &ended);
         assert_eq!((ended.state, ended.pid, ended.starts), (State::Exited, None, 3));
         assert_eq!(ended.process.exit_code, 137);
         assert!(ended.process.finished.is_some());
-        let refused = found("x".into(), "/web.p.5", 5, 0, &state(Status::CREATED, never, never));
+        let refused = found("x".into(), "/web.p.5", 0, &state(Status::CREATED, never, never));
         assert_eq!(refused.state, State::Created);
     }
 
     #[test]
     fn a_start_is_written_into_the_name() {
-        assert_eq!(starts_of("/a.b.17", 17), 0);
-        assert_eq!(starts_of("/a.b.17.4", 17), 4);
-        assert_eq!(starts_of("/17.4", 17), 4);
-        assert_eq!(starts_of("/someone", 17), 0);
+        assert_eq!(starts_of("/a.b.17"), 0);
+        assert_eq!(starts_of("/a.b.17-4"), 4);
+        assert_eq!(starts_of("/c-1.p-2.17"), 0);
+        assert_eq!(starts_of("/someone"), 0);
     }
 }

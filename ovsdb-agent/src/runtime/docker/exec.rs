@@ -1,25 +1,28 @@
 //! Commands in a container, by Docker's exec: Docker starts them, and does not end them when nobody listens any more, so
 //! the agent does.
 
+use std::pin::Pin;
+
 use bollard::{
     container::LogOutput,
+    errors::Error,
     exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults},
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt},
-    sync::mpsc,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::{mpsc, watch},
 };
 use weir_api::v1::TerminalSize;
 
 use super::{ANSWER, Docker, DockerError};
 use crate::runtime::{
     EndpointId, Process, ProcessEvent,
-    process::{QUEUE, UNKNOWN},
+    process::{QUEUE, UNKNOWN, pump},
 };
 
 impl Docker {
@@ -46,36 +49,34 @@ impl Docker {
             docker.create_exec(&found.id, options).await
         });
         let id = made.await?.id;
-        let (starting, start) =
-            (id.clone(), StartExecOptions { tty: terminal.is_some(), ..StartExecOptions::default() });
-        let started = self.ask("starting a command", ANSWER, |docker| async move {
-            docker.start_exec(&starting, Some(start)).await
-        });
-        let StartExecResults::Attached { output, input } = started.await? else {
-            return Err(DockerError::Protocol("a command was started without its output".to_owned()));
-        };
         let (outputs, events) = mpsc::channel(QUEUE);
         let (to_input, inputs) = mpsc::channel(QUEUE);
-        let (to_resize, sizes) = mpsc::channel(QUEUE);
-        let feeder = tokio::spawn(feed(input, inputs)).abort_handle();
-        tokio::spawn(follow(self.clone(), id.clone(), output, outputs));
-        if terminal.is_some() {
+        let (to_resize, sizes) = watch::channel(terminal.unwrap_or_default());
+        let feeder = if terminal.is_some() {
+            let (output, input) = tokio::io::split(self.start_on_terminal(&id).await?);
             tokio::spawn(resize(self.clone(), id.clone(), sizes));
-        }
-        if let Some(size) = terminal {
-            // The first size of a queue that nobody has used yet.
-            to_resize.try_send(size).ok();
-        }
+            tokio::spawn(follow_terminal(self.clone(), id.clone(), output, outputs));
+            tokio::spawn(feed(input, inputs))
+        } else {
+            let starting = id.clone();
+            let started = self.ask("starting a command", ANSWER, |docker| async move {
+                docker.start_exec(&starting, None::<StartExecOptions>).await
+            });
+            let StartExecResults::Attached { output, input } = started.await? else {
+                return Err(DockerError::Protocol("a command was started without its output".to_owned()));
+            };
+            tokio::spawn(follow(self.clone(), id.clone(), output, outputs));
+            tokio::spawn(feed(input, inputs))
+        };
         let (docker, context) = (self.clone(), tokio::runtime::Handle::current());
         let killer = move || drop(context.spawn(end(docker, id)));
-        Ok(Process::new(to_input, to_resize, events, feeder, killer))
+        Ok(Process::new(to_input, to_resize, events, feeder.abort_handle(), killer))
     }
 }
 
-type Output =
-    std::pin::Pin<Box<dyn futures::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 
-async fn feed(mut input: std::pin::Pin<Box<dyn AsyncWrite + Send>>, mut received: mpsc::Receiver<Vec<u8>>) {
+async fn feed(mut input: impl AsyncWrite + Unpin + Send, mut received: mpsc::Receiver<Vec<u8>>) {
     while let Some(bytes) = received.recv().await {
         let written = async {
             input.write_all(&bytes).await?;
@@ -106,6 +107,22 @@ async fn follow(docker: Docker, id: String, mut output: Output, events: mpsc::Se
             return;
         }
     }
+    tell_end(&docker, &id, &events).await;
+}
+
+/// As `follow`, for a command on a terminal.
+async fn follow_terminal(
+    docker: Docker,
+    id: String,
+    output: impl AsyncRead + Unpin + Send,
+    events: mpsc::Sender<ProcessEvent>,
+) {
+    pump(Some(output), &events, ProcessEvent::Stdout).await;
+    tell_end(&docker, &id, &events).await;
+}
+
+async fn tell_end(docker: &Docker, id: &str, events: &mpsc::Sender<ProcessEvent>) {
+    let id = id.to_owned();
     let inspected = docker
         .ask("asking how a command ended", ANSWER, |docker| async move { docker.inspect_exec(&id).await });
     let code = match inspected.await {
@@ -119,16 +136,21 @@ async fn follow(docker: Docker, id: String, mut output: Output, events: mpsc::Se
     events.send(ProcessEvent::Exit(code)).await.ok();
 }
 
-async fn resize(docker: Docker, id: String, mut sizes: mpsc::Receiver<TerminalSize>) {
+/// Gives the terminal its size, and each new one.
+async fn resize(docker: Docker, id: String, mut sizes: watch::Receiver<TerminalSize>) {
     let side = |length: u32| u16::try_from(length).unwrap_or(u16::MAX);
-    while let Some(size) = sizes.recv().await {
-        let (id, options) =
-            (id.clone(), ResizeExecOptions { height: side(size.rows), width: side(size.columns) });
+    loop {
+        let size = *sizes.borrow_and_update();
+        let options = ResizeExecOptions { height: side(size.rows), width: side(size.columns) };
+        let id = id.clone();
         let resized = docker.ask("resizing a terminal", ANSWER, |docker| async move {
             docker.resize_exec(&id, options).await
         });
         if let Err(error) = resized.await {
             tracing::debug!(%error, "a terminal was not resized");
+        }
+        if sizes.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -10,22 +10,23 @@
 //! | `decide.rs` | what has to be done next to a container (pure) |
 //! | `watch.rs` | whether Docker is there, its images, and what happens to containers |
 //! | `exec.rs` | commands inside |
+//! | `terminal.rs` | the stream of one that has a terminal |
 //! | `log.rs` | what a container has put out |
 
 mod container;
 mod decide;
 mod exec;
 mod log;
+mod terminal;
 mod watch;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bollard::{API_DEFAULT_VERSION, errors::Error};
-use tokio::sync::Mutex;
 
 use super::EndpointId;
 
@@ -42,6 +43,8 @@ pub use self::{
 pub struct Docker {
     socket: Arc<Path>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
+    /// Held while Docker's network of ours is looked for and made: Docker makes a second one of a name without a word.
+    network: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why Docker did not do as it was asked.
@@ -116,7 +119,7 @@ impl Docker {
     /// The Docker that listens on the unix socket at `socket`; it need not be there yet.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.into(), client: Arc::default() }
+        Self { socket: socket.into(), client: Arc::default(), network: Arc::default() }
     }
 
     /// True if there is a socket, whether anybody listens on it or not.
@@ -127,10 +130,10 @@ impl Docker {
 
     /// A client that has agreed with Docker on a version of its API.
     async fn client(&self) -> Result<bollard::Docker, DockerError> {
-        let mut client = self.client.lock().await;
-        if let Some(client) = client.as_ref() {
+        if let Some(client) = self.known_client().as_ref() {
             return Ok(client.clone());
         }
+        // Whoever asks at the same time agrees with Docker as well, and does not wait for this one.
         let socket = self.socket.display().to_string();
         let connected = match bollard::Docker::connect_with_unix(&socket, LONGEST_S, API_DEFAULT_VERSION) {
             Ok(connected) => connected,
@@ -138,8 +141,12 @@ impl Docker {
             Err(error) => return Err(error.into()),
         };
         let agreed = answer("saying its version", ANSWER, connected.negotiate_version()).await?;
-        *client = Some(agreed.clone());
+        *self.known_client() = Some(agreed.clone());
         Ok(agreed)
+    }
+
+    fn known_client(&self) -> MutexGuard<'_, Option<bollard::Docker>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks Docker something, which may take `patience`. After a failure to reach it the connection is made anew, since
@@ -156,7 +163,7 @@ impl Docker {
         let client = self.client().await?;
         let answer = answer(what, patience, request(client)).await;
         if answer.as_ref().is_err_and(DockerError::is_absence) {
-            *self.client.lock().await = None;
+            *self.known_client() = None;
         }
         answer
     }
