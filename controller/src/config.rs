@@ -98,6 +98,13 @@ impl Config {
         }
     }
 
+    /// How long a switch may say nothing before it is asked whether it is there, and then before it is given up: short
+    /// beside the lease, which it would outlast otherwise when the node is lost.
+    #[must_use]
+    pub fn switch_idle(&self) -> Duration {
+        (self.node_lease / 3).clamp(SWITCH_IDLE_MIN, SWITCH_IDLE_MAX)
+    }
+
     fn bracketed_ip(&self) -> String {
         match self.openflow {
             SocketAddr::V4(address) => address.ip().to_string(),
@@ -105,6 +112,10 @@ impl Config {
         }
     }
 }
+
+/// A switch may be busy for a moment.
+const SWITCH_IDLE_MIN: Duration = Duration::from_secs(1);
+const SWITCH_IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// An active OpenFlow connection method. Source: ovs-vswitchd.conf.db(5), Controller target.
 fn target(text: &str) -> Result<String, String> {
@@ -149,6 +160,14 @@ mod tests {
         assert_eq!(config.targets(), ["tcp:127.0.0.1:6653"]);
         assert_eq!(config.address_cool_down, Duration::from_secs(60));
         assert_eq!(config.node_lease, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_switch_is_given_up_before_the_lease_is_over() {
+        for (lease, idle_s) in [("15s", 5), ("3s", 1), ("60s", 5), ("1s", 1)] {
+            let idle = config(&["--node-lease", lease]).switch_idle();
+            assert_eq!(idle, Duration::from_secs(idle_s), "{lease}");
+        }
     }
 
     #[test]

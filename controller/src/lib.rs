@@ -60,6 +60,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         lifecycle: switch_events,
         fabric,
         counts: openflow::Counts::among(&counters),
+        switch_idle: config.switch_idle(),
     };
     let switches = TcpListener::bind(config.openflow)
         .await

@@ -119,7 +119,9 @@ async fn one_bad_flow_mod_keeps_its_whole_bundle_out() {
     let (lifecycle, mut events) = mpsc::channel(64);
     let (fabric, _fabric_events) = mpsc::channel(64);
     let counts = Counts::among(&counters);
-    tokio::spawn(listen(listener, Surroundings { board: board.clone(), lifecycle, fabric, counts }));
+    let switch_idle = Duration::from_secs(5);
+    let around = Surroundings { board: board.clone(), lifecycle, fabric, counts, switch_idle };
+    tokio::spawn(listen(listener, around));
 
     // A packet never goes back to an earlier table: Open vSwitch refuses the flow when it is added to the bundle.
     assert_eq!(applied(&mut events).await, [Subject::Endpoint(BAD)]);

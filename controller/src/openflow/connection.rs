@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::counts::Counts;
+use super::session::Surroundings;
 use super::switch::{Command, Refusal};
 
 /// Bytes that may wait for a slow switch before nothing new is sent to it.
@@ -86,11 +87,12 @@ impl Connection {
         commands: mpsc::Receiver<Command>,
         unasked: mpsc::Sender<Message>,
         open: oneshot::Sender<()>,
-        counts: Counts,
+        around: &Surroundings,
     ) -> Self {
+        let config = Config { idle_interval: around.switch_idle, ..Config::default() };
         Self {
             stream,
-            channel: Channel::new(Instant::now(), Config::default()),
+            channel: Channel::new(Instant::now(), config),
             commands,
             unasked,
             open: Some(open),
@@ -99,7 +101,7 @@ impl Connection {
             bundles: VecDeque::new(),
             last_bundle: 0,
             outgoing: Vec::new(),
-            counts,
+            counts: around.counts.clone(),
         }
     }
 

@@ -51,7 +51,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, around: Surroundings) {
     let (commands, received) = mpsc::channel(COMMANDS);
     let (unasked, said) = mpsc::channel(UNASKED);
     let (open, opened) = oneshot::channel();
-    let connection = Connection::new(stream, received, unasked, open, around.counts.clone()).run();
+    let connection = Connection::new(stream, received, unasked, open, &around).run();
     let counts = around.counts.clone();
     let session = async move {
         if opened.await.is_ok() { session::serve(Switch::new(commands), said, around).await } else { Ok(()) }

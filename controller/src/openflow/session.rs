@@ -33,6 +33,8 @@ pub struct Surroundings {
     pub fabric: mpsc::Sender<FabricEvent>,
     /// What is counted.
     pub counts: Counts,
+    /// How long a switch may say nothing before it is asked whether it is there, and then before it is given up.
+    pub switch_idle: Duration,
 }
 
 /// Why a session ended.
