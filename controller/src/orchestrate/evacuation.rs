@@ -2,7 +2,7 @@
 //! drained. Pure but for what it reads; the owner carries out its orders and tells it what became of them.
 //!
 //! ```text
-//!             ┌── not ready elsewhere yet: its service waits (drained nodes only) ◀──┐
+//!             ┌── not long ready elsewhere: its service waits (drained nodes only) ◀──┐
 //!   plan ──▶ ordered ──▶ moved ────────────────────────────────────────────────────────┘
 //!             ▲    └───▶ refused: remembered, shown, tried again
 //!             └─────────────┘
@@ -22,6 +22,9 @@ use super::status::Phase;
 
 /// Containers of drained nodes that are on their way at a time.
 const AT_A_TIME: usize = 4;
+/// How long a container of a drained node has been ready elsewhere when the next of its service leaves: until then its
+/// program may only begin to listen, and who has found it gone may still wait for it before they turn to the next.
+const CALM: Duration = Duration::from_secs(3);
 /// After how long what was refused is tried again, whatever happens, and at the earliest when something changes.
 const RETRY: Duration = Duration::from_secs(5);
 const EARLIEST_RETRY: Duration = Duration::from_secs(1);
@@ -80,6 +83,8 @@ pub(super) struct Evacuation {
     ended: BTreeSet<EndpointId>,
     /// Containers of drained nodes that are not known to be ready elsewhere.
     under_way: BTreeMap<ContainerKey, Move>,
+    /// Services of which one has become ready elsewhere, and until when the next one waits.
+    calm: BTreeMap<(NetworkId, String), Instant>,
     /// Something has changed since the last plan.
     due: bool,
     /// When refused orders were given again last, and when they are next.
@@ -149,12 +154,12 @@ impl Evacuation {
 
     /// When [`Self::plan`] has something to do without a change.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.retry
+        self.calm.values().copied().chain(self.retry).min()
     }
 
     /// Whether [`Self::plan`] has something to do.
     pub(super) fn is_due(&self, clock: Instant) -> bool {
-        self.due || self.retry.is_some_and(|retry| retry <= clock)
+        self.due || self.next().is_some_and(|next| next <= clock)
     }
 
     /// Says what is to be moved now.
@@ -182,7 +187,7 @@ impl Evacuation {
     }
 
     /// Forgets orders for endpoints of which nothing is left, and moves that have come to an end.
-    fn forget_done(&mut self, Around { state, board, .. }: Around<'_>) {
+    fn forget_done(&mut self, Around { state, board, clock, .. }: Around<'_>) {
         let (lost, draining) = (&self.lost, &self.draining);
         self.steps.retain(|id, step| {
             let leaves = |container: &Container| {
@@ -193,14 +198,21 @@ impl Evacuation {
                 || state.container_of(*id).is_some_and(|container| leaves(container))
                 || state.retiring(*id).is_some()
         });
-        let steps = &self.steps;
+        self.calm.retain(|_, until| *until > clock);
+        let (steps, calm) = (&self.steps, &mut self.calm);
         self.under_way.retain(|key, under_way| {
-            let ordered = steps.get(&under_way.endpoint).is_some_and(|step| step.ordered);
+            if steps.get(&under_way.endpoint).is_some_and(|step| step.ordered) {
+                return true;
+            }
             let moved = state
                 .container(key)
                 .filter(|container| !container.deleting && container.endpoint.id != under_way.endpoint);
-            let arrived = |phase| matches!(phase, Phase::Ready | Phase::Ended);
-            ordered || moved.is_some_and(|container| !arrived(board.look(container).condition.phase))
+            let Some(container) = moved else { return false };
+            let arrived = matches!(board.look(container).condition.phase, Phase::Ready | Phase::Ended);
+            if arrived {
+                calm.insert(under_way.service.clone(), clock + CALM);
+            }
+            !arrived
         });
     }
 
@@ -222,7 +234,8 @@ impl Evacuation {
     fn drain(&mut self, state: &State, node: NodeId, plan: &mut Plan) {
         for (id, under_way, key) in self.to_move(state, node) {
             let same = |other: &Move| other.service == under_way.service;
-            if self.under_way.len() < AT_A_TIME && !self.under_way.values().any(same) {
+            let waits = self.under_way.values().any(same) || self.calm.contains_key(&under_way.service);
+            if self.under_way.len() < AT_A_TIME && !waits {
                 self.under_way.insert(key, under_way);
                 plan.orders.push(self.order(id, Cause::Drained));
             }
