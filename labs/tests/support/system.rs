@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A lab in which everything is connected. It goes down when this is dropped.
 pub(crate) struct System {
     pub(crate) lab: Lab,
-    runtime: Runtime,
-    channel: Channel,
+    pub(crate) runtime: Runtime,
+    pub(crate) channel: Channel,
     _folder: tempfile::TempDir,
 }
 
