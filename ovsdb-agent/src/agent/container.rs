@@ -111,7 +111,7 @@ async fn run(
             (Step::Create, _) | (_, None) => Some(create(tools, spec, program, conditions).await?),
             (Step::Start, Some(found)) => {
                 start(tools, spec, program, &found).await?;
-                tools.docker.inspect(&found.id).await?
+                tools.docker.inspect(spec.id, &found.id).await?
             }
             (Step::Attach, Some(found)) => match attach(tools, spec, &found, conditions.tso).await {
                 Ok(()) => {
@@ -120,7 +120,7 @@ async fn run(
                     return Ok(Outcome::Up(Some(found.process)));
                 }
                 Err(error) => {
-                    let now = tools.docker.inspect(&found.id).await?;
+                    let now = tools.docker.inspect(spec.id, &found.id).await?;
                     if now.as_ref().is_some_and(|now| now.pid == found.pid) {
                         return Err(error.into());
                     }
@@ -130,7 +130,7 @@ async fn run(
             },
             (Step::Stop, Some(found)) => {
                 tools.docker.stop(&found, program.stop_timeout_s).await?;
-                tools.docker.inspect(&found.id).await?
+                tools.docker.inspect(spec.id, &found.id).await?
             }
             (Step::Rest, Some(found)) => {
                 tools.attachments.detach(spec.id).await?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::{
     models::{
         ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary, EndpointSettings,
-        HostConfig, Ipam, NetworkCreateRequest, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+        HostConfig, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
@@ -15,7 +15,10 @@ use bollard::{
 use prost_types::Timestamp;
 use weir_api::v1::ProcessStatus;
 
-use super::{ANSWER, Docker, DockerError, WORK};
+use super::{
+    ANSWER, Docker, DockerError, WORK,
+    network::{self, NETWORK},
+};
 use crate::runtime::{EndpointId, EndpointSpec, Program, Restart};
 
 /// A container as Docker has it.
@@ -44,7 +47,7 @@ pub enum State {
     Restarting,
     /// Its process has ended.
     Exited,
-    /// Docker is removing it, or failed to.
+    /// Docker is removing it or failed to, or was killed before all of it was made.
     Removing,
 }
 
@@ -59,16 +62,16 @@ impl Docker {
             return Ok(None);
         };
         match summary.id {
-            Some(id) => self.inspect(&id).await,
+            Some(id) => self.inspect(endpoint, &id).await,
             None => Ok(None),
         }
     }
 
-    /// A container, by Docker's id; `None` if it is gone.
+    /// The endpoint's container, by Docker's id; `None` if it is gone.
     ///
     /// # Errors
     /// Docker's.
-    pub async fn inspect(&self, id: &str) -> Result<Option<Found>, DockerError> {
+    pub async fn inspect(&self, endpoint: EndpointId, id: &str) -> Result<Option<Found>, DockerError> {
         let id = id.to_owned();
         let inspected = self.ask("inspecting a container", ANSWER, |docker| async move {
             docker.inspect_container(&id, None).await
@@ -78,7 +81,13 @@ impl Docker {
                 let name = inspected.name.unwrap_or_default();
                 let restarts = u32::try_from(inspected.restart_count.unwrap_or(0)).unwrap_or(0);
                 let state = inspected.state.unwrap_or_default();
-                Ok(inspected.id.map(|id| found(id, &name, restarts, &state)))
+                let networks = inspected.network_settings.and_then(|settings| settings.networks);
+                let is_whole = is_named(networks.as_ref(), endpoint);
+                let found = |id| found(id, &name, restarts, &state);
+                Ok(inspected.id.map(found).map(|found| match found.state {
+                    State::Created if !is_whole => Found { state: State::Removing, ..found },
+                    _ => found,
+                }))
             }
             Err(error) if error.is_status(404) => Ok(None),
             Err(error) => Err(error),
@@ -111,7 +120,7 @@ impl Docker {
     /// `NoImage`, or Docker's: a name that is taken, limits beyond the node, no space.
     pub async fn create(&self, spec: &EndpointSpec, program: &Program) -> Result<Found, DockerError> {
         match self.try_create(spec, program).await {
-            Err(error) if lacks_network(&error) => {
+            Err(error) if network::is_at_fault(&error) => {
                 self.ensure_network().await?;
                 self.try_create(spec, program).await
             }
@@ -141,52 +150,13 @@ impl Docker {
         })
     }
 
-    /// Makes the one network of Docker's that all endpoints' containers belong to; what network it really is, the
-    /// driver finds out by the endpoint's number.
-    async fn ensure_network(&self) -> Result<(), DockerError> {
-        let _turn = self.network.lock().await;
-        let filters = HashMap::from([("name", vec![NETWORK])]);
-        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-        let listed = self.ask("listing networks", ANSWER, |docker| async move {
-            docker.list_networks(Some(options)).await
-        });
-        let mut networks = listed.await?;
-        // The filter takes parts of names.
-        networks.retain(|network| network.name.as_deref() == Some(NETWORK));
-        networks.sort_by(|a, b| a.created.cmp(&b.created));
-        let mut there = networks.into_iter();
-        if there.next().is_none() {
-            return self.create_network().await;
-        }
-        // Those that an agent made that was killed before it knew: Docker takes none of several.
-        for id in there.filter_map(|network| network.id) {
-            self.ask("removing a network", WORK, |docker| async move { docker.remove_network(&id).await })
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn create_network(&self) -> Result<(), DockerError> {
-        let ipam = Ipam { driver: Some("null".to_owned()), ..Ipam::default() };
-        let request = NetworkCreateRequest {
-            name: NETWORK.to_owned(),
-            driver: Some(DRIVER.to_owned()),
-            ipam: Some(ipam),
-            options: Some(HashMap::from([(MANAGED.to_owned(), "true".to_owned())])),
-            ..NetworkCreateRequest::default()
-        };
-        self.ask("making its network", WORK, |docker| async move { docker.create_network(request).await })
-            .await
-            .map(drop)
-    }
-
     /// Starts a container, and writes down that the request for it was carried out.
     ///
     /// # Errors
     /// Docker's: no such command, or what the network driver refuses.
     pub async fn start(&self, spec: &EndpointSpec, found: &Found, starts: u32) -> Result<(), DockerError> {
         match self.try_start(&found.id).await {
-            Err(error) if lacks_network(&error) => {
+            Err(error) if network::is_at_fault(&error) => {
                 self.ensure_network().await?;
                 self.try_start(&found.id).await?;
             }
@@ -274,12 +244,6 @@ fn gone_is_well(result: Result<(), DockerError>) -> Result<(), DockerError> {
     }
 }
 
-/// Whether Docker has no network of ours, or several.
-fn lacks_network(error: &DockerError) -> bool {
-    let DockerError::Refused { status, message } = error else { return false };
-    message.contains("network") && (*status == 404 || message.contains("ambiguous"))
-}
-
 /// What Docker is asked to make of an endpoint.
 fn body(spec: &EndpointSpec, program: &Program) -> ContainerCreateBody {
     let endpoint = EndpointSettings {
@@ -329,6 +293,12 @@ fn host_config(program: &Program) -> HostConfig {
     }
 }
 
+/// Whether the network driver will be told which endpoint it is: Docker writes that down last.
+fn is_named(networks: Option<&HashMap<String, EndpointSettings>>, endpoint: EndpointId) -> bool {
+    let options = networks.and_then(|networks| networks.get(NETWORK)?.driver_opts.as_ref());
+    options.and_then(|options| options.get(LABEL)) == Some(&endpoint.to_string())
+}
+
 /// The name, by which people know it in Docker's lists; the request for a start that was carried out last is its end.
 fn name(spec: &EndpointSpec, starts: u32) -> String {
     let base = format!("{}.{}.{}", spec.container, spec.pool, spec.id);
@@ -376,15 +346,6 @@ pub(crate) const LABEL: &str = "weir.endpoint";
 /// The label that says how many seconds the process is given to end.
 const TIMEOUT: &str = "weir.stop-timeout";
 
-/// The network of Docker's that our containers belong to.
-const NETWORK: &str = "weir";
-
-/// The name of the network driver: that of the plugin's socket.
-const DRIVER: &str = "weir";
-
-/// The option by which the driver knows the agent's own network.
-pub(crate) const MANAGED: &str = "weir.managed";
-
 /// A host name's length, as the kernel has it (HOST_NAME_MAX of limits.h).
 const MAX_HOSTNAME: usize = 63;
 
@@ -421,6 +382,18 @@ mod tests {
         assert!(ended.process.finished.is_some());
         let refused = found("x".into(), "/web.p.5", 0, &state(Status::CREATED, never, never));
         assert_eq!(refused.state, State::Created);
+    }
+
+    #[test]
+    fn what_docker_made_only_half_names_no_endpoint() {
+        let settings = |options| EndpointSettings { driver_opts: options, ..EndpointSettings::default() };
+        let networks = |options| HashMap::from([(NETWORK.to_owned(), settings(options))]);
+        let named = HashMap::from([(LABEL.to_owned(), "5".to_owned())]);
+        assert!(is_named(Some(&networks(Some(named.clone()))), 5));
+        assert!(!is_named(Some(&networks(Some(named))), 6));
+        assert!(!is_named(Some(&networks(None)), 5));
+        assert!(!is_named(Some(&HashMap::new()), 5));
+        assert!(!is_named(None, 5));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `container.rs` | finding, making, starting, stopping, removing |
 //! | `decide.rs` | what has to be done next to a container (pure) |
 //! | `watch.rs` | whether Docker is there, its images, and what happens to containers |
+//! | `network.rs` | the one network of Docker's that they belong to |
 //! | `exec.rs` | commands inside |
 //! | `terminal.rs` | the stream of one that has a terminal |
 //! | `log.rs` | what a container has put out |
@@ -17,6 +18,7 @@ mod container;
 mod decide;
 mod exec;
 mod log;
+mod network;
 mod terminal;
 mod watch;
 
@@ -30,7 +32,7 @@ use bollard::{API_DEFAULT_VERSION, errors::Error};
 
 use super::EndpointId;
 
-pub(crate) use self::container::{LABEL, MANAGED};
+pub(crate) use self::{container::LABEL, network::MANAGED};
 pub use self::{
     container::{Found, State},
     decide::{Step, decide},
@@ -44,7 +46,7 @@ pub struct Docker {
     socket: Arc<Path>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
     /// Held while Docker's network of ours is looked for and made: Docker makes a second one of a name without a word.
-    network: Arc<tokio::sync::Mutex<()>>,
+    making_network: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why Docker did not do as it was asked.
@@ -55,7 +57,7 @@ pub enum DockerError {
     #[error("there is no Docker at {}", .0.display())]
     NotThere(PathBuf),
     /// It cannot be reached, or hung up.
-    #[error("Docker cannot be reached: {0}")]
+    #[error("Docker cannot be reached: {}", cause(.0))]
     Unreachable(Error),
     /// It was asked and has said nothing.
     #[error("Docker has not answered for {} s: {what}", waited.as_secs())]
@@ -119,7 +121,7 @@ impl Docker {
     /// The Docker that listens on the unix socket at `socket`; it need not be there yet.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.into(), client: Arc::default(), network: Arc::default() }
+        Self { socket: socket.into(), client: Arc::default(), making_network: Arc::default() }
     }
 
     /// True if there is a socket, whether anybody listens on it or not.
@@ -164,9 +166,21 @@ impl Docker {
         let answer = answer(what, patience, request(client)).await;
         if answer.as_ref().is_err_and(DockerError::is_absence) {
             *self.known_client() = None;
+            if !self.is_installed() {
+                return Err(DockerError::NotThere(self.socket.to_path_buf()));
+            }
         }
         answer
     }
+}
+
+/// What is at the bottom of an error: what lies above only says that somebody was told.
+fn cause(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// Waits for an answer, but not for ever.
