@@ -127,7 +127,7 @@ async fn create_pool(channel: Channel, pool: &topology::Pool) -> anyhow::Result<
     made.map(drop).with_context(|| format!("cannot create the pool {}", pool.name))
 }
 
-/// Waits until the controller has both; `missing` always says what it does not have.
+/// Waits until the controller has both, and has heard of the node's Docker if it has one; `missing` always says what it does not have.
 async fn connected(server: &str, node: &Node, missing: &Cell<&str>) -> anyhow::Result<()> {
     let mut client = weir_api::client::nodes(answers(server).await?);
     let mut poll = tokio::time::interval(POLL);
@@ -141,7 +141,12 @@ async fn connected(server: &str, node: &Node, missing: &Cell<&str>) -> anyhow::R
         };
         let ours = nodes.into_iter().find(|n| n.name == node.name.as_str()).and_then(|n| n.status);
         match ours {
-            Some(status) if status.agent_connected && status.switch_connected => return Ok(()),
+            Some(status) if status.agent_connected && status.switch_connected => {
+                if !node.docker || status.runtimes.iter().any(|runtime| runtime == "docker") {
+                    return Ok(());
+                }
+                missing.set("the Docker");
+            }
             Some(status) if status.agent_connected => missing.set("the switch"),
             _ => missing.set("the agent"),
         }

@@ -225,6 +225,14 @@ impl System {
         }
     }
 
+    /// Asks for a container to be deleted, and does not wait for it.
+    pub(crate) fn begin_delete(&self, name: &str) {
+        let request =
+            v1::DeleteContainerRequest { pool: POOL.to_owned(), name: name.to_owned(), wait: false };
+        let mut client = ContainersClient::new(self.channel.clone());
+        self.runtime.block_on(client.delete_container(request)).unwrap();
+    }
+
     /// A host's or node's place.
     pub(crate) fn place(&self, machine: &str) -> Place {
         self.lab.place(machine).unwrap()
