@@ -8,8 +8,8 @@ use bollard::{
         HostConfig, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
-        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-        RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptions,
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        RenameContainerOptionsBuilder, StopContainerOptions,
     },
 };
 use prost_types::Timestamp;
