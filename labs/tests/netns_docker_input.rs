@@ -211,6 +211,7 @@ fn a_full_disk_is_named_until_there_is_space() {
     lab.exec("n1", ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", &data]).unwrap();
     lab.start("n1", labs::Daemon::Dockerd).unwrap();
     docker::until_docker_answers(lab, "n1");
+    docker::until_offered(&system, "n1", true);
     let tar = lab.state().dir.join("busybox.tar");
     docker(lab, "n1", &["import", tar.to_str().unwrap(), IMAGE]).unwrap();
     system.create_as(sleeper("early", "v"));
