@@ -18,6 +18,7 @@ use crate::intent::{Refusal, State, Transaction};
 
 use super::board::Board;
 use super::containers::{self, Surroundings};
+use super::holds::Holds;
 use super::status::Phase;
 
 /// Containers of drained nodes that are on their way at a time.
@@ -71,9 +72,11 @@ pub(super) struct Plan {
 }
 
 /// The state of all evacuations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Evacuation {
     lost: BTreeSet<NodeId>,
+    /// Pools of which too much is lost to move anything.
+    holds: Holds,
     draining: BTreeSet<NodeId>,
     /// Those of `draining` of which it has been told that they are done.
     drained: BTreeSet<NodeId>,
@@ -111,9 +114,43 @@ struct Move {
 }
 
 impl Evacuation {
+    /// Nothing is lost, and nothing drained. `lease` is that of the nodes.
+    pub(super) fn new(lease: Duration) -> Self {
+        Self {
+            lost: BTreeSet::new(),
+            holds: Holds::new(lease),
+            draining: BTreeSet::new(),
+            drained: BTreeSet::new(),
+            steps: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            due: false,
+            retried: None,
+            retry: None,
+        }
+    }
+
     /// A node is lost, or is not any more.
     pub(super) fn set_lost(&mut self, node: NodeId, lost: bool) {
         self.due |= if lost { self.lost.insert(node) } else { self.lost.remove(&node) };
+    }
+
+    /// Looks again at how much is lost; `true` if that makes a difference to any pool.
+    pub(super) fn weigh(&mut self, state: &State, clock: Instant) -> bool {
+        let differs = self.holds.weigh(state, &self.lost, clock);
+        self.due |= differs;
+        differs
+    }
+
+    /// The nodes that are lost.
+    pub(super) fn lost(&self) -> Vec<NodeId> {
+        self.lost.iter().copied().collect()
+    }
+
+    /// Why nothing is moved off a node although it is lost, if so.
+    pub(super) fn held(&self, state: &State, node: NodeId) -> Option<String> {
+        let pool = state.node(node).filter(|node| self.lost.contains(&node.id))?.pool;
+        self.holds.why(pool)
     }
 
     /// A node is to be drained, or is not any more.
@@ -154,7 +191,7 @@ impl Evacuation {
 
     /// When [`Self::plan`] has something to do without a change.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.calm.values().copied().chain(self.retry).min()
+        self.calm.values().copied().chain(self.retry).chain(self.holds.next()).min()
     }
 
     /// Whether [`Self::plan`] has something to do.
@@ -171,7 +208,10 @@ impl Evacuation {
             self.steps.values_mut().for_each(|step| step.rests = false);
         }
         let mut plan = Plan::default();
-        for node in self.lost.clone() {
+        for node in self.lost() {
+            if self.held(around.state, node).is_some() {
+                continue;
+            }
             for (id, ..) in self.to_move(around.state, node) {
                 plan.orders.push(self.order(id, Cause::Lost));
             }
@@ -302,10 +342,11 @@ impl Evacuation {
     /// Why a container is still on a node that is lost.
     pub(super) fn why_there(&self, container: &Container) -> String {
         let refusal = self.steps.get(&container.endpoint.id).and_then(|step| step.refusal.as_ref());
-        match (self.stays(container), refusal) {
-            (Some(why), _) => format!("the container {why}"),
-            (None, Some(refusal)) => format!("the container cannot be placed elsewhere: {refusal}"),
-            (None, None) => "the container is being placed elsewhere".to_owned(),
+        match (self.stays(container), self.holds.why(container.pool), refusal) {
+            (Some(why), ..) => format!("the container {why}"),
+            (None, Some(why), _) => why,
+            (None, None, Some(refusal)) => format!("the container cannot be placed elsewhere: {refusal}"),
+            (None, None, None) => "the container is being placed elsewhere".to_owned(),
         }
     }
 

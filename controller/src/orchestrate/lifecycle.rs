@@ -223,7 +223,7 @@ impl Lifecycle {
             events,
             nodes: HashMap::new(),
             leases: Leases::new(lease),
-            evacuation: Evacuation::default(),
+            evacuation: Evacuation::new(lease),
             orders: Vec::new(),
         }
     }
@@ -394,7 +394,9 @@ impl Lifecycle {
         }
         let lost = self.leases.is_lost(id);
         if lost {
-            problems.push("the node is lost: what it had is placed elsewhere".to_owned());
+            let what = self.evacuation.held(state, id);
+            let what = what.unwrap_or_else(|| "what it had is placed elsewhere".to_owned());
+            problems.push(format!("the node is lost: {what}"));
         }
         problems.extend(self.evacuation.problems(state, &self.board, id));
         problems.extend(agent.into_iter().flat_map(|agent| agent.problems.clone()));

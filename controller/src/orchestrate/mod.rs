@@ -9,6 +9,7 @@ pub mod evacuation;
 pub mod events;
 #[cfg(test)]
 mod history;
+mod holds;
 mod lease;
 pub mod lifecycle;
 pub mod links;

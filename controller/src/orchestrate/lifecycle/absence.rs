@@ -18,9 +18,10 @@ impl Lifecycle {
             tracing::warn!(node = node.0, "agent has been silent for a lease, its stream is closed");
             self.detached(state, node, now);
         }
+        over.lost.iter().for_each(|node| self.evacuation.set_lost(*node, true));
+        self.weigh(state, now);
         for node in over.lost {
             tracing::warn!(node = node.0, "node is lost");
-            self.evacuation.set_lost(node, true);
             let message = "neither its agent, for a lease, nor its switch has been heard of";
             self.tell_of_node(state, node, ("NodeLost", message.to_owned()), now);
             self.check_node(state, node, now);
@@ -73,11 +74,19 @@ impl Lifecycle {
         self.check_node(state, node, now);
     }
 
+    /// Looks again at what is on lost nodes, if how much is lost makes another difference than before.
+    fn weigh(&mut self, state: &State, now: Now) {
+        if self.evacuation.weigh(state, now.clock) {
+            self.evacuation.lost().into_iter().for_each(|node| self.check_node(state, node, now));
+        }
+    }
+
     /// Orders what evacuations call for now.
     pub(super) fn evacuate(&mut self, state: &State, now: Now) {
         if !self.evacuation.is_due(now.clock) {
             return;
         }
+        self.weigh(state, now);
         let is_known = |node: NodeId| {
             let reports = self.nodes.get(&node).filter(|reports| reports.switch.is_some());
             reports.and_then(|reports| reports.agent.as_ref()).is_some_and(|agent| agent.inventory.is_some())

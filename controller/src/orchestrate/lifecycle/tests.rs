@@ -102,6 +102,12 @@ impl World {
         self.lifecycle.switch(&self.state, SwitchEvent::Disconnected { node }, self.now);
     }
 
+    /// Neither a node's agent nor its switch is there any more.
+    fn vanish(&mut self, n: u8) {
+        self.say(n, AgentEvent::Detached);
+        self.switch_goes(n);
+    }
+
     fn transact<T>(
         &mut self,
         request: impl FnOnce(&mut Transaction<'_>, Surroundings<'_>) -> Result<T, Refusal>,
@@ -342,10 +348,8 @@ fn a_lost_nodes_containers_move_at_once_and_keep_their_addresses_but_for_pinned_
 fn what_no_node_takes_is_remembered_and_tried_again() {
     let mut world = World::new(2);
     world.container(1, "a", "a", false);
-    for n in [1, 2] {
-        world.say(n, AgentEvent::Detached);
-        world.switch_goes(n);
-    }
+    world.say(2, AgentEvent::Detached);
+    world.vanish(1);
     world.pass(LEASE, &[]);
     assert_eq!(world.carry_out(), ["a"]);
     let condition = world.condition("a");
@@ -365,6 +369,45 @@ fn what_no_node_takes_is_remembered_and_tried_again() {
     assert_eq!(world.node_of("a"), 2);
     world.pass(s(20), &[2]);
     assert_eq!((world.carry_out(), world.lifecycle.evacuation.next()), (Vec::new(), None));
+}
+
+#[test]
+fn nothing_is_moved_while_most_of_a_pool_is_lost_and_for_a_lease_after_it() {
+    let mut world = World::new(5);
+    for n in 1..=5 {
+        world.container(n, &format!("c{n}"), "c", false);
+        world.vanish(n);
+    }
+    world.pass(s(100), &[]);
+    assert!(world.carry_out().is_empty() && world.node(1).lost);
+    let sentence = "more than half of the pool's nodes are lost at once: nothing is moved before fewer have been for 15s";
+    let problems = world.node(1).problems.join("; ");
+    assert!(problems.contains(&format!("the node is lost: {sentence}")), "{problems}");
+    let message = world.condition("c2").message;
+    assert!(message.contains(sentence), "{message}");
+    for n in [1, 2] {
+        world.connect(n);
+        world.pass(s(100), &[1, 2]);
+        assert!(world.carry_out().is_empty(), "the first ones back are not given all the others'");
+    }
+    world.connect(3);
+    world.pass(s(10), &[1, 2, 3]);
+    assert!(world.carry_out().is_empty());
+    world.connect(4);
+    world.pass(s(4), &[1, 2, 3, 4]);
+    assert!(world.carry_out().is_empty(), "a lease is not over");
+    world.pass(s(1), &[1, 2, 3, 4]);
+    assert_eq!(world.carry_out(), ["c5"]);
+    assert!(world.node(5).problems.join("; ").contains("what it had is placed elsewhere"));
+}
+
+#[test]
+fn of_a_pool_of_two_one_may_be_lost() {
+    let mut world = World::new(2);
+    world.container(1, "a", "a", false);
+    world.vanish(1);
+    world.pass(LEASE, &[2]);
+    assert_eq!(world.carry_out(), ["a"]);
 }
 
 #[test]
