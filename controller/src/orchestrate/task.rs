@@ -13,7 +13,7 @@ use crate::openflow::SwitchEvent;
 
 use super::evacuation::{self, Outcome};
 use super::lifecycle::{Done, Lifecycle, Notes, Now, Order};
-use super::{Inner, Input, containers, now_ms};
+use super::{Inner, Input, QUEUE, containers, now_ms};
 
 /// How often addresses that have cooled down are looked for, and how many are forgotten in one commit.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -46,10 +46,7 @@ pub(super) async fn run(
                 Err(RecvError::Closed) => return,
             },
             input = inputs.recv() => match input {
-                Some(Input::Agent { node, session, event }) => {
-                    with(&inner, |state| lifecycle.agent(state, (node, session), event, Now::read()));
-                }
-                Some(Input::Look(look)) => with(&inner, |state| look(&lifecycle, state)),
+                Some(input) => take(&inner, &mut lifecycle, input),
                 None => return,
             },
             Some(event) = switches.recv() => {
@@ -60,7 +57,7 @@ pub(super) async fn run(
                 Err(error) => tracing::error!(%error, "an order has failed"),
             },
             () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
-                with(&inner, |state| lifecycle.timeout(state, Now::read()));
+                judge(&inner, &mut lifecycle, (&mut inputs, &mut switches));
             }
             _ = sweep.tick() => {
                 tokio::spawn(sweep_cooling(inner.clone()));
@@ -70,6 +67,35 @@ pub(super) async fn run(
             orders.spawn(carry_out(inner.clone(), order));
         }
     }
+}
+
+fn take(inner: &Inner, lifecycle: &mut Lifecycle, input: Input) {
+    match input {
+        Input::Agent { node, session, event } => {
+            with(inner, |state| lifecycle.agent(state, (node, session), event, Now::read()));
+        }
+        Input::Look(look) => with(inner, |state| look(lifecycle, state)),
+    }
+}
+
+/// Does what the passing of time calls for, after all that waits: who has spoken while the task was busy is not silent.
+fn judge(
+    inner: &Inner,
+    lifecycle: &mut Lifecycle,
+    (inputs, switches): (&mut mpsc::Receiver<Input>, &mut mpsc::Receiver<SwitchEvent>),
+) {
+    for input in waiting(inputs) {
+        take(inner, lifecycle, input);
+    }
+    for event in waiting(switches) {
+        with(inner, |state| lifecycle.switch(state, event, Now::read()));
+    }
+    with(inner, |state| lifecycle.timeout(state, Now::read()));
+}
+
+/// What is in a channel already, at most as much as it holds.
+fn waiting<T>(channel: &mut mpsc::Receiver<T>) -> impl Iterator<Item = T> + '_ {
+    std::iter::from_fn(|| channel.try_recv().ok()).take(QUEUE)
 }
 
 fn notes(inner: &Inner) -> Notes {
@@ -127,6 +153,65 @@ async fn sweep_cooling(inner: Arc<Inner>) {
             .transact(move |tx| Ok(containers::sweep_cooling(tx, now_ms(), limit_ms, SWEEP_LIMIT)));
         if let Err(error) = sweep.await {
             tracing::warn!(%error, "addresses that have cooled down are not forgotten yet");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
+
+    use flowlib::types::DatapathId;
+
+    use super::super::lifecycle::AgentEvent;
+    use super::super::nodes::{self, NodeSpec};
+    use super::super::pools::{self, PoolSpec};
+    use super::super::{Orchestrator, Timing};
+    use super::*;
+    use crate::intent::Intent;
+    use crate::intent::model::{Resources, Strategy};
+    use crate::intent::store::embedded::Embedded;
+
+    const LEASE: Duration = Duration::from_secs(1);
+
+    fn node() -> NodeSpec {
+        NodeSpec {
+            pool: "p".to_owned(),
+            name: "n1".to_owned(),
+            datapath_id: DatapathId(1),
+            tunnel_address: Ipv4Addr::new(172, 31, 0, 1),
+            labels: BTreeMap::new(),
+            capacity: Resources::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_spoken_while_the_task_was_busy_is_not_silent() {
+        let dir = tempfile::tempdir().unwrap();
+        let intent = Intent::start(Embedded::open(&dir.path().join("intent.redb")).unwrap()).unwrap();
+        let timing = Timing { cool_down: Duration::ZERO, lease: LEASE };
+        let inner = Orchestrator::start(intent.clone(), timing).0.inner;
+        let registered = intent.transact(|tx| {
+            let (name, default_image, placement) = ("p".to_owned(), String::new(), Strategy::Spread);
+            pools::create(tx, PoolSpec { name, vlans: None, vnis: None, default_image, placement })?;
+            nodes::register(tx, node())
+        });
+        let (node, session) = (registered.await.unwrap().value.id, 1);
+        let (say, mut inputs) = mpsc::channel(1);
+        let (_connect, mut switches) = mpsc::channel(1);
+        for has_spoken in [true, false] {
+            let mut lifecycle = Lifecycle::new(Notes::default(), LEASE);
+            let attached = AgentEvent::Attached(Arc::default());
+            let now = Now::read();
+            let long_ago = Now { clock: now.clock - 2 * LEASE, ..now };
+            with(&inner, |state| lifecycle.agent(state, (node, session), attached, long_ago));
+            if has_spoken {
+                let alive = Input::Agent { node, session, event: AgentEvent::KeepAlive };
+                assert!(say.try_send(alive).is_ok());
+            }
+            judge(&inner, &mut lifecycle, (&mut inputs, &mut switches));
+            assert_eq!(lifecycle.outbox(node).is_some(), has_spoken);
         }
     }
 }
