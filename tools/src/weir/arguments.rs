@@ -60,16 +60,15 @@ pub(super) struct Globals {
         help_heading = "Global options"
     )]
     pub(super) output: Format,
-    /// How long to wait for the controller, and with --wait for the effect
+    /// How long to wait for the controller, and with --wait for the effect [default: 30s]
     #[arg(
         long,
         global = true,
         value_name = "DURATION",
-        default_value = "30s",
         value_parser = humantime::parse_duration,
         help_heading = "Global options"
     )]
-    pub(super) timeout: Duration,
+    pub(super) timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -41,20 +41,24 @@ impl Session {
     }
 
     pub(super) async fn channel(&self) -> Result<Channel, Failure> {
-        let timeout = self.globals.timeout.min(CONNECT_TIMEOUT);
+        let timeout = self.timeout().min(CONNECT_TIMEOUT);
         Ok(self.globals.server.connect(timeout).await?)
     }
 
     /// A request that carries `--timeout` as its deadline.
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(self.globals.timeout);
+        request.set_timeout(self.timeout());
         request
     }
 
-    /// What `--timeout` says.
-    pub(super) fn timeout(&self) -> Duration {
-        self.globals.timeout
+    fn timeout(&self) -> Duration {
+        self.timeout_or(TIMEOUT)
+    }
+
+    /// What `--timeout` says; `default` if it is not given.
+    pub(super) fn timeout_or(&self, default: Duration) -> Duration {
+        self.globals.timeout.unwrap_or(default)
     }
 
     /// Awaits a stream, for `--timeout` at most; once it is open it may last as long as it likes.
@@ -64,7 +68,7 @@ impl Session {
         answer: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
         let in_time = async {
-            let answer = tokio::time::timeout(self.globals.timeout, answer).await;
+            let answer = tokio::time::timeout(self.timeout(), answer).await;
             answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
         };
         self.patiently(doing, in_time).await
@@ -92,5 +96,7 @@ impl Session {
     }
 }
 
+/// How long an answer is waited for when `--timeout` is not given.
+const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SPINNER_DELAY: Duration = Duration::from_secs(1);

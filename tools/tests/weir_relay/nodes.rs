@@ -21,12 +21,17 @@ fn a_node_is_cordoned_and_uncordoned() {
 }
 
 #[test]
-fn a_drain_follows_what_moves_and_ends_when_only_pinned_containers_are_left() {
+fn a_drain_follows_what_moves_and_ends_when_only_containers_are_left_that_stay() {
     let served = Served::start();
     let output = served.run("--pool drain node drain n1");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(text(&output.stderr), "web is ready on n2\ndb is ready on n2\n");
-    assert_eq!(text(&output.stdout), "drained drain/n1: 2 containers moved\nleft, since pinned to it: pin\n");
+    let expected = "drained drain/n1: 2 containers moved\n\
+                    left, since pinned to it: pin\n\
+                    left, since ended, and to run again elsewhere: job\n";
+    assert_eq!(text(&output.stdout), expected);
+    let help = served.run("node drain --help");
+    assert!(text(&help.stdout).contains("10 minutes unless --timeout"), "{help:?}");
 }
 
 #[test]

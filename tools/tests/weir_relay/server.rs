@@ -97,7 +97,11 @@ impl Containers for Server {
         let nth = self.watches.fetch_add(1, Ordering::SeqCst);
         let gate = self.gate.clone();
         Ok(Response::new(match (pool.as_str(), nth) {
-            ("drain", _) => once_open(gate, had_by_n1(), moved_to_n2().map(Ok).into()),
+            ("drain", _) => {
+                let job = on("job", "n1", Kind::Added, Phase::Ended);
+                let had = [job].into_iter().chain(had_by_n1()).collect();
+                once_open(gate, had, moved_to_n2().map(Ok).into())
+            }
             ("stuck" | "meddled", _) => once_open(gate, had_by_n1(), Vec::new()),
             ("behind", 0) => once_open(gate, had_by_n1(), vec![Err(Status::out_of_range("too far behind"))]),
             // What has been moved in between, and db, which has been deleted.

@@ -1,7 +1,7 @@
 //! `weir node drain`: the controller moves a node's containers elsewhere; here that is waited for and told as it happens.
 //!
 //! A container is out of the way once it is ready, or has ended, on another node, or is deleted: then the node may be
-//! switched off. Pinned ones stay. What hinders is told in the words of the node's problems; those come with no event, so
+//! switched off. Pinned ones stay, and those that have ended, which would run again. What hinders is told in the words of the node's problems; those come with no event, so
 //! they are asked for now and then, which is all that is asked.
 
 use std::collections::BTreeSet;
@@ -22,6 +22,9 @@ use super::tally::Tally;
 use super::{NodeView, schedule};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Waits for 10 minutes unless --timeout says otherwise. Containers that are pinned to the node (--node) stay on it, and those
+that have ended by themselves: they would run again elsewhere.")]
 pub(in super::super) struct Drain {
     /// The node's name
     name: String,
@@ -37,7 +40,7 @@ pub(super) async fn run(session: &Session, arguments: Drain) -> Result<(), Failu
         return output::show(session.format(), &NodeView::from(node));
     }
     let mut draining = Draining::new(session.pool()?, name);
-    match tokio::time::timeout(session.timeout(), draining.drain(session)).await {
+    match tokio::time::timeout(session.timeout_or(TIMEOUT), draining.drain(session)).await {
         Ok(outcome) => outcome?,
         Err(_) => return Err(Failure::Late(draining.missing())),
     }
@@ -67,7 +70,7 @@ impl Draining {
         Draining { pool, tally: Tally::new(node.clone()), node, asked: false, problems: BTreeSet::new(), bar }
     }
 
-    /// Asks for the drain and follows it until only pinned containers are left.
+    /// Asks for the drain and follows it until only containers are left that stay.
     async fn drain(&mut self, session: &Session) -> Result<(), Failure> {
         let mut client = container::client(session).await?;
         loop {
@@ -158,7 +161,8 @@ impl Draining {
 
     fn drained(&self) -> Drained {
         let (pool, name) = (self.pool.clone(), self.node.clone());
-        Drained { pool, name, moved: self.tally.moved(), pinned: self.tally.pinned() }
+        let (moved, pinned, ended) = (self.tally.moved(), self.tally.pinned(), self.tally.ended());
+        Drained { pool, name, moved, pinned, ended }
     }
 }
 
@@ -171,19 +175,27 @@ struct Drained {
     moved: Vec<String>,
     /// Containers that stay, since their owner chose the node.
     pinned: Vec<String>,
+    /// Containers that stay, since they have ended and would run again elsewhere.
+    ended: Vec<String>,
 }
 
 impl View for Drained {
     fn to_text(&self) -> String {
-        let Drained { pool, name, moved, pinned } = self;
+        let Drained { pool, name, moved, pinned, ended } = self;
         let plural = if moved.len() == 1 { "" } else { "s" };
         let mut text = format!("drained {pool}/{name}: {} container{plural} moved\n", moved.len());
         if !pinned.is_empty() {
             text.push_str(&format!("left, since pinned to it: {}\n", pinned.join(", ")));
         }
+        if !ended.is_empty() {
+            let ended = ended.join(", ");
+            text.push_str(&format!("left, since ended, and to run again elsewhere: {ended}\n"));
+        }
         text
     }
 }
 
+/// How long a drain is waited for when `--timeout` is not given, as its help says.
+const TIMEOUT: Duration = Duration::from_secs(600);
 /// How often the node's problems are asked for.
 const LOOK: Duration = Duration::from_secs(2);

@@ -26,7 +26,7 @@ pub(super) enum Command {
     Cordon(Named),
     /// Give a node containers again
     Uncordon(Named),
-    /// Move a node's containers elsewhere, and wait until only pinned ones are left
+    /// Move a node's containers elsewhere, and wait until only those are left that stay
     Drain(drain::Drain),
     /// Forget a node whose agent is gone and that holds no containers
     #[command(visible_alias = "rm")]

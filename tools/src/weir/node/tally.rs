@@ -66,13 +66,24 @@ impl Tally {
     }
 
     /// Is still on the node, and stays there.
+    fn stays(&self, container: &Container) -> bool {
+        self.is_pinned(container) || self.has_ended(container)
+    }
+
+    /// Is on the node since its owner wants it there.
     fn is_pinned(&self, container: &Container) -> bool {
         container.pinned && container.node == self.node
     }
 
+    /// Has ended on the node by itself, and is not moved, since it would run again.
+    fn has_ended(&self, container: &Container) -> bool {
+        let ended = container.status.as_ref().is_some_and(|status| status.phase() == Phase::Ended);
+        ended && !container.stopped && !container.pinned && container.node == self.node
+    }
+
     /// What is waited for, with how each is.
     pub(super) fn left(&self) -> Vec<String> {
-        let left = self.known.values().filter(|known| !self.is_settled(known) && !self.is_pinned(known));
+        let left = self.known.values().filter(|known| !self.is_settled(known) && !self.stays(known));
         left.map(|container| {
             let message = container.status.as_ref().map_or("", |status| status.message.as_str());
             let why = if message.is_empty() { String::new() } else { format!(": {message}") };
@@ -91,9 +102,14 @@ impl Tally {
         pinned.map(|container| container.name.clone()).collect()
     }
 
+    pub(super) fn ended(&self) -> Vec<String> {
+        let ended = self.known.values().filter(|known| self.has_ended(known));
+        ended.map(|container| container.name.clone()).collect()
+    }
+
     /// How many are to leave the node, those included that have.
     pub(super) fn n_movable(&self) -> u64 {
-        self.known.values().filter(|known| !self.is_pinned(known)).count() as u64
+        self.known.values().filter(|known| !self.stays(known)).count() as u64
     }
 
     /// How many are out of the way.
@@ -146,6 +162,22 @@ mod tests {
         assert_eq!(line.as_deref(), Some("a is ready on n2"));
         assert!(tally.left().is_empty());
         assert_eq!((tally.moved(), tally.pinned()), (vec!["a".to_owned()], vec!["pinned".to_owned()]));
+    }
+
+    #[test]
+    fn what_has_ended_by_itself_stays_and_what_was_stopped_moves() {
+        let mut tally = Tally::new("n1".to_owned());
+        tally.start();
+        for name in ["job", "stopped", "pinned"] {
+            let mut event = event(Kind::Added, name, "n1", Phase::Ended);
+            event.container.as_mut().unwrap().stopped = name == "stopped";
+            tally.take(event);
+        }
+        tally.take(synced());
+        assert_eq!((tally.n_movable(), tally.left()), (1, vec!["stopped (ended on n1)".to_owned()]));
+        tally.take(event(Kind::Modified, "stopped", "n2", Phase::Ended));
+        assert!(tally.left().is_empty());
+        assert_eq!((tally.ended(), tally.pinned()), (vec!["job".to_owned()], vec!["pinned".to_owned()]));
     }
 
     #[test]
