@@ -37,10 +37,17 @@ fn process(started: u64, exit_code: Option<i32>) -> ProcessStatus {
     }
 }
 
-async fn report(agent: &Agent, c: &Container, state: State, process: Option<ProcessStatus>, reason: &str) {
+/// Reports a container's endpoint; its process answers that request for a start.
+async fn report(
+    agent: &Agent,
+    (c, starts): (&Container, u32),
+    state: State,
+    process: Option<ProcessStatus>,
+    reason: &str,
+) {
     let (endpoint_id, ofport, state) = (c.endpoint_id, c.ofport, state.into());
     let (message, reason) = ("there is no such image".to_owned(), reason.to_owned());
-    let report = EndpointReport { endpoint_id, ofport, state, message, reason, process, starts: 0 };
+    let report = EndpointReport { endpoint_id, ofport, state, message, reason, process, starts };
     agent.send(agent_message::Message::Endpoint(report)).await;
 }
 
@@ -60,7 +67,7 @@ async fn a_container_stops_and_starts_and_keeps_its_place() {
     let created = world.create(job("a"), false).await.unwrap();
     one.desired().await;
     one.applied(created.revision).await;
-    report(&one, &created, State::Up, Some(process(10, None)), "").await;
+    report(&one, (&created, 0), State::Up, Some(process(10, None)), "").await;
     let ready = world.until("a", Phase::Ready, "").await;
     assert!(ready.status.unwrap().process.unwrap().running);
     let revision = world.revision();
@@ -71,7 +78,7 @@ async fn a_container_stops_and_starts_and_keeps_its_place() {
         let desired = one.desired().await;
         assert!(desired.endpoints[0].stopped);
         world.until("a", Phase::Starting, "StopPending").await;
-        report(&one, &created, State::Ended, Some(process(10, Some(143))), "").await;
+        report(&one, (&created, 0), State::Ended, Some(process(10, Some(143))), "").await;
     });
     let stopped = stopped.unwrap();
     let status = stopped.status.clone().unwrap();
@@ -86,7 +93,8 @@ async fn a_container_stops_and_starts_and_keeps_its_place() {
         let desired = one.desired().await;
         assert_eq!((desired.endpoints[0].stopped, desired.endpoints[0].starts), (false, 1));
         one.applied(desired.revision).await;
-        report(&one, &created, State::Up, Some(process(0, None)), "").await;
+        report(&one, (&created, 0), State::Ended, Some(process(10, Some(143))), "").await;
+        report(&one, (&created, 1), State::Up, Some(process(0, None)), "").await;
     });
     assert_eq!(started.unwrap().status.unwrap().phase(), Phase::Ready);
     let words: Vec<_> = world.past("container/p/a").await.into_iter().map(|(reason, _)| reason).collect();
@@ -100,7 +108,7 @@ async fn a_short_job_is_waited_for_until_it_has_ended_and_can_be_started_again()
         let desired = one.desired().await;
         let created = world.get("a").await.unwrap();
         one.applied(desired.revision).await;
-        report(&one, &created, State::Ended, Some(process(2, Some(3))), "").await;
+        report(&one, (&created, 0), State::Ended, Some(process(2, Some(3))), "").await;
     });
     let status = created.unwrap().status.unwrap();
     assert_eq!((status.phase(), status.reason.as_str()), (Phase::Ended, "Exited"));
@@ -117,9 +125,9 @@ async fn waiting_ends_when_it_would_not_help() {
         let desired = one.desired().await;
         let created = world.get("a").await.unwrap();
         one.applied(desired.revision).await;
-        report(&one, &created, State::Failed, None, "Restarting").await;
+        report(&one, (&created, 0), State::Failed, None, "Restarting").await;
         world.until("a", Phase::Degraded, "Restarting").await;
-        report(&one, &created, State::Failed, None, "ImageMissing").await;
+        report(&one, (&created, 0), State::Failed, None, "ImageMissing").await;
     });
     let expected = "`a` is committed, but does not start: ImageMissing: there is no such image";
     refused(created, Code::FailedPrecondition, expected);

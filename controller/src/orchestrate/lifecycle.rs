@@ -159,37 +159,7 @@ struct AgentReports {
     outbox: Arc<Outbox>,
     inventory: Option<u64>,
     endpoints: HashMap<EndpointId, PortReport>,
-    /// When the processes were started whose ends had been reported before they were asked to start again: what is said
-    /// of these ends from now on is said too late.
-    past: HashMap<EndpointId, Option<SystemTime>>,
     problems: Vec<String>,
-}
-
-impl AgentReports {
-    /// Whether a report is of a process before the one that is wanted now.
-    fn is_late(&self, id: EndpointId, report: &PortReport) -> bool {
-        let started = report.process.and_then(|process| process.started);
-        report.state == PortState::Ended && self.past.get(&id) == Some(&started)
-    }
-
-    /// Takes up one endpoint's report; says whether its process has ended.
-    fn take(&mut self, id: EndpointId, report: PortReport) -> bool {
-        if self.is_late(id, &report) {
-            return false;
-        }
-        self.past.remove(&id);
-        let ended = report.state == PortState::Ended;
-        self.endpoints.insert(id, report);
-        ended
-    }
-
-    /// The endpoint's process was asked to start again.
-    fn started_again(&mut self, id: EndpointId) {
-        if let Some(report) = self.endpoints.get(&id).filter(|report| report.state == PortState::Ended) {
-            self.past.insert(id, report.process.and_then(|process| process.started));
-            self.endpoints.remove(&id);
-        }
-    }
 }
 
 /// What a connected switch has confirmed.
@@ -308,8 +278,8 @@ impl Lifecycle {
                 self.evacuation.touch(now.clock);
             }
             AgentEvent::Endpoint(id, report) => {
-                let ended = agent.take(id, report) && state.container_of(id).is_some();
-                self.evacuation.set_ended(id, ended);
+                self.evacuation.set_ended(id, has_ended(state, id, &report));
+                agent.endpoints.insert(id, report);
                 self.check_endpoint(state, node, id, now);
             }
             AgentEvent::Inventory { revision, endpoints } => {
@@ -318,8 +288,8 @@ impl Lifecycle {
                 };
                 agent.endpoints.retain(|id, report| report.state == PortState::Removed || newer(id));
                 for (id, report) in endpoints {
-                    let ended = agent.take(id, report) && state.container_of(id).is_some();
-                    self.evacuation.set_ended(id, ended);
+                    self.evacuation.set_ended(id, has_ended(state, id, &report));
+                    agent.endpoints.insert(id, report);
                 }
                 self.evacuation.touch(now.clock);
                 agent.inventory = agent.inventory.max(Some(revision));
@@ -440,7 +410,6 @@ impl Lifecycle {
             outbox,
             inventory: None,
             endpoints: HashMap::new(),
-            past: HashMap::new(),
             problems: Vec::new(),
         };
         let reports = self.reports(node, now);
@@ -626,7 +595,6 @@ impl Lifecycle {
         self.evacuation.set_ended(id, false);
         if let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) {
             agent.endpoints.remove(&id);
-            agent.past.remove(&id);
         }
     }
 
@@ -649,6 +617,12 @@ fn is_in_sync(state: &State, id: NodeId, own_revision: u64, switch: &SwitchRepor
     switch.applied.is_some_and(|applied| applied >= newest)
         && switch.rejected.is_empty()
         && switch.problems.is_empty()
+}
+
+/// Whether a report says that the process that a container is to have now has ended.
+fn has_ended(state: &State, id: EndpointId, report: &PortReport) -> bool {
+    let container = state.container_of(id).filter(|container| !report.is_late(container));
+    report.state == PortState::Ended && container.is_some()
 }
 
 /// All that a node's agent should have, and what it should remove.

@@ -140,6 +140,16 @@ pub struct PortReport {
     pub refused: Reason,
     /// The container's process, if it has one.
     pub process: Option<Process>,
+    /// With [`PortState::Up`] and [`PortState::Ended`]: which request for a start the process answers.
+    pub starts: u32,
+}
+
+impl PortReport {
+    /// Whether it is of a process before the one that is wanted now.
+    #[must_use]
+    pub fn is_late(&self, container: &Container) -> bool {
+        matches!(self.state, PortState::Up | PortState::Ended) && self.starts < container.starts
+    }
 }
 
 /// What became of a port.
@@ -177,6 +187,8 @@ pub struct Evidence<'a> {
 /// Derives how a container is.
 #[must_use]
 pub fn derive(container: &Container, evidence: Evidence<'_>) -> Condition {
+    let port = evidence.port.filter(|report| !report.is_late(container));
+    let evidence = Evidence { port, ..evidence };
     let condition = match unreachable(container, evidence) {
         Some(condition) => condition,
         None if container.deleting => deleting(container, evidence),
@@ -326,7 +338,14 @@ pub(super) mod tests {
         let finished = ended.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1));
         let process = Process { started, finished, exit_code: i32::from(ended) * 3, ..Process::default() };
         let message = "no such image".to_owned();
-        PortReport { state, ofport: OFPORT, message, refused: Reason::ImageMissing, process: Some(process) }
+        PortReport {
+            state,
+            ofport: OFPORT,
+            message,
+            refused: Reason::ImageMissing,
+            process: Some(process),
+            starts: 0,
+        }
     }
 
     fn evidence(port: Option<&PortReport>) -> Evidence<'_> {
@@ -353,6 +372,20 @@ pub(super) mod tests {
         let process = ended.process.map(|process| Process { oom_killed: true, exit_code: 137, ..process });
         let killed = derive(&job, evidence(Some(&PortReport { process, ..ended })));
         assert!(killed.message.contains("more memory than its limit (exit code 137)"), "{}", killed.message);
+    }
+
+    #[test]
+    fn a_report_of_a_process_before_the_one_that_is_wanted_says_nothing() {
+        let job = Container { starts: 2, ..container() };
+        for state in [PortState::Up, PortState::Ended] {
+            let late = PortReport { starts: 1, ..report(state) };
+            let condition = derive(&job, evidence(Some(&late)));
+            assert_eq!((condition.phase, condition.process), (Phase::Starting, None), "{state:?}");
+            let due = PortReport { starts: 2, ..late };
+            assert_ne!(derived(&job, Some(&due)).0, Phase::Starting, "{state:?}");
+        }
+        let failed = PortReport { starts: 0, ..report(PortState::Failed) };
+        assert_eq!(derived(&job, Some(&failed)), (Phase::Degraded, Reason::ImageMissing));
     }
 
     #[test]

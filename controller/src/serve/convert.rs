@@ -405,7 +405,7 @@ pub(super) fn port_report(report: v1::EndpointReport) -> Result<(EndpointId, Por
             )));
         }
     };
-    let v1::EndpointReport { endpoint_id, ofport, message, reason, process, .. } = report;
+    let v1::EndpointReport { endpoint_id, ofport, message, reason, process, starts, .. } = report;
     let refused = match reason.as_str() {
         "ImageMissing" => Reason::ImageMissing,
         "StartRefused" => Reason::StartRefused,
@@ -414,7 +414,8 @@ pub(super) fn port_report(report: v1::EndpointReport) -> Result<(EndpointId, Por
         _ => Reason::PortRefused,
     };
     let process = process.map(process_of).transpose()?;
-    Ok((EndpointId(endpoint_id), PortReport { state, ofport: PortNo(ofport), message, refused, process }))
+    let ofport = PortNo(ofport);
+    Ok((EndpointId(endpoint_id), PortReport { state, ofport, message, refused, process, starts }))
 }
 
 pub(super) fn desired(desired: Desired) -> v1::Desired {

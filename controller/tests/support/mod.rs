@@ -378,7 +378,10 @@ impl Agent {
     pub async fn obey(&mut self) -> Desired {
         let desired = self.desired().await;
         for endpoint in &desired.endpoints {
-            self.report(endpoint.endpoint_id, endpoint_report::State::Up, endpoint.ofport).await;
+            let DesiredEndpoint { endpoint_id, ofport, starts, .. } = *endpoint;
+            let state = endpoint_report::State::Up.into();
+            let report = EndpointReport { endpoint_id, state, ofport, starts, ..EndpointReport::default() };
+            self.send(agent_message::Message::Endpoint(report)).await;
         }
         for RemovedEndpoint { endpoint_id, .. } in &desired.removed {
             self.report(*endpoint_id, endpoint_report::State::Removed, 0).await;

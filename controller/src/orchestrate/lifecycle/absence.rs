@@ -152,12 +152,8 @@ impl Lifecycle {
             let message = format!("from {} to {}, {why}", name_of(state, old.node), name_of(state, new.node));
             self.tell_of_container(state, after, ("Moved", message), now);
         }
-        let agent = self.nodes.get_mut(&new.node).and_then(|node| node.agent.as_mut());
         if before.starts != after.starts {
             self.evacuation.set_ended(new.id, false);
-            if let Some(agent) = agent {
-                agent.started_again(new.id);
-            }
         }
     }
 

@@ -172,6 +172,7 @@ impl World {
             message: String::new(),
             refused: status::Reason::PortRefused,
             process: None,
+            starts: 0,
         };
         self.say(n, AgentEvent::Endpoint(endpoint.id, report));
         assert_eq!(self.condition(name).phase, status::Phase::Ready);
@@ -185,12 +186,12 @@ impl World {
         self.transact(put).unwrap();
     }
 
-    /// A container's process has ended; it had been started at that second.
-    fn ended(&mut self, n: u8, name: &str, started: u64) {
+    /// A container's process has ended; it answered that request for a start.
+    fn ended(&mut self, n: u8, name: &str, starts: u32) {
         let endpoint = self.get(name).endpoint.clone();
         let process = status::Process {
-            started: Some(SystemTime::UNIX_EPOCH + s(started)),
-            finished: Some(SystemTime::UNIX_EPOCH + s(started + 1)),
+            started: Some(SystemTime::UNIX_EPOCH + s(starts.into())),
+            finished: Some(SystemTime::UNIX_EPOCH + s(u64::from(starts) + 1)),
             ..status::Process::default()
         };
         let report = PortReport {
@@ -199,6 +200,7 @@ impl World {
             message: String::new(),
             refused: status::Reason::PortRefused,
             process: Some(process),
+            starts,
         };
         self.say(n, AgentEvent::Endpoint(endpoint.id, report));
     }
@@ -489,7 +491,7 @@ fn a_job_that_has_ended_is_not_run_again_elsewhere() {
     let mut world = World::new(2);
     for name in ["job", "stopped"] {
         world.container(1, name, name, false);
-        world.ended(1, name, 1);
+        world.ended(1, name, 0);
     }
     let stopped = Container { stopped: true, ..Container::clone(&world.get("stopped")) };
     world.put(stopped);
@@ -519,7 +521,7 @@ fn a_drained_node_is_asked_first_what_has_ended_there() {
     world.lifecycle.agent(&world.state, (node, 9), AgentEvent::Attached(Arc::default()), world.now);
     world.lifecycle.switch(&world.state, SwitchEvent::Connected { node }, world.now);
     assert!(world.carry_out().is_empty());
-    world.ended(1, "job", 1);
+    world.ended(1, "job", 0);
     world.say(1, AgentEvent::Inventory { revision: world.state.revision, endpoints: Vec::new() });
     assert!(world.carry_out().is_empty() && world.words("n1").ends_with(&["Drained"]));
 }
@@ -528,14 +530,14 @@ fn a_drained_node_is_asked_first_what_has_ended_there() {
 fn a_report_of_the_end_of_an_earlier_process_is_late() {
     let mut world = World::new(1);
     world.container(1, "a", "a", true);
-    world.ended(1, "a", 1);
+    world.ended(1, "a", 0);
     assert_eq!(world.condition("a").phase, status::Phase::Ended);
     let again = Container { starts: 1, ..Container::clone(&world.get("a")) };
     world.put(again);
     assert_eq!(world.condition("a").phase, status::Phase::Starting);
-    world.ended(1, "a", 1);
+    world.ended(1, "a", 0);
     assert_eq!(world.condition("a").phase, status::Phase::Starting, "that was the process before");
-    world.ended(1, "a", 5);
+    world.ended(1, "a", 1);
     assert_eq!(world.condition("a").phase, status::Phase::Ended);
     assert_eq!(world.words("a"), ["Created", "Ready", "Exited", "Exited"]);
 }
