@@ -8,7 +8,7 @@
 //!             └─────────────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use flowlib::compile::model::{EndpointId, NetworkId, NodeId};
@@ -29,6 +29,8 @@ const CALM: Duration = Duration::from_secs(3);
 /// After how long what was refused is tried again, whatever happens, and at the earliest when something changes.
 const RETRY: Duration = Duration::from_secs(5);
 const EARLIEST_RETRY: Duration = Duration::from_secs(1);
+/// How many are tried again at a time, those first that have waited the longest.
+const RETRIED_AT_A_TIME: usize = 64;
 /// Containers that a node's problems name one by one.
 const NAMED: usize = 20;
 
@@ -82,6 +84,8 @@ pub(super) struct Evacuation {
     drained: BTreeSet<NodeId>,
     /// What was ordered for endpoints of either, until nothing is left of them.
     steps: BTreeMap<EndpointId, Step>,
+    /// Those of `steps` that rest, and perhaps some that are no more, in the order of their refusals.
+    resting: VecDeque<EndpointId>,
     /// Endpoints whose processes have ended, as their agents last said: elsewhere they would run again.
     ended: BTreeSet<EndpointId>,
     /// Containers of drained nodes that are not known to be ready elsewhere.
@@ -122,6 +126,7 @@ impl Evacuation {
             draining: BTreeSet::new(),
             drained: BTreeSet::new(),
             steps: BTreeMap::new(),
+            resting: VecDeque::new(),
             ended: BTreeSet::new(),
             under_way: BTreeMap::new(),
             due: false,
@@ -177,11 +182,10 @@ impl Evacuation {
         if self.lost.is_empty() && self.draining.is_empty() {
             return;
         }
-        self.due = true;
-        if let Some(retry) = &mut self.retry {
-            let earliest = self.retried.map_or(clock, |retried| clock.max(retried + EARLIEST_RETRY));
-            *retry = earliest.min(*retry);
-        }
+        // While much is lost, much changes; what there is to do for it is found once for many changes.
+        self.due |= !self.draining.is_empty();
+        let earliest = self.retried.map_or(clock, |retried| clock.max(retried + EARLIEST_RETRY));
+        self.retry = Some(self.retry.map_or(earliest, |retry| retry.min(earliest)));
     }
 
     /// Whether a change of how that container is may be waited for.
@@ -205,7 +209,7 @@ impl Evacuation {
         self.forget_done(around);
         if self.retry.is_some_and(|retry| retry <= around.clock) {
             (self.retried, self.retry) = (Some(around.clock), None);
-            self.steps.values_mut().for_each(|step| step.rests = false);
+            self.wake();
         }
         let mut plan = Plan::default();
         for node in self.lost() {
@@ -224,6 +228,19 @@ impl Evacuation {
         let any_refused = self.steps.values().any(|step| step.refusal.is_some());
         self.retry = self.retry.or(Some(around.clock + RETRY)).filter(|_| any_refused);
         plan
+    }
+
+    /// Ends the rest of those that have rested the longest.
+    fn wake(&mut self) {
+        let mut n_woken = 0;
+        while n_woken < RETRIED_AT_A_TIME
+            && let Some(id) = self.resting.pop_front()
+        {
+            if let Some(step) = self.steps.get_mut(&id).filter(|step| step.rests) {
+                step.rests = false;
+                n_woken += 1;
+            }
+        }
     }
 
     /// Forgets orders for endpoints of which nothing is left, and moves that have come to an end.
@@ -313,7 +330,7 @@ impl Evacuation {
         let Some(step) = self.steps.get_mut(&id) else { return false };
         step.ordered = false;
         // Of what leaves a lost node, nothing waits for anything else.
-        self.due |= outcome != Outcome::Moved || step.cause == Cause::Drained;
+        self.due |= step.cause == Cause::Drained;
         match outcome {
             Outcome::Moved => {
                 step.refusal = None;
@@ -321,12 +338,14 @@ impl Evacuation {
             }
             Outcome::Needless => {
                 self.steps.remove(&id);
+                self.retry.get_or_insert(clock + RETRY);
                 self.under_way.retain(|_, under_way| under_way.endpoint != id);
                 false
             }
             Outcome::Refused(why) => {
                 let is_new = step.refusal.as_ref() != Some(&why);
                 (step.refusal, step.rests) = (Some(why), true);
+                self.resting.push_back(id);
                 self.under_way.retain(|_, under_way| under_way.endpoint != id);
                 self.retry.get_or_insert(clock + RETRY);
                 is_new

@@ -413,6 +413,23 @@ fn of_a_pool_of_two_one_may_be_lost() {
 }
 
 #[test]
+fn of_many_that_no_node_takes_a_few_are_tried_again_at_a_time_and_all_in_turn() {
+    let mut world = World::new(2);
+    let names: Vec<String> = (0..150).map(|n| format!("c{n:03}")).collect();
+    names.iter().for_each(|name| world.container(1, name, name, false));
+    world.schedule(2, Scheduling::Cordoned);
+    world.vanish(1);
+    world.pass(LEASE, &[2]);
+    assert_eq!(world.carry_out(), names, "each is tried once");
+    let third = [&names[..42], &names[128..]].concat();
+    for expected in [&names[..64], &names[64..128], &third, &names[42..106]] {
+        assert!(!world.lifecycle.evacuation.is_due(world.now.clock), "a refusal calls for nothing at once");
+        world.pass(s(5), &[2]);
+        assert_eq!(world.carry_out(), expected);
+    }
+}
+
+#[test]
 fn a_node_that_comes_back_in_time_keeps_its_containers() {
     let mut world = World::new(2);
     world.container(1, "a", "a", false);
