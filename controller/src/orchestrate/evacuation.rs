@@ -51,7 +51,7 @@ pub enum Outcome {
     /// It need not be moved any more.
     Needless,
     /// No other node takes it, for that reason.
-    Refused(String),
+    Refused(Refusal),
 }
 
 /// What the planning looks at.
@@ -105,7 +105,7 @@ struct Step {
     /// The order is being carried out.
     ordered: bool,
     /// Why the last one was not carried out.
-    refusal: Option<String>,
+    refusal: Option<Refusal>,
     /// After a refusal: it is not time yet to try again.
     rests: bool,
 }
@@ -325,7 +325,7 @@ impl Evacuation {
         id
     }
 
-    /// Takes up what became of an order; `true` if its refusal says something new.
+    /// Takes up what became of an order; `true` if it is refused as it was not before.
     pub(super) fn outcome(&mut self, id: EndpointId, outcome: Outcome, clock: Instant) -> bool {
         let Some(step) = self.steps.get_mut(&id) else { return false };
         step.ordered = false;
@@ -343,7 +343,10 @@ impl Evacuation {
                 false
             }
             Outcome::Refused(why) => {
-                let is_new = step.refusal.as_ref() != Some(&why);
+                // The sentence may change with every number in it.
+                let kind = std::mem::discriminant(&why);
+                let is_new =
+                    step.refusal.as_ref().is_none_or(|before| std::mem::discriminant(before) != kind);
                 (step.refusal, step.rests) = (Some(why), true);
                 self.resting.push_back(id);
                 self.under_way.retain(|_, under_way| under_way.endpoint != id);

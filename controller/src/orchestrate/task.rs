@@ -133,7 +133,7 @@ async fn carry_out(inner: Arc<Inner>, order: Order) -> Done {
             (Ok(done), _) => return done.value,
             (Err(IntentError::Stopped), _) => return None,
             (Err(IntentError::Refused(refusal)), Order::Evacuate(endpoint)) => {
-                return Some((endpoint, Outcome::Refused(refusal.to_string())));
+                return Some((endpoint, Outcome::Refused(refusal)));
             }
             (Err(error), _) => tracing::warn!(?order, %error, "order not carried out yet, tried again"),
         }

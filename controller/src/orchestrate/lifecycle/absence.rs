@@ -33,18 +33,16 @@ impl Lifecycle {
     pub fn done(&mut self, state: &State, done: Done, now: Now) {
         let Some((endpoint, outcome)) = done else { return };
         let refusal = match &outcome {
-            Outcome::Refused(why) => Some(why.clone()),
+            Outcome::Refused(why) => Some(why.to_string()),
             Outcome::Moved | Outcome::Needless => None,
         };
         let is_new = self.evacuation.outcome(endpoint, outcome, now.clock);
-        if let (true, Some(why), Some(container)) = (is_new, refusal, state.container_of(endpoint)) {
-            tracing::warn!(
-                endpoint = endpoint.0,
-                container = container.name,
-                why,
-                "container cannot be moved"
-            );
-            self.tell_of_container(state, container, ("MoveRefused", why), now);
+        if let (Some(why), Some(container)) = (refusal, state.container_of(endpoint)) {
+            if is_new {
+                let name = &container.name;
+                tracing::warn!(endpoint = endpoint.0, container = name, why, "container cannot be moved");
+                self.tell_of_container(state, container, ("MoveRefused", why), now);
+            }
             self.post(state, container, now);
         }
         self.evacuate(state, now);

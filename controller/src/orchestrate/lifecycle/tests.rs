@@ -217,7 +217,7 @@ impl World {
             names.push(self.state.container_of(id).unwrap().name.clone());
             let outcome = match self.transact(|tx, around| evacuation::evacuate(tx, id, around)) {
                 Ok(outcome) => outcome,
-                Err(refusal) => Outcome::Refused(refusal.to_string()),
+                Err(refusal) => Outcome::Refused(refusal),
             };
             self.lifecycle.done(&self.state, Some((id, outcome)), self.now);
         }
@@ -427,6 +427,29 @@ fn of_many_that_no_node_takes_a_few_are_tried_again_at_a_time_and_all_in_turn() 
         world.pass(s(5), &[2]);
         assert_eq!(world.carry_out(), expected);
     }
+}
+
+#[test]
+fn a_refusal_is_told_again_only_if_it_is_of_another_kind() {
+    let mut world = World::new(4);
+    world.container(1, "a", "a", false);
+    [2, 3].iter().for_each(|n| world.schedule(*n, Scheduling::Cordoned));
+    world.say(4, AgentEvent::Detached);
+    world.vanish(1);
+    world.pass(LEASE, &[2, 3]);
+    let refused = |world: &mut World, part: &str| {
+        assert_eq!(world.carry_out(), ["a"]);
+        let message = world.condition("a").message;
+        assert!(message.contains(part), "{message}");
+        world.words("a").into_iter().filter(|word| *word == "MoveRefused").count()
+    };
+    assert_eq!(refused(&mut world, "n2, n3: cordon"), 1);
+    world.say(3, AgentEvent::Detached);
+    world.pass(s(5), &[2]);
+    assert_eq!(refused(&mut world, "n2: cordon"), 1, "for the same, with other words");
+    world.say(2, AgentEvent::Detached);
+    world.pass(s(5), &[]);
+    assert_eq!(refused(&mut world, "no other node of the pool `p` is connected"), 2);
 }
 
 #[test]
