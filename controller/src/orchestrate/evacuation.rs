@@ -19,13 +19,15 @@ use crate::intent::{Refusal, State, Transaction};
 use super::board::Board;
 use super::containers::{self, Surroundings};
 use super::holds::Holds;
-use super::status::Phase;
+use super::status::{Condition, Phase, Reason};
 
 /// Containers of drained nodes that are on their way at a time.
 const AT_A_TIME: usize = 4;
 /// How long a container of a drained node has been ready elsewhere when the next of its service leaves: until then its
 /// program may only begin to listen, and who has found it gone may still wait for it before they turn to the next.
 const CALM: Duration = Duration::from_secs(3);
+/// How long one of them is waited for that does not become ready.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// After how long what was refused is tried again, whatever happens, and at the earliest when something changes.
 const RETRY: Duration = Duration::from_secs(5);
 const EARLIEST_RETRY: Duration = Duration::from_secs(1);
@@ -88,7 +90,7 @@ pub(super) struct Evacuation {
     resting: VecDeque<EndpointId>,
     /// Endpoints whose processes have ended, as their agents last said: elsewhere they would run again.
     ended: BTreeSet<EndpointId>,
-    /// Containers of drained nodes that are not known to be ready elsewhere.
+    /// Containers of drained nodes that are waited for until they are ready elsewhere.
     under_way: BTreeMap<ContainerKey, Move>,
     /// Services of which one has become ready elsewhere, and until when the next one waits.
     calm: BTreeMap<(NetworkId, String), Instant>,
@@ -115,6 +117,18 @@ struct Move {
     from: NodeId,
     endpoint: EndpointId,
     service: (NetworkId, String),
+    /// When it is waited for no longer; `None`: it is not at all, since it was not ready before.
+    until: Option<Instant>,
+}
+
+impl Move {
+    /// Whether a container that has moved is waited for no longer.
+    fn has_arrived(&self, condition: &Condition, clock: Instant) -> bool {
+        matches!(condition.phase, Phase::Ready | Phase::Ended)
+            || condition.is_definite()
+            || condition.reason == Reason::Restarting
+            || self.until.is_none_or(|until| until <= clock)
+    }
 }
 
 impl Evacuation {
@@ -195,7 +209,18 @@ impl Evacuation {
 
     /// When [`Self::plan`] has something to do without a change.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.calm.values().copied().chain(self.retry).chain(self.holds.next()).min()
+        let calm = self.calm.values().copied();
+        calm.chain(self.retry).chain(self.holds.next()).chain(self.next_arrival()).min()
+    }
+
+    /// When a container that has moved is waited for no longer.
+    fn next_arrival(&self) -> Option<Instant> {
+        let moved = self.under_way.values().filter(|under_way| !self.is_ordered(under_way.endpoint));
+        moved.filter_map(|under_way| under_way.until).min()
+    }
+
+    fn is_ordered(&self, id: EndpointId) -> bool {
+        self.steps.get(&id).is_some_and(|step| step.ordered)
     }
 
     /// Whether [`Self::plan`] has something to do.
@@ -216,13 +241,13 @@ impl Evacuation {
             if self.held(around.state, node).is_some() {
                 continue;
             }
-            for (id, ..) in self.to_move(around.state, node) {
+            for (id, ..) in self.to_move(around, node) {
                 plan.orders.push(self.order(id, Cause::Lost));
             }
         }
         for node in self.draining.difference(&self.lost).copied().collect::<Vec<_>>() {
             if (around.is_known)(node) {
-                self.drain(around.state, node, &mut plan);
+                self.drain(around, node, &mut plan);
             }
         }
         let any_refused = self.steps.values().any(|step| step.refusal.is_some());
@@ -265,16 +290,20 @@ impl Evacuation {
                 .container(key)
                 .filter(|container| !container.deleting && container.endpoint.id != under_way.endpoint);
             let Some(container) = moved else { return false };
-            let arrived = matches!(board.look(container).condition.phase, Phase::Ready | Phase::Ended);
-            if arrived {
+            let has_arrived = under_way.has_arrived(&board.look(container).condition, clock);
+            if has_arrived {
                 calm.insert(under_way.service.clone(), clock + CALM);
             }
-            !arrived
+            !has_arrived
         });
     }
 
     /// The containers of a node for which an order can be given.
-    fn to_move(&self, state: &State, node: NodeId) -> Vec<(EndpointId, Move, ContainerKey)> {
+    fn to_move(
+        &self,
+        Around { state, board, clock, .. }: Around<'_>,
+        node: NodeId,
+    ) -> Vec<(EndpointId, Move, ContainerKey)> {
         let free = |id: &EndpointId| self.steps.get(id).is_none_or(|step| !step.ordered && !step.rests);
         let live = state.hosted(node).live.iter().filter(|id| free(id));
         let containers = live.filter_map(|id| state.container_of(*id)).filter(|c| self.stays(c).is_none());
@@ -283,13 +312,14 @@ impl Evacuation {
                 let endpoint = container.endpoint.id;
                 let service = (container.endpoint.network, container.service.clone());
                 let key = (container.pool, container.name.clone());
-                (endpoint, Move { from: node, endpoint, service }, key)
+                let until = may_be_ready(&board.look(container).condition).then_some(clock + PATIENCE);
+                (endpoint, Move { from: node, endpoint, service, until }, key)
             })
             .collect()
     }
 
-    fn drain(&mut self, state: &State, node: NodeId, plan: &mut Plan) {
-        for (id, under_way, key) in self.to_move(state, node) {
+    fn drain(&mut self, around: Around<'_>, node: NodeId, plan: &mut Plan) {
+        for (id, under_way, key) in self.to_move(around, node) {
             let same = |other: &Move| other.service == under_way.service;
             let waits = self.under_way.values().any(same) || self.calm.contains_key(&under_way.service);
             if self.under_way.len() < AT_A_TIME && !waits {
@@ -297,6 +327,7 @@ impl Evacuation {
                 plan.orders.push(self.order(id, Cause::Drained));
             }
         }
+        let state = around.state;
         let left = state.hosted(node).live.iter().filter_map(|id| state.container_of(*id));
         let (stay, to_move): (Vec<_>, Vec<_>) = left.partition(|container| self.stays(container).is_some());
         let done = to_move.is_empty() && self.under_way.values().all(|other| other.from != node);
@@ -406,6 +437,11 @@ impl Evacuation {
         }
         problems
     }
+}
+
+/// Whether a container is ready, as far as is known.
+fn may_be_ready(condition: &Condition) -> bool {
+    condition.phase == Phase::Ready || matches!(condition.reason, Reason::NodeUnreachable | Reason::NodeLost)
 }
 
 fn movable(container: &Container) -> bool {

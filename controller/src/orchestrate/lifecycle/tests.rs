@@ -164,18 +164,23 @@ impl World {
 
     /// A container's port comes up on its node, and its flows are confirmed.
     fn ready(&mut self, name: &str) {
+        self.report(name, PortState::Up, status::Reason::PortRefused);
+        assert_eq!(self.condition(name).phase, status::Phase::Ready);
+    }
+
+    /// A container's node confirms its flows and says what became of it.
+    fn report(&mut self, name: &str, state: PortState, refused: status::Reason) {
         let (endpoint, n) = (self.get(name).endpoint.clone(), self.node_of(name));
         self.applied(n);
         let report = PortReport {
-            state: PortState::Up,
+            state,
             ofport: endpoint.ofport,
             message: String::new(),
-            refused: status::Reason::PortRefused,
+            refused,
             process: None,
             starts: 0,
         };
         self.say(n, AgentEvent::Endpoint(endpoint.id, report));
-        assert_eq!(self.condition(name).phase, status::Phase::Ready);
     }
 
     fn put(&mut self, container: Container) {
@@ -495,6 +500,29 @@ fn a_drained_node_gives_up_one_of_a_service_at_a_time_and_four_at_most() {
     world.schedule(1, Scheduling::Active);
     assert_eq!(world.words("n1").last(), Some(&"Active"));
     assert_eq!(world.node(1).problems, Vec::<String>::new());
+}
+
+#[test]
+fn what_cannot_become_ready_elsewhere_does_not_hold_up_a_drain() {
+    let mut world = World::new(2);
+    for name in ["a1", "a2", "b1", "b2", "c1", "c2", "d1", "d2"] {
+        world.container(1, name, &name[..1], false);
+    }
+    world.report("c1", PortState::Failed, status::Reason::Restarting);
+    world.schedule(1, Scheduling::Draining);
+    assert_eq!(world.carry_out(), ["a1", "b1", "c1", "d1"]);
+    assert_eq!(world.carry_out(), ["c2"], "c1 was not ready before");
+    world.report("a1", PortState::Failed, status::Reason::ImageMissing);
+    assert_eq!(world.carry_out(), ["a2"]);
+    world.report("b1", PortState::Failed, status::Reason::Restarting);
+    assert_eq!(world.carry_out(), ["b2"]);
+    world.report("d1", PortState::Failed, status::Reason::PortRefused);
+    world.pass(s(29), &[1, 2]);
+    assert!(world.carry_out().is_empty(), "that may pass");
+    world.pass(s(1), &[1, 2]);
+    assert_eq!(world.carry_out(), ["d2"]);
+    world.pass(s(30), &[1, 2]);
+    assert_eq!(world.words("n1").last(), Some(&"Drained"));
 }
 
 #[test]
