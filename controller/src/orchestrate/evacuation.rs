@@ -61,7 +61,7 @@ pub enum Outcome {
 pub(super) struct Around<'a> {
     pub(super) state: &'a State,
     pub(super) board: &'a Board,
-    /// Whether a node is connected, and its agent has said what is there.
+    /// Whether a node's switch is connected, and its agent has said what is there, or nothing for a lease.
     pub(super) is_known: &'a dyn Fn(NodeId) -> bool,
     pub(super) clock: Instant,
 }
@@ -189,6 +189,11 @@ impl Evacuation {
     pub(super) fn forget(&mut self, node: NodeId) {
         self.set_lost(node, false);
         self.set_draining(node, false);
+    }
+
+    /// Time has passed that drained nodes may have waited for.
+    pub(super) fn pass(&mut self) {
+        self.due |= !self.draining.is_empty();
     }
 
     /// Something has changed that may help, or is in the way no longer.

@@ -7,10 +7,12 @@
 //!         alive ──── the lease is over, and the switch is gone ───▶ lost
 //! ```
 //!
+//! The agent's lease is over by itself too: then it is silent, but its switch may be there still.
+//!
 //! A switch that has just gone is given a little time of its own: one that only connects anew while no agent runs must
 //! not move what is on its node.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use flowlib::compile::model::NodeId;
@@ -23,6 +25,8 @@ const SWITCH_GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Leases {
     lease: Duration,
     nodes: HashMap<NodeId, Lease>,
+    /// When each node's lease has something to say next.
+    due: BTreeSet<(Instant, NodeId)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +35,20 @@ struct Lease {
     until: Instant,
     /// The agent's stream is open.
     open: bool,
+    /// That time has come.
+    over: bool,
     /// When the switch's connection, if it ends, has ended for long enough; `None` while it is up.
     switch_gone: Option<Instant>,
     lost: bool,
 }
 
 impl Lease {
+    /// When something is to be said of it, if nothing is heard before.
+    fn due(&self) -> Option<Instant> {
+        let over = (!self.over).then_some(self.until);
+        [over, self.ends()].into_iter().flatten().min()
+    }
+
     /// When its node is lost, if nothing is heard before.
     fn ends(&self) -> Option<Instant> {
         let gone = self.switch_gone.filter(|_| !self.lost)?;
@@ -56,26 +68,37 @@ pub(super) struct Over {
 impl Leases {
     /// No node has a lease yet.
     pub(super) fn new(lease: Duration) -> Self {
-        Self { lease, nodes: HashMap::new() }
+        Self { lease, nodes: HashMap::new(), due: BTreeSet::new() }
     }
 
     /// Gives a node a whole lease, if it has none.
     pub(super) fn begin(&mut self, node: NodeId, clock: Instant) {
-        self.entry(node, clock);
+        self.change(node, clock, |_| ());
     }
 
-    fn entry(&mut self, node: NodeId, clock: Instant) -> &mut Lease {
+    /// Changes a node's lease, which it is given if it has none.
+    fn change<T>(&mut self, node: NodeId, clock: Instant, change: impl FnOnce(&mut Lease) -> T) -> T {
         let until = clock + self.lease;
-        self.nodes.entry(node).or_insert(Lease { until, open: false, switch_gone: Some(clock), lost: false })
+        let new = Lease { until, open: false, over: false, switch_gone: Some(clock), lost: false };
+        let lease = self.nodes.entry(node).or_insert(new);
+        let before = lease.due();
+        let changed = change(lease);
+        let after = lease.due();
+        if let Some(due) = before {
+            self.due.remove(&(due, node));
+        }
+        self.due.extend(after.map(|due| (due, node)));
+        changed
     }
 
     /// The agent has said something; `true` if the node had been lost.
     #[must_use]
     pub(super) fn heard(&mut self, node: NodeId, clock: Instant) -> bool {
         let until = clock + self.lease;
-        let lease = self.entry(node, clock);
-        (lease.until, lease.open) = (until, true);
-        std::mem::take(&mut lease.lost)
+        self.change(node, clock, |lease| {
+            (lease.until, lease.open, lease.over) = (until, true, false);
+            std::mem::take(&mut lease.lost)
+        })
     }
 
     /// The agent's stream has ended.
@@ -88,15 +111,23 @@ impl Leases {
     /// The switch has connected; `true` if the node had been lost.
     #[must_use]
     pub(super) fn switch_up(&mut self, node: NodeId, clock: Instant) -> bool {
-        let lease = self.entry(node, clock);
-        lease.switch_gone = None;
-        std::mem::take(&mut lease.lost)
+        self.change(node, clock, |lease| {
+            lease.switch_gone = None;
+            std::mem::take(&mut lease.lost)
+        })
     }
 
     /// The switch's connection has ended.
     pub(super) fn switch_down(&mut self, node: NodeId, clock: Instant) {
         let gone = clock + SWITCH_GRACE.min(self.lease);
-        self.entry(node, clock).switch_gone.get_or_insert(gone);
+        self.change(node, clock, |lease| {
+            lease.switch_gone.get_or_insert(gone);
+        });
+    }
+
+    /// Whether a node's agent has said nothing for a lease.
+    pub(super) fn is_over(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|lease| lease.over)
     }
 
     /// Whether a node is lost.
@@ -106,22 +137,24 @@ impl Leases {
 
     /// When [`Self::take_over`] has something to say next.
     pub(super) fn next(&self) -> Option<Instant> {
-        let of = |lease: &Lease| [lease.open.then_some(lease.until), lease.ends()];
-        self.nodes.values().flat_map(of).flatten().min()
+        self.due.first().map(|(due, _)| *due)
     }
 
     /// What has ended by now; each end is told once.
     pub(super) fn take_over(&mut self, clock: Instant) -> Over {
         let mut over = Over::default();
-        for (node, lease) in &mut self.nodes {
-            if lease.open && lease.until <= clock {
-                lease.open = false;
-                over.silent.push(*node);
-            }
-            if lease.ends().is_some_and(|ends| ends <= clock) {
-                lease.lost = true;
-                over.lost.push(*node);
-            }
+        while let Some((due, node)) = self.due.first().copied().filter(|(due, _)| *due <= clock) {
+            self.due.remove(&(due, node));
+            self.change(node, clock, |lease| {
+                lease.over |= lease.until <= clock;
+                if lease.over && std::mem::take(&mut lease.open) {
+                    over.silent.push(node);
+                }
+                if lease.ends().is_some_and(|ends| ends <= clock) {
+                    lease.lost = true;
+                    over.lost.push(node);
+                }
+            });
         }
         over.silent.sort();
         over.lost.sort();
@@ -130,7 +163,9 @@ impl Leases {
 
     /// Forgets a node.
     pub(super) fn forget(&mut self, node: NodeId) {
-        self.nodes.remove(&node);
+        if let Some(due) = self.nodes.remove(&node).and_then(|lease| lease.due()) {
+            self.due.remove(&(due, node));
+        }
     }
 }
 
@@ -181,8 +216,12 @@ mod tests {
         assert!(!leases.heard(NODE, t) && !leases.switch_up(NODE, t));
         leases.switch_down(NODE, t + s(1));
         leases.closed(NODE);
-        assert_eq!(leases.next(), Some(t + LEASE));
+        assert_eq!((leases.next(), leases.is_over(NODE)), (Some(t + LEASE), false));
         assert_eq!(leases.take_over(t + LEASE), lost());
+        assert!(leases.is_over(NODE));
+        leases.begin(NodeId(2), t + s(20));
+        leases.forget(NodeId(2));
+        assert_eq!(leases.next(), None);
         leases.forget(NODE);
         assert!(!leases.is_lost(NODE));
     }

@@ -26,6 +26,7 @@ impl Lifecycle {
             self.tell_of_node(state, node, ("NodeLost", message.to_owned()), now);
             self.check_node(state, node, now);
         }
+        self.evacuation.pass();
         self.evacuate(state, now);
     }
 
@@ -87,7 +88,10 @@ impl Lifecycle {
         self.weigh(state, now);
         let is_known = |node: NodeId| {
             let reports = self.nodes.get(&node).filter(|reports| reports.switch.is_some());
-            reports.and_then(|reports| reports.agent.as_ref()).is_some_and(|agent| agent.inventory.is_some())
+            reports.is_some_and(|reports| match &reports.agent {
+                Some(agent) => agent.inventory.is_some(),
+                None => self.leases.is_over(node),
+            })
         };
         let around = Around { state, board: &self.board, is_known: &is_known, clock: now.clock };
         let plan = self.evacuation.plan(around);

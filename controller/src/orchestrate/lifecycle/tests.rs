@@ -579,6 +579,24 @@ fn a_job_that_has_ended_is_not_run_again_elsewhere() {
 }
 
 #[test]
+fn a_node_whose_agent_is_gone_can_be_drained_once_its_lease_is_over() {
+    let mut world = World::new(2);
+    for name in ["a", "b"] {
+        world.container(1, name, "web", false);
+    }
+    world.say(1, AgentEvent::Detached);
+    world.schedule(1, Scheduling::Draining);
+    world.pass(LEASE - s(1), &[2]);
+    assert!(world.carry_out().is_empty(), "it may come back and say what has ended there");
+    world.pass(s(1), &[2]);
+    assert!(!world.node(1).lost);
+    assert_eq!(world.carry_out(), ["a"]);
+    assert!(world.carry_out().is_empty(), "it may have been ready: that is waited for");
+    world.ready("a");
+    assert_eq!(world.carry_out(), ["b"]);
+}
+
+#[test]
 fn a_drained_node_is_asked_first_what_has_ended_there() {
     let mut world = World::new(2);
     world.container(1, "job", "job", false);
