@@ -198,7 +198,7 @@ async fn a_runtime_must_work_on_the_node_and_the_image_counts() {
     let best = Candidate {
         node: "n3".to_owned(),
         load_score: 990,
-        image_score: 5,
+        image_score: 1000,
         block_score: 1,
         ..Candidate::default()
     };
@@ -210,6 +210,26 @@ async fn a_runtime_must_work_on_the_node_and_the_image_counts() {
         world.create(named, false).await,
         Code::FailedPrecondition,
         "runtime (netns does not work there)",
+    );
+}
+
+#[tokio::test]
+async fn a_full_node_that_has_the_image_wins_over_an_empty_one_that_has_not() {
+    let (world, agents) = zones(pool::Placement::Spread).await;
+    let without =
+        NodeReport { images: Vec::new(), problems: strings(["no images"]), ..support::node_report() };
+    for (agent, name) in [(&agents[0], "n1"), (&agents[2], "n3")] {
+        agent.send(agent_message::Message::Node(without.clone())).await;
+        world.until_node(name, |status| status.problems == without.problems).await;
+    }
+    let full = docker("full", limits(990, 1000));
+    assert_eq!(world.create(full, false).await.unwrap().node, "n2");
+    assert_eq!(world.create(docker("a", limits(0, 0)), false).await.unwrap().node, "n2");
+    let elsewhere = Container { constraints: strings(["zone==b"]), ..docker("b", limits(0, 0)) };
+    assert_eq!(
+        world.create(elsewhere, false).await.unwrap().node,
+        "n3",
+        "it is told when it is missing there"
     );
 }
 

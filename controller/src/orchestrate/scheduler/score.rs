@@ -11,9 +11,12 @@ use super::filter::{Candidate, without_itself};
 
 /// The endpoints that fill a node, where nothing else says how full it is.
 const FULL_OF_ENDPOINTS: u128 = 100;
-/// Points for a node that has the image. Both together weigh less than one endpoint.
-const IMAGE: u32 = 5;
-/// Points for an address that no other node has to learn of.
+/// The most points for load; the least that is ever used of a node, by the container itself, is a hundredth of it.
+const LOAD: u32 = 1000;
+/// Points for a node that has the image. They decide whatever else there is: no agent pulls images, so that elsewhere the
+/// container could not start.
+const IMAGE: u32 = LOAD;
+/// Points for an address that no other node has to learn of. They weigh less than one endpoint.
 const OWN_BLOCK: u32 = 3;
 /// Points for an address that others learn of with a block.
 const NEW_BLOCK: u32 = 1;
@@ -23,7 +26,7 @@ const NEW_BLOCK: u32 = 1;
 pub struct Scores {
     /// How empty it would be (to spread) or how full (to fill nodes up): thousandths.
     pub load: u32,
-    /// The image is there.
+    /// The image is there: more than all other points together can make up for.
     pub image: u32,
     /// Where the address would be from.
     pub block: u32,
@@ -44,7 +47,7 @@ pub(super) fn score(place: &Place<'_>, image: &str, candidate: &Candidate<'_>, s
     let has_image = candidate.link.offer.as_ref().is_some_and(|offer| offer.images.contains(image));
     Scores {
         load: match place.pool.placement {
-            Strategy::Spread => 1000 - used,
+            Strategy::Spread => LOAD - used,
             Strategy::Binpack => used,
         },
         image: if has_image { IMAGE } else { 0 },
@@ -56,7 +59,7 @@ pub(super) fn score(place: &Place<'_>, image: &str, candidate: &Candidate<'_>, s
     }
 }
 
-/// How full the node would be with the container, in thousandths: of what is scarcest there.
+/// How full the node would be with the container, of what is scarcest there: at most [`LOAD`].
 fn used(place: &Place<'_>, candidate: &Candidate<'_>) -> u32 {
     let capacity = candidate.node.capacity;
     let Sum { cpu_millis, memory_bytes } = without_itself(place, candidate).with(place.resources);
@@ -71,10 +74,11 @@ fn used(place: &Place<'_>, candidate: &Candidate<'_>) -> u32 {
     shares.into_iter().max().unwrap_or(0)
 }
 
-/// Thousandths, at most 1000; none of what is not counted.
+/// A part's share of [`LOAD`], at most all of it; none of what is not counted.
 fn share(part: u128, whole: u128) -> u32 {
-    let permille = (part * 1000).checked_div(whole).unwrap_or(0).min(1000);
-    u32::try_from(permille).unwrap_or(1000)
+    let all = u128::from(LOAD);
+    let share = (part * all).checked_div(whole).unwrap_or(0).min(all);
+    u32::try_from(share).unwrap_or(LOAD)
 }
 
 /// An image's name with its tag, which is `latest` if it has none; `:` before the last `/` is a registry's port.
@@ -100,6 +104,13 @@ mod tests {
         for (image, with_tag) in cases {
             assert_eq!(tagged(image), with_tag);
         }
+    }
+
+    #[test]
+    fn the_image_weighs_more_than_the_greatest_difference_in_all_else() {
+        let least = share(1, FULL_OF_ENDPOINTS);
+        assert!(IMAGE > LOAD - least + OWN_BLOCK.max(NEW_BLOCK));
+        assert!(OWN_BLOCK.max(NEW_BLOCK) < least);
     }
 
     #[test]
