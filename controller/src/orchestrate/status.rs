@@ -243,12 +243,21 @@ fn ended(container: &Container, report: &PortReport) -> Condition {
     let how = if process.oom_killed {
         format!("its process was killed, having used more memory than its limit (exit code {code})")
     } else {
-        format!("its process ended with exit code {code}")
+        format!("its process ended with exit code {code}{}", hint(code))
     };
     if container.stopped {
         return Condition::new(Phase::Ended, Reason::Stopped, format!("stopped on request; {how}"));
     }
     Condition::new(Phase::Ended, Reason::Exited, how)
+}
+
+/// What a code means that the init of the container ends with when it cannot run the command, as shells do.
+fn hint(code: i32) -> &'static str {
+    match code {
+        126 => " (the command could not be executed)",
+        127 => " (there is no such command in the image)",
+        _ => "",
+    }
 }
 
 fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
@@ -369,6 +378,11 @@ pub(super) mod tests {
         let ended = report(PortState::Ended);
         assert_eq!(derived(&job, Some(&ended)), (Phase::Ended, Reason::Exited));
         assert_eq!(derive(&job, evidence(Some(&ended))).message, "its process ended with exit code 3");
+        for (code, hint) in [(126, "could not be executed"), (127, "no such command in the image")] {
+            let process = ended.process.map(|process| Process { exit_code: code, ..process });
+            let message = derive(&job, evidence(Some(&PortReport { process, ..ended.clone() }))).message;
+            assert!(message.contains(hint), "{message}");
+        }
         let process = ended.process.map(|process| Process { oom_killed: true, exit_code: 137, ..process });
         let killed = derive(&job, evidence(Some(&PortReport { process, ..ended })));
         assert!(killed.message.contains("more memory than its limit (exit code 137)"), "{}", killed.message);
