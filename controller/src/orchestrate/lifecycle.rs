@@ -30,7 +30,7 @@ use super::board::{Board, Changed};
 use super::evacuation::{Evacuation, Outcome};
 use super::events::{self, Event, Kind, Log};
 use super::lease::Leases;
-use super::links::{Links, Offer};
+use super::links::{Link, Links, Offer};
 use super::ofport::Ports;
 use super::outbox::{DesiredEndpoint, Goal, Outbox};
 use super::status::{self, Condition, Evidence, PortReport, PortState};
@@ -301,6 +301,13 @@ impl Lifecycle {
 
     /// Takes up what a switch's session says.
     pub fn switch(&mut self, state: &State, event: SwitchEvent, now: Now) {
+        // What is said of a node that has been deleted would bring it back.
+        let (SwitchEvent::Connected { node }
+        | SwitchEvent::Disconnected { node }
+        | SwitchEvent::Applied { node, .. }) = &event;
+        if state.node(*node).is_none() {
+            return;
+        }
         match event {
             SwitchEvent::Connected { node } => {
                 self.reports(node, now).switch = Some(SwitchReports::default());
@@ -603,7 +610,7 @@ impl Lifecycle {
             agent.outbox.close();
         }
         self.ports.forget(node);
-        self.links.change(node, |link| (link.agent, link.offer) = (false, None));
+        self.links.change(node, |link| *link = Link::default());
         self.leases.forget(node);
         self.evacuation.forget(node);
     }

@@ -597,6 +597,27 @@ fn a_node_whose_agent_is_gone_can_be_drained_once_its_lease_is_over() {
 }
 
 #[test]
+fn a_node_that_was_deleted_does_not_come_back_by_what_its_switch_says() {
+    let mut world = World::new(2);
+    let node = world.id(1);
+    world.say(1, AgentEvent::Detached);
+    world.transact(|tx, _| nodes::delete(tx, "p", "n1", |_| false, 0)).unwrap();
+    assert!(!world.notes.links.of(node).switch);
+    let rejected = Vec::new();
+    for event in [
+        SwitchEvent::Applied { node, revision: 9, rejected },
+        SwitchEvent::Disconnected { node },
+        SwitchEvent::Connected { node },
+        SwitchEvent::Disconnected { node },
+    ] {
+        world.lifecycle.switch(&world.state, event, world.now);
+    }
+    world.pass(s(100), &[2]);
+    assert!(!world.lifecycle.nodes.contains_key(&node) && !world.lifecycle.leases.is_lost(node));
+    assert_eq!(world.words("n1"), ["Disconnected", "Connected", "Disconnected"]);
+}
+
+#[test]
 fn a_drained_node_is_asked_first_what_has_ended_there() {
     let mut world = World::new(2);
     world.container(1, "job", "job", false);
