@@ -125,22 +125,33 @@ impl Lifecycle {
                     self.tell_of_node(state, node.id, (word, String::new()), now);
                 }
             }
-            (None, Some(Record::Container(container))) => {
-                self.evacuation.touch(now.clock);
-                let node = name_of(state, container.endpoint.node);
-                let message = format!("on the node {node}, with the address {}", container.endpoint.address);
-                self.tell_of_container(state, container, ("Created", message), now);
+            (None, Some(Record::Container(container))) => self.created(state, container, now),
+            // The name was free for a moment within the commit.
+            (Some(Record::Container(before)), Some(Record::Container(after)))
+                if before.deleting && !after.deleting =>
+            {
+                self.deleted(state, before, now);
+                self.created(state, after, now);
             }
             (Some(Record::Container(before)), Some(Record::Container(after))) => {
                 self.evacuation.touch(now.clock);
                 self.note_container(state, before, after, now);
             }
-            (Some(Record::Container(container)), None) => {
-                self.evacuation.touch(now.clock);
-                self.tell_of_container(state, container, ("Deleted", String::new()), now);
-            }
+            (Some(Record::Container(container)), None) => self.deleted(state, container, now),
             _ => {}
         }
+    }
+
+    fn created(&mut self, state: &State, container: &Container, now: Now) {
+        self.evacuation.touch(now.clock);
+        let node = name_of(state, container.endpoint.node);
+        let message = format!("on the node {node}, with the address {}", container.endpoint.address);
+        self.tell_of_container(state, container, ("Created", message), now);
+    }
+
+    fn deleted(&mut self, state: &State, container: &Container, now: Now) {
+        self.evacuation.touch(now.clock);
+        self.tell_of_container(state, container, ("Deleted", String::new()), now);
     }
 
     fn note_container(&mut self, state: &State, before: &Container, after: &Arc<Container>, now: Now) {

@@ -618,6 +618,23 @@ fn a_node_that_was_deleted_does_not_come_back_by_what_its_switch_says() {
 }
 
 #[test]
+fn a_name_that_is_free_for_a_moment_within_a_commit_is_another_container() {
+    let mut world = World::new(1);
+    world.container(1, "a", "a", false);
+    world.transact(|tx, _| containers::delete(tx, "p", "a")).unwrap();
+    let (pool, name, network) = ("p".to_owned(), "a".to_owned(), "net".to_owned());
+    let spec = ContainerSpec { pool, name, network, ..ContainerSpec::default() };
+    let endpoint = world.get("a").endpoint.id;
+    world
+        .transact(|tx, around| {
+            containers::retired(tx, endpoint, 0);
+            containers::create(tx, &spec, around)
+        })
+        .unwrap();
+    assert_eq!(world.words("a"), ["Created", "Ready", "Deleting", "Deleted", "Created"]);
+}
+
+#[test]
 fn a_drained_node_is_asked_first_what_has_ended_there() {
     let mut world = World::new(2);
     world.container(1, "job", "job", false);
