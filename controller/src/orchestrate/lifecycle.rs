@@ -141,6 +141,8 @@ pub struct Lifecycle {
     events: Arc<Log>,
     nodes: HashMap<NodeId, NodeReports>,
     leases: Leases,
+    /// The nodes whose tables may be about to settle.
+    settling: BTreeSet<NodeId>,
     evacuation: Evacuation,
     orders: Vec<Order>,
 }
@@ -193,6 +195,7 @@ impl Lifecycle {
             events,
             nodes: HashMap::new(),
             leases: Leases::new(lease),
+            settling: BTreeSet::new(),
             evacuation: Evacuation::new(lease),
             orders: Vec::new(),
         }
@@ -332,20 +335,21 @@ impl Lifecycle {
 
     /// Says to the agents of tables that have come to rest that they have.
     fn settle(&mut self, clock: Instant) {
-        for node in self.nodes.values_mut() {
-            let Some(switch) = &mut node.switch else { continue };
-            if let (Some((due, _)), Some(agent)) = (switch.settles, &node.agent)
-                && due <= clock
-            {
-                switch.settles = None;
-                agent.outbox.settled();
-            }
-        }
+        self.settling.retain(|node| {
+            let Some(node) = self.nodes.get_mut(node) else { return false };
+            let Some(switch) = &mut node.switch else { return false };
+            let Some((due, _)) = switch.settles else { return false };
+            let Some(agent) = node.agent.as_ref().filter(|_| due <= clock) else { return true };
+            switch.settles = None;
+            agent.outbox.settled();
+            false
+        });
     }
 
     /// When [`Lifecycle::settle`] has something to do next.
     fn next_settle(&self) -> Option<Instant> {
-        let waiting = self.nodes.values().filter(|node| node.agent.is_some());
+        let settling = self.settling.iter().filter_map(|node| self.nodes.get(node));
+        let waiting = settling.filter(|node| node.agent.is_some());
         waiting.filter_map(|node| Some(node.switch.as_ref()?.settles?.0)).min()
     }
 
@@ -430,6 +434,7 @@ impl Lifecycle {
             tracing::info!(node = node.0, "agent has opened a new stream, the old one is closed");
             before.outbox.close();
         }
+        self.settling.insert(node);
         self.ports.forget_reports(node);
         self.links.change(node, |link| (link.agent, link.offer) = (true, None));
         self.heard(state, node, now);
@@ -456,6 +461,7 @@ impl Lifecycle {
 
     fn applied(&mut self, state: &State, node: NodeId, revision: u64, rejected: Vec<Rejection>, now: Now) {
         // A session may report before its Connected has been seen only by a defect; its word is good all the same.
+        self.settling.insert(node);
         let switch = self.reports(node, now).switch.get_or_insert_default();
         let earlier = std::mem::take(&mut switch.rejected);
         let earlier_networks = std::mem::take(&mut switch.rejected_networks);
