@@ -318,13 +318,13 @@ impl Lifecycle {
                 if self.leases.switch_up(node, now.clock) {
                     self.back(state, node, now);
                 }
-                self.node_changed(state, node, now);
+                self.node_changed(state, node, ("Connected", now));
             }
             SwitchEvent::Disconnected { node } => {
                 self.reports(node, now).switch = None;
                 self.links.change(node, |link| link.switch = false);
                 self.leases.switch_down(node, now.clock);
-                self.node_changed(state, node, now);
+                self.node_changed(state, node, ("Disconnected", now));
             }
             SwitchEvent::Applied { node, revision, rejected } => {
                 self.applied(state, node, revision, rejected, now);
@@ -438,7 +438,7 @@ impl Lifecycle {
         self.ports.forget_reports(node);
         self.links.change(node, |link| (link.agent, link.offer) = (true, None));
         self.heard(state, node, now);
-        self.node_changed(state, node, now);
+        self.node_changed(state, node, ("Connected", now));
     }
 
     fn detached(&mut self, state: &State, node: NodeId, now: Now) {
@@ -447,21 +447,22 @@ impl Lifecycle {
         }
         self.links.change(node, |link| (link.agent, link.offer) = (false, None));
         self.leases.closed(node);
-        self.node_changed(state, node, now);
+        self.node_changed(state, node, ("Disconnected", now));
     }
 
-    fn node_changed(&mut self, state: &State, node: NodeId, now: Now) {
+    /// One of a node's connections has come or gone, as the word says.
+    fn node_changed(&mut self, state: &State, node: NodeId, (word, now): (&'static str, Now)) {
         let link = self.links.of(node);
         tracing::info!(node = node.0, agent = link.agent, switch = link.switch, "node's connections changed");
         self.reports(node, now).since = now.wall;
         self.evacuation.touch(now.clock);
-        self.tell_of_links(state, node, now);
+        self.tell_of_links(state, node, (word, now));
         self.check_node(state, node, now);
     }
 
     fn applied(&mut self, state: &State, node: NodeId, revision: u64, rejected: Vec<Rejection>, now: Now) {
-        // A session may report before its Connected has been seen only by a defect; its word is good all the same.
         self.settling.insert(node);
+        // A session may report before its Connected has been seen only by a defect; its word is good all the same.
         let switch = self.reports(node, now).switch.get_or_insert_default();
         let earlier = std::mem::take(&mut switch.rejected);
         let earlier_networks = std::mem::take(&mut switch.rejected_networks);

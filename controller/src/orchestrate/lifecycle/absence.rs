@@ -170,16 +170,16 @@ impl Lifecycle {
         }
     }
 
-    /// Tells which connections a node has now.
-    pub(super) fn tell_of_links(&self, state: &State, node: NodeId, now: Now) {
+    /// Tells that a connection has come or gone, and which ones a node has now.
+    pub(super) fn tell_of_links(&self, state: &State, node: NodeId, (word, now): (&'static str, Now)) {
         let link = self.links.of(node);
-        let event = match (link.agent, link.switch) {
-            (true, true) => ("Connected", "agent and switch are connected"),
-            (true, false) => ("Disconnected", "the switch is not connected"),
-            (false, true) => ("Disconnected", "the agent is not connected"),
-            (false, false) => ("Disconnected", "neither agent nor switch is connected"),
+        let message = match (link.agent, link.switch) {
+            (true, true) => "agent and switch are connected",
+            (true, false) => "the agent is connected, the switch is not",
+            (false, true) => "the switch is connected, the agent is not",
+            (false, false) => "neither agent nor switch is connected",
         };
-        self.tell_of_node(state, node, (event.0, event.1.to_owned()), now);
+        self.tell_of_node(state, node, (word, message.to_owned()), now);
     }
 
     fn tell_of_node(&self, state: &State, node: NodeId, (reason, message): (&'static str, String), now: Now) {

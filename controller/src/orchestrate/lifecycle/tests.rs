@@ -344,7 +344,7 @@ fn a_lost_nodes_containers_move_at_once_and_keep_their_addresses_but_for_pinned_
     assert!(pinned.message.contains("must run here (--node)"), "{}", pinned.message);
     let problems = world.node(1).problems.join("; ");
     assert!(problems.contains("the container `pinned` must run here (--node)"), "{problems}");
-    assert_eq!(world.words("n1"), ["Disconnected", "Connected", "Disconnected", "Disconnected", "NodeLost"]);
+    assert_eq!(world.words("n1"), ["Connected", "Connected", "Disconnected", "Disconnected", "NodeLost"]);
     assert!(world.words("a").ends_with(&["Moved"]), "{:?}", world.words("a"));
     let (past, _) = world.notes.events.subscribe();
     let moved = past.iter().find(|event| event.reason == "Moved").unwrap();
@@ -614,7 +614,22 @@ fn a_node_that_was_deleted_does_not_come_back_by_what_its_switch_says() {
     }
     world.pass(s(100), &[2]);
     assert!(!world.lifecycle.nodes.contains_key(&node) && !world.lifecycle.leases.is_lost(node));
-    assert_eq!(world.words("n1"), ["Disconnected", "Connected", "Disconnected"]);
+    assert_eq!(world.words("n1"), ["Connected", "Connected", "Disconnected"]);
+}
+
+#[test]
+fn the_word_for_a_connection_says_whether_it_has_come_or_gone() {
+    let mut world = World::new(1);
+    world.vanish(1);
+    let (past, _) = world.notes.events.subscribe();
+    let told: Vec<_> = past.iter().map(|event| (event.reason, event.message.as_str())).collect();
+    let expected = [
+        ("Connected", "the agent is connected, the switch is not"),
+        ("Connected", "agent and switch are connected"),
+        ("Disconnected", "the switch is connected, the agent is not"),
+        ("Disconnected", "neither agent nor switch is connected"),
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]
