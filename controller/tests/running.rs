@@ -132,6 +132,21 @@ async fn waiting_ends_when_it_would_not_help() {
     let expected = "`a` is committed, but does not start: ImageMissing: there is no such image";
     refused(created, Code::FailedPrecondition, expected);
     assert_eq!(world.get("a").await.unwrap().name, "a", "it stays, and is tried again");
+    let expected = "`a` is to stop, but has not started: ImageMissing: there is no such image";
+    refused(stop(&world, "a", true).await, Code::FailedPrecondition, expected);
+}
+
+#[tokio::test]
+async fn names_of_the_environment_count_as_its_values_do() {
+    let (world, _one, _two) = docker().await;
+    let half = 64 * 1024;
+    for (name, value) in [(2 * half, 1), (1, 2 * half), (half, half + 1)] {
+        let environment = [("N".repeat(name), "v".repeat(value))].into();
+        let too_long = world.create(Container { environment, ..job("a") }, false).await;
+        refused(too_long, Code::InvalidArgument, "at most 131072 bytes together");
+    }
+    let environment = [("N".repeat(half), "v".repeat(half))].into();
+    world.create(Container { environment, ..job("a") }, false).await.unwrap();
 }
 
 #[tokio::test]

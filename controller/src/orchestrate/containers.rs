@@ -212,7 +212,7 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
             return Err(Refusal::Invalid(format!("`{name}` is no name of an environment variable")));
         }
     }
-    let texts = spec.command.iter().chain(spec.environment.values());
+    let texts = spec.command.iter().chain(spec.environment.iter().flat_map(|(name, value)| [name, value]));
     let n_bytes: usize = texts.clone().map(String::len).sum();
     if n_bytes > MAX_TEXT || texts.clone().any(|text| text.contains('\0')) {
         return Err(Refusal::Invalid(format!(
