@@ -355,6 +355,14 @@ impl Orchestrator {
     }
 
     /// The outbox of a node's agent, if it is connected.
+    /// How a node is; `None` if there is no such node.
+    ///
+    /// # Errors
+    /// [`IntentError::Stopped`].
+    pub async fn node_condition(&self, node: NodeId) -> Result<Option<NodeCondition>, IntentError> {
+        self.look(move |lifecycle, state| lifecycle.node(state, node)).await
+    }
+
     ///
     /// # Errors
     /// [`IntentError::Stopped`].

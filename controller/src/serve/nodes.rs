@@ -15,12 +15,13 @@ use crate::orchestrate::{nodes, pools};
 impl Nodes for Api {
     async fn get_node(&self, request: Request<GetNodeRequest>) -> Result<Response<Node>, Status> {
         let GetNodeRequest { pool, name } = request.into_inner();
-        let conditions = self.orchestrator.node_conditions().await.map_err(refused)?;
-        let find = |state: &State| {
-            let node = nodes::find(state, pools::find(state, &pool)?, &name)?;
-            Ok(convert::node(state, node, conditions.get(&node.id)))
-        };
-        self.orchestrator.intent().read(find).map(Response::new).map_err(|error: Refusal| refused(error))
+        let intent = self.orchestrator.intent();
+        let find = |state: &State| nodes::find(state, pools::find(state, &pool)?, &name).cloned();
+        let id = intent.read(find).map_err(refused)?.id;
+        let condition = self.orchestrator.node_condition(id).await.map_err(refused)?;
+        // It may have been deleted meanwhile.
+        let show = |state: &State| find(state).map(|node| convert::node(state, &node, condition.as_ref()));
+        intent.read(show).map(Response::new).map_err(refused)
     }
 
     async fn list_nodes(
