@@ -290,9 +290,10 @@ impl Orchestrator {
         self.wait(container, done).await
     }
 
-    /// Waits until a container's process has ended.
+    /// Waits until a container's process has ended, or is refused for what it is: then there is none that could end.
     pub async fn wait_ended(&self, container: &Container) -> Option<Posted> {
-        self.wait(container, |condition| condition.phase == Phase::Ended).await
+        let done = |condition: &Condition| condition.phase == Phase::Ended || condition.is_definite();
+        self.wait(container, done).await
     }
 
     /// Waits until a deleted container is gone.
@@ -354,7 +355,6 @@ impl Orchestrator {
         .await
     }
 
-    /// The outbox of a node's agent, if it is connected.
     /// How a node is; `None` if there is no such node.
     ///
     /// # Errors
@@ -363,6 +363,7 @@ impl Orchestrator {
         self.look(move |lifecycle, state| lifecycle.node(state, node)).await
     }
 
+    /// The outbox of a node's agent, if it is connected.
     ///
     /// # Errors
     /// [`IntentError::Stopped`].

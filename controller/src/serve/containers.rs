@@ -139,6 +139,9 @@ impl Containers for Api {
             return Ok(Response::new(self.show(&self.orchestrator.board().look(&container))));
         }
         match within(deadline, self.orchestrator.wait_ended(&container)).await {
+            Some(Some(posted)) if posted.condition.is_definite() => {
+                Err(hopeless("is to stop, but has not started", &posted))
+            }
             Some(Some(posted)) => Ok(Response::new(self.show(&posted))),
             Some(None) => Err(superseded(&container, "had ended")),
             None => Err(self.too_late("is to stop, but has not ended yet", &container)),
@@ -182,11 +185,7 @@ impl Api {
         }
         match within(deadline, self.orchestrator.wait_ready(&container)).await {
             Some(Some(posted)) if posted.condition.is_definite() => {
-                let (name, condition) = (&container.name, posted.condition);
-                let (word, message) = (condition.reason.word(), condition.message);
-                Err(Status::failed_precondition(format!(
-                    "the container `{name}` is committed, but does not start: {word}: {message}"
-                )))
+                Err(hopeless("is committed, but does not start", &posted))
             }
             Some(Some(posted)) => Ok(Response::new(self.show(&posted))),
             Some(None) => Err(superseded(&container, "was ready")),
@@ -239,6 +238,12 @@ impl Api {
 
 fn superseded(container: &model::Container, what: &str) -> Status {
     Status::aborted(format!("the container `{}` was deleted or moved before it {what}", container.name))
+}
+
+/// A container that is refused for what it is: what is waited for does not come.
+fn hopeless(what: &str, Posted { container, condition, .. }: &Posted) -> Status {
+    let (name, word, message) = (&container.name, condition.reason.word(), &condition.message);
+    Status::failed_precondition(format!("the container `{name}` {what}: {word}: {message}"))
 }
 
 /// `None` when the deadline came first.
