@@ -46,15 +46,6 @@ pub struct Event {
     pub revision: u64,
 }
 
-/// Whether a post changed something.
-#[derive(Clone, Debug)]
-pub(super) enum Changed {
-    /// It was posted like that already.
-    No,
-    /// What was posted before; `None` if there was nothing.
-    Since(Option<Posted>),
-}
-
 /// All containers and how they are. Written by the lifecycle alone.
 #[derive(Debug)]
 pub struct Board {
@@ -114,9 +105,9 @@ impl Board {
         self.posts.write().unwrap_or_else(PoisonError::into_inner).revision = revision;
     }
 
-    /// Posts how a container is, if that or the container itself has changed: then gives back what was posted before.
-    /// `now` becomes its time if how it is has changed.
-    pub(super) fn post(&self, container: &Arc<Container>, condition: Condition, now: SystemTime) -> Changed {
+    /// Posts how a container is, if that or the container itself has changed; `true` if so. `now`
+    /// becomes its time if how it is has changed.
+    pub(super) fn post(&self, container: &Arc<Container>, condition: Condition, now: SystemTime) -> bool {
         let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
         let key = (container.pool, container.name.clone());
         let before = posts.containers.get(&key).cloned();
@@ -126,7 +117,7 @@ impl Board {
         }
         let kept = before.filter(|_| !reborn);
         if kept.as_ref().is_some_and(|b| b.container == *container && b.condition == condition) {
-            return Changed::No;
+            return false;
         }
         let since = kept.as_ref().filter(|b| b.condition == condition).map_or(now, |b| b.since);
         let kind = if kept.is_some() { EventKind::Modified } else { EventKind::Added };
@@ -136,7 +127,7 @@ impl Board {
         }
         posts.ready += usize::from(posted.condition.phase == Phase::Ready);
         self.tell(&posts, kind, posted);
-        Changed::Since(kept)
+        true
     }
 
     /// Takes a container off the board.

@@ -6,8 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::broadcast;
 
-use super::board::Posted;
-use super::status::{Condition, Phase, Process};
+use super::status::{Condition, Phase, Process, Reason};
 
 /// Events that are remembered, and that a watcher may be behind before it must start over.
 const REMEMBERED: usize = 4096;
@@ -72,42 +71,70 @@ impl Log {
     }
 }
 
-/// What is worth telling of a container that is not as it was.
-pub(super) fn of_change(before: Option<&Posted>, now: &Condition) -> Vec<(&'static str, String)> {
-    let before = before.map(|posted| &posted.condition);
-    let mut events = Vec::new();
-    let started = |process: Option<Process>| process.and_then(|process| process.started);
-    if let Some(process) = now.process
-        && process.finished.is_none()
-        && process.started.is_some()
-        && started(before.and_then(|before| before.process)) != process.started
-    {
-        events.push((
-            "Started",
-            match process.restarts {
-                0 => "its process was started".to_owned(),
-                n => format!("its process was started again by its restart policy, {n} times by now"),
-            },
-        ));
+/// What has been told of an endpoint's container, so that only what differs from it is told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// How it was; `None` before anything was told.
+    state: Option<(Phase, Reason)>,
+    /// When its process was started.
+    started: Option<SystemTime>,
+    /// It may be as it was before the controller began to look: that is no news.
+    may_be_old: bool,
+    /// The same of its process.
+    may_have_run: bool,
+}
+
+impl Told {
+    /// For a container that was there, like this, when the controller began to look.
+    pub(super) fn before(now: &Condition) -> Self {
+        Self { state: Some((now.phase, now.reason)), started: None, may_be_old: true, may_have_run: true }
     }
-    if before.is_some_and(|before| (before.phase, before.reason) == (now.phase, now.reason)) {
-        return events;
+
+    /// It was asked to start: what comes of that is news, even if it is as it was.
+    pub(super) fn start_over(&mut self) {
+        *self = Self { started: self.started, ..Self::default() };
     }
-    match now.phase {
-        Phase::Starting => {}
-        Phase::Ready => events.push(("Ready", "its port is up and its flows are confirmed".to_owned())),
-        Phase::Degraded => events.push(("Degraded", format!("{}: {}", now.reason.word(), now.message))),
-        Phase::Deleting if before.is_some_and(|before| before.phase == Phase::Deleting) => {}
-        Phase::Deleting => events.push(("Deleting", now.message.clone())),
-        Phase::Ended => events.push((now.reason.word(), now.message.clone())),
+
+    /// What is worth telling of it as it is now.
+    pub(super) fn news(&mut self, now: &Condition) -> Vec<(&'static str, String)> {
+        self.start(now.process).into_iter().chain(self.change(now)).collect()
     }
-    events
+
+    fn start(&mut self, process: Option<Process>) -> Option<(&'static str, String)> {
+        let process = process.filter(|process| process.finished.is_none())?;
+        let is_other = self.started.replace(process.started?) != process.started;
+        if std::mem::take(&mut self.may_have_run) || !is_other {
+            return None;
+        }
+        let message = match process.restarts {
+            0 => "its process was started".to_owned(),
+            n => format!("its process was started again by its restart policy, {n} times by now"),
+        };
+        Some(("Started", message))
+    }
+
+    fn change(&mut self, now: &Condition) -> Option<(&'static str, String)> {
+        let state = (now.phase, now.reason);
+        if now.phase == Phase::Starting || self.state == Some(state) {
+            return None;
+        }
+        let before = self.state.replace(state);
+        let may_be_old = std::mem::take(&mut self.may_be_old);
+        match now.phase {
+            Phase::Starting => None,
+            Phase::Ready if may_be_old => None,
+            Phase::Ready => Some(("Ready", "its port is up and its flows are confirmed".to_owned())),
+            Phase::Degraded => Some(("Degraded", format!("{}: {}", now.reason.word(), now.message))),
+            Phase::Deleting if before.is_some_and(|(phase, _)| phase == Phase::Deleting) => None,
+            Phase::Deleting => Some(("Deleting", now.message.clone())),
+            Phase::Ended => Some((now.reason.word(), now.message.clone())),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::orchestrate::status::Reason;
     use std::time::Duration;
 
     fn event(n: usize) -> Event {
@@ -128,30 +155,50 @@ mod tests {
         assert_eq!(*news.try_recv().unwrap(), event(7));
     }
 
+    fn running(condition: Condition, started: u64) -> Condition {
+        let started = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(started));
+        Condition { process: Some(Process { started, ..Process::default() }), ..condition }
+    }
+
+    fn words(told: &mut Told, now: &Condition) -> Vec<&'static str> {
+        told.news(now).into_iter().map(|(word, _)| word).collect()
+    }
+
     #[test]
     fn changes_of_phase_reason_and_process_are_told_and_others_are_not() {
-        let words = |before: Option<&Condition>, now: &Condition| {
-            let container = crate::orchestrate::status::tests::container();
-            let posted = before.map(|condition| Posted {
-                container: Arc::new(container),
-                condition: condition.clone(),
-                since: SystemTime::UNIX_EPOCH,
-            });
-            of_change(posted.as_ref(), now).into_iter().map(|(word, _)| word).collect::<Vec<_>>()
-        };
+        let mut told = Told::default();
         let starting = Condition::new(Phase::Starting, Reason::PortPending, "");
-        let started = |s| SystemTime::UNIX_EPOCH + Duration::from_secs(s);
-        let run = |s| Some(Process { started: Some(started(s)), ..Process::default() });
-        let ready = Condition { process: run(1), ..Condition::new(Phase::Ready, Reason::None, "") };
+        let ready = Condition::new(Phase::Ready, Reason::None, "");
         let ended = Condition::new(Phase::Ended, Reason::Exited, "");
         let lost = Condition::new(Phase::Degraded, Reason::NodeLost, "one");
-        assert_eq!(words(None, &starting), Vec::<&str>::new());
-        assert_eq!(words(Some(&starting), &ready), ["Started", "Ready"]);
-        assert_eq!(words(Some(&ready), &ready), Vec::<&str>::new());
-        assert_eq!(words(Some(&ready), &Condition { process: run(2), ..ready.clone() }), ["Started"]);
-        assert_eq!(words(Some(&ready), &ended), ["Exited"]);
-        assert_eq!(words(Some(&ready), &lost), ["Degraded"]);
         let other = Condition { message: "two".to_owned(), ..lost.clone() };
-        assert_eq!(words(Some(&lost), &other), Vec::<&str>::new());
+        let none: [&str; 0] = [];
+        assert_eq!(words(&mut told, &starting), none);
+        assert_eq!(words(&mut told, &running(ready.clone(), 1)), ["Started", "Ready"]);
+        assert_eq!(words(&mut told, &running(ready.clone(), 1)), none);
+        assert_eq!(words(&mut told, &running(ready.clone(), 2)), ["Started"]);
+        assert_eq!(words(&mut told, &lost), ["Degraded"]);
+        assert_eq!(words(&mut told, &other), none);
+        assert_eq!(words(&mut told, &running(ready, 2)), ["Ready"], "it is the same process");
+        assert_eq!(words(&mut told, &ended), ["Exited"]);
+        told.start_over();
+        assert_eq!((words(&mut told, &starting), words(&mut told, &ended)), (none.into(), vec!["Exited"]));
+    }
+
+    #[test]
+    fn what_was_so_before_anyone_looked_is_no_news_and_what_comes_of_it_is() {
+        let unreachable = Condition::new(Phase::Degraded, Reason::NodeUnreachable, "");
+        let mut told = Told::before(&unreachable);
+        let none: [&str; 0] = [];
+        assert_eq!(words(&mut told, &unreachable), none);
+        let ready = Condition::new(Phase::Ready, Reason::None, "");
+        assert_eq!(words(&mut told, &running(ready.clone(), 1)), none);
+        assert_eq!(words(&mut told, &running(ready.clone(), 2)), ["Started"]);
+        let lost = Condition::new(Phase::Degraded, Reason::NodeLost, "");
+        assert_eq!(words(&mut told, &lost), ["Degraded"]);
+        assert_eq!(words(&mut told, &running(ready.clone(), 2)), ["Ready"]);
+        let mut told = Told::before(&unreachable);
+        assert_eq!(words(&mut told, &lost), ["Degraded"]);
+        assert_eq!(words(&mut told, &running(ready, 1)), ["Ready"], "the loss was told");
     }
 }

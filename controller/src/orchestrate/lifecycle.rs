@@ -26,9 +26,9 @@ use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record, Sc
 use crate::intent::{Commit, State};
 use crate::openflow::{Rejection, Subject, SwitchEvent};
 
-use super::board::{Board, Changed};
+use super::board::Board;
 use super::evacuation::{Evacuation, Outcome};
-use super::events::{self, Event, Kind, Log};
+use super::events::{Event, Kind, Log, Told};
 use super::lease::Leases;
 use super::links::{Link, Links, Offer};
 use super::ofport::Ports;
@@ -144,6 +144,8 @@ pub struct Lifecycle {
     /// The nodes whose tables may be about to settle.
     settling: BTreeSet<NodeId>,
     evacuation: Evacuation,
+    /// What has been told of each container, by its endpoint.
+    told: HashMap<EndpointId, Told>,
     orders: Vec<Order>,
 }
 
@@ -197,6 +199,7 @@ impl Lifecycle {
             leases: Leases::new(lease),
             settling: BTreeSet::new(),
             evacuation: Evacuation::new(lease),
+            told: HashMap::new(),
             orders: Vec::new(),
         }
     }
@@ -210,9 +213,12 @@ impl Lifecycle {
                 self.board.remove(&key);
             }
         }
+        self.told.retain(|id, _| state.container_of(*id).is_some());
         for container in state.containers() {
             // What is there already is no news.
-            self.board.post(container, self.condition(state, container), now.wall);
+            let condition = self.condition(state, container);
+            self.told.entry(container.endpoint.id).or_insert_with(|| Told::before(&condition));
+            self.board.post(container, condition, now.wall);
         }
         for retiring in state.all_retiring() {
             self.check_retiring(state, retiring.endpoint.id);
@@ -554,8 +560,10 @@ impl Lifecycle {
 
     fn post(&mut self, state: &State, container: &Arc<Container>, now: Now) {
         let condition = self.condition(state, container);
-        let Changed::Since(before) = self.board.post(container, condition.clone(), now.wall) else { return };
-        for (reason, message) in events::of_change(before.as_ref(), &condition) {
+        if !self.board.post(container, condition.clone(), now.wall) {
+            return;
+        }
+        for (reason, message) in self.told.entry(container.endpoint.id).or_default().news(&condition) {
             self.tell_of_container(state, container, (reason, message), now);
         }
         if self.evacuation.waits_for(&(container.pool, container.name.clone())) {

@@ -151,12 +151,14 @@ impl Lifecycle {
 
     fn deleted(&mut self, state: &State, container: &Container, now: Now) {
         self.evacuation.touch(now.clock);
+        self.told.remove(&container.endpoint.id);
         self.tell_of_container(state, container, ("Deleted", String::new()), now);
     }
 
     fn note_container(&mut self, state: &State, before: &Container, after: &Arc<Container>, now: Now) {
         let (old, new) = (&before.endpoint, &after.endpoint);
         if old.id != new.id {
+            self.told.remove(&old.id);
             let why = match self.evacuation.cause(old.id) {
                 Some(Cause::Lost) => "its node is lost",
                 Some(Cause::Drained) => "its node is drained",
@@ -167,6 +169,7 @@ impl Lifecycle {
         }
         if before.starts != after.starts {
             self.evacuation.set_ended(new.id, false);
+            self.told.entry(new.id).or_default().start_over();
         }
     }
 

@@ -633,6 +633,27 @@ fn the_word_for_a_connection_says_whether_it_has_come_or_gone() {
 }
 
 #[test]
+fn neither_a_new_stream_nor_a_new_controller_makes_news_of_what_was_so_already() {
+    let mut world = World::new(1);
+    world.container(1, "a", "a", false);
+    assert_eq!(world.words("a"), ["Created", "Ready"]);
+    world.connect(1);
+    assert_eq!(world.condition("a").phase, status::Phase::Starting, "the new stream has said nothing of it");
+    world.ready("a");
+    assert_eq!(world.words("a"), ["Created", "Ready"]);
+    world.notes = Notes::default();
+    world.lifecycle = Lifecycle::new(world.notes.clone(), LEASE);
+    world.lifecycle.resume(&world.state, world.now);
+    world.connect(1);
+    world.ready("a");
+    assert!(world.words("a").is_empty(), "{:?}", world.words("a"));
+    world.vanish(1);
+    world.connect(1);
+    world.ready("a");
+    assert_eq!(world.words("a"), ["Degraded", "Ready"]);
+}
+
+#[test]
 fn a_name_that_is_free_for_a_moment_within_a_commit_is_another_container() {
     let mut world = World::new(1);
     world.container(1, "a", "a", false);
