@@ -143,6 +143,7 @@ impl Evacuation {
             resting: VecDeque::new(),
             ended: BTreeSet::new(),
             under_way: BTreeMap::new(),
+            calm: BTreeMap::new(),
             due: false,
             retried: None,
             retry: None,

@@ -407,6 +407,7 @@ pub(super) fn port_report(report: v1::EndpointReport) -> Result<(EndpointId, Por
     };
     let v1::EndpointReport { endpoint_id, ofport, message, reason, process, starts, .. } = report;
     let refused = match reason.as_str() {
+        "FlowsPending" => Reason::FlowsPending,
         "ImageMissing" => Reason::ImageMissing,
         "StartRefused" => Reason::StartRefused,
         "RuntimeUnreachable" => Reason::RuntimeUnreachable,
