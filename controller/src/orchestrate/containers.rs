@@ -27,6 +27,8 @@ pub const DOCKER: &str = "docker";
 const MAX_TEXT: usize = 128 * 1024;
 /// Seconds a process is given to end when nothing else is said, as Docker has it.
 const STOP_TIMEOUT_S: u32 = 10;
+/// The longest it may be given: whoever waits for the end waits no longer.
+const MAX_STOP_TIMEOUT_S: u32 = 600;
 
 /// A container as asked for; what is empty is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -211,6 +213,11 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
             let name = name.escape_debug();
             return Err(Refusal::Invalid(format!("`{name}` is no name of an environment variable")));
         }
+    }
+    if let Some(seconds) = spec.stop_timeout_s.filter(|seconds| *seconds > MAX_STOP_TIMEOUT_S) {
+        return Err(Refusal::Invalid(format!(
+            "{seconds} s is too long a stop timeout: a process is given {MAX_STOP_TIMEOUT_S} s at most"
+        )));
     }
     let texts = spec.command.iter().chain(spec.environment.iter().flat_map(|(name, value)| [name, value]));
     let n_bytes: usize = texts.clone().map(String::len).sum();

@@ -296,11 +296,11 @@ impl Evacuation {
                 .container(key)
                 .filter(|container| !container.deleting && container.endpoint.id != under_way.endpoint);
             let Some(container) = moved else { return false };
-            let has_arrived = under_way.has_arrived(&board.look(container).condition, clock);
-            if has_arrived {
+            let condition = board.look(container).condition;
+            if condition.phase == Phase::Ready {
                 calm.insert(under_way.service.clone(), clock + CALM);
             }
-            !has_arrived
+            !under_way.has_arrived(&condition, clock)
         });
     }
 

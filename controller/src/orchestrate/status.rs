@@ -269,7 +269,10 @@ fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
         return Condition::new(Phase::Degraded, Reason::FlowRejected, message);
     }
     if let Some(report) = evidence.port.filter(|report| report.state == PortState::Failed) {
-        return Condition::new(Phase::Degraded, report.refused, report.message.clone());
+        // Waiting for the switch is no refusal.
+        let waits = report.refused == Reason::FlowsPending;
+        let phase = if waits { Phase::Starting } else { Phase::Degraded };
+        return Condition::new(phase, report.refused, report.message.clone());
     }
     if container.stopped {
         let message = "the node has not reported yet that its process has ended";

@@ -593,6 +593,7 @@ fn a_node_whose_agent_is_gone_can_be_drained_once_its_lease_is_over() {
     assert_eq!(world.carry_out(), ["a"]);
     assert!(world.carry_out().is_empty(), "it may have been ready: that is waited for");
     world.ready("a");
+    world.pass(s(3), &[2]);
     assert_eq!(world.carry_out(), ["b"]);
 }
 
