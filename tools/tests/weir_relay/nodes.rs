@@ -28,7 +28,7 @@ fn a_drain_follows_what_moves_and_ends_when_only_containers_are_left_that_stay()
     assert_eq!(text(&output.stderr), "web is ready on n2\ndb is ready on n2\n");
     let expected = "drained drain/n1: 2 containers moved\n\
                     left, since pinned to it: pin\n\
-                    left, since ended, and to run again elsewhere: job\n";
+                    left, since ended (elsewhere they would run again): job\n";
     assert_eq!(text(&output.stdout), expected);
     let help = served.run("node drain --help");
     assert!(text(&help.stdout).contains("10 minutes unless --timeout"), "{help:?}");

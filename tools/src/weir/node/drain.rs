@@ -189,7 +189,7 @@ impl View for Drained {
         }
         if !ended.is_empty() {
             let ended = ended.join(", ");
-            text.push_str(&format!("left, since ended, and to run again elsewhere: {ended}\n"));
+            text.push_str(&format!("left, since ended (elsewhere they would run again): {ended}\n"));
         }
         text
     }
