@@ -179,6 +179,8 @@ struct Entry {
     message: String,
     reason: Option<Reason>,
     process: Option<ProcessStatus>,
+    /// Which request for a start the state answers.
+    starts: u32,
     /// Since when it is to be looked at, by `Endpoints::clock`.
     due: Option<u64>,
     running: bool,
@@ -412,6 +414,10 @@ impl Endpoints {
         entry.message = message;
         entry.reason = reason;
         entry.process = process;
+        entry.starts = match &job.goal {
+            Goal::Present(spec) => spec.program.as_ref().map_or(0, |program| program.starts),
+            Goal::Absent(_) => 0,
+        };
         if is_new || entry.answer {
             entry.answer = false;
             let report = report(job.id, entry);
@@ -502,6 +508,7 @@ impl Entry {
             message: String::new(),
             reason: None,
             process: None,
+            starts: 0,
             due: None,
             running: false,
             retry_at: None,
@@ -521,11 +528,9 @@ impl Entry {
 }
 
 fn report(id: EndpointId, entry: &Entry) -> EndpointReport {
-    let (ofport, starts) = match &entry.goal {
-        Goal::Present(spec) => {
-            (u32::from(spec.ofport), spec.program.as_ref().map_or(0, |program| program.starts))
-        }
-        Goal::Absent(_) => (0, 0),
+    let ofport = match &entry.goal {
+        Goal::Present(spec) => u32::from(spec.ofport),
+        Goal::Absent(_) => 0,
     };
     EndpointReport {
         endpoint_id: id,
@@ -534,7 +539,7 @@ fn report(id: EndpointId, entry: &Entry) -> EndpointReport {
         message: entry.message.clone(),
         reason: entry.reason.map_or("", Reason::word).to_owned(),
         process: entry.process,
-        starts,
+        starts: entry.starts,
     }
 }
 
