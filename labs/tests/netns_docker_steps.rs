@@ -9,7 +9,7 @@ mod support;
 #[path = "support/tap.rs"]
 mod tap;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +30,14 @@ fn an_agent_killed_before_any_step_leaves_nothing_wrong() {
     let trigger = Trigger::new(move || {
         Lab::open(Some(&lab_name)).unwrap().kill(NODE, Daemon::WeirAgent).unwrap();
     });
+    let lab_name = format!("{name}-{}", std::process::id());
     let Some(system) = System::up_docker_in(name, |topology, dir| {
         topology.nodes.iter_mut().for_each(|node| node.docker = node.name.as_str() == NODE);
         let beside = |name: &str| dir.parent().unwrap().join(name);
         let database = dir.join(NODE).join("ovs/db.sock");
-        tap(&beside("ovsdb.sock"), database, &trigger, (transaction, nothing));
+        tap(&beside("ovsdb.sock"), move || Some(database.clone()), &trigger, (transaction, nothing));
+        let docker = move || Some(run_of(&Lab::open(Some(&lab_name)).ok()?)?.join("docker.sock"));
+        tap(&beside("docker.sock"), docker, &trigger, (request, nothing));
         let node = topology.nodes.iter_mut().find(|node| node.name.as_str() == NODE).unwrap();
         for (option, socket) in [("docker", "docker.sock"), ("docker-plugin", "plugin.sock")] {
             node.args.push(format!("--{option}={}", beside(socket).display()));
@@ -43,7 +46,7 @@ fn an_agent_killed_before_any_step_leaves_nothing_wrong() {
     }) else {
         return;
     };
-    tap_docker(&system, &trigger);
+    tap_driver(&system, &trigger);
     system.network(vlan("v"));
     let observer = system.create("observer", "v/n2");
     let clean = remains(&system);
@@ -85,22 +88,18 @@ fn an_agent_killed_before_any_step_leaves_nothing_wrong() {
     panic!("after {TOO_MANY} steps no end was reached");
 }
 
-/// Taps Docker's API, and the network driver that Docker calls.
-fn tap_docker(system: &System, trigger: &Arc<Trigger>) {
-    let state = system.lab.state();
-    let beside = |name: &str| state.dir.parent().unwrap().join(name);
-    let holder = state.machine(NODE).unwrap().holder.unwrap().pid;
-    let run = Path::new("/proc").join(holder.to_string()).join("root/run");
-    tap(&beside("docker.sock"), run.join("docker.sock"), trigger, (request, nothing));
-    let plugins = run.join("docker/plugins");
+/// The node's /run, seen from here; nothing, before the node is there.
+fn run_of(lab: &Lab) -> Option<PathBuf> {
+    let holder = lab.state().machine(NODE).ok()?.holder?.pid;
+    Some(Path::new("/proc").join(holder.to_string()).join("root/run"))
+}
+
+/// Taps the network driver that Docker calls.
+fn tap_driver(system: &System, trigger: &Arc<Trigger>) {
+    let plugins = run_of(&system.lab).unwrap().join("docker/plugins");
     std::fs::create_dir_all(&plugins).unwrap();
-    tap(&plugins.join("weir.sock"), beside("plugin.sock"), trigger, (request, answer));
-    let joined = || {
-        let nodes = system.nodes();
-        let node = nodes.iter().find(|node| node.name == NODE).and_then(|node| node.status.as_ref());
-        Ok(node.is_some_and(|status| status.runtimes.len() == 2).then_some(()))
-    };
-    system.lab.wait_until(Duration::from_secs(20), "Docker behind the tap", joined).unwrap();
+    let driver = system.lab.state().dir.parent().unwrap().join("plugin.sock");
+    tap(&plugins.join("weir.sock"), move || Some(driver.clone()), trigger, (request, answer));
 }
 
 fn create(system: &System, name: &str) {

@@ -54,15 +54,20 @@ impl Trigger {
     }
 }
 
-/// Listens at `path` and passes on to `target`, for as long as the process lives. `asks` names the steps among what
-/// comes in, `answers` those among what goes back.
-pub(crate) fn tap(path: &Path, target: PathBuf, trigger: &Arc<Trigger>, (asks, answers): (Name, Name)) {
+/// Listens at `path` and passes on to what `target` says then, for as long as the process lives. `asks` names the steps
+/// among what comes in, `answers` those among what goes back.
+pub(crate) fn tap(
+    path: &Path,
+    target: impl Fn() -> Option<PathBuf> + Send + 'static,
+    trigger: &Arc<Trigger>,
+    (asks, answers): (Name, Name),
+) {
     let listener = UnixListener::bind(path).unwrap();
     let trigger = trigger.clone();
     thread::spawn(move || {
         for near in listener.incoming().flatten() {
             // Whoever is behind the tap may not be there: then nobody is.
-            let Ok(far) = UnixStream::connect(&target) else { continue };
+            let Some(far) = target().and_then(|target| UnixStream::connect(target).ok()) else { continue };
             pass(near.try_clone().unwrap(), far.try_clone().unwrap(), trigger.clone(), asks);
             pass(far, near, trigger.clone(), answers);
         }
