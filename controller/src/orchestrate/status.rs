@@ -38,7 +38,7 @@ pub enum Reason {
     NodeUnreachable,
     /// The node counts as lost.
     NodeLost,
-    /// The image is not on the node, or cannot be read.
+    /// The image is not on the node.
     ImageMissing,
     /// The runtime does not start it as it is.
     StartRefused,
