@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::error::{ParseError, Piece, Problem};
 use super::field_value::{self, format_port, parse_port};
+use super::printer::Printer;
 use super::subfield;
 use crate::openflow::Action;
 use crate::openflow::action::{Controller, PacketInReason};
@@ -13,21 +14,21 @@ use crate::types::{GroupId, MeterId, PortNo, TableId};
 #[must_use]
 pub fn format_action(action: &Action) -> String {
     let mut out = String::new();
-    format(&mut out, action);
+    format(&mut Printer::plain(&mut out), action);
     out
 }
 
 /// Appends actions with commas between them.
-pub(super) fn format_list(out: &mut String, actions: &[Action]) {
+pub(super) fn format_list(out: &mut Printer<'_>, actions: &[Action]) {
     for (n, action) in actions.iter().enumerate() {
         if n > 0 {
-            out.push(',');
+            out.push_str(",");
         }
         format(out, action);
     }
 }
 
-fn format(out: &mut String, action: &Action) {
+fn format(out: &mut Printer<'_>, action: &Action) {
     let result = match action {
         Action::Output { port: PortNo::CONTROLLER, max_len } => write!(out, "CONTROLLER:{max_len}"),
         Action::Output { port, .. } => {
@@ -63,7 +64,7 @@ fn format(out: &mut String, action: &Action) {
 }
 
 /// The actions that name fields or carry lists.
-fn format_with_fields(out: &mut String, action: &Action) {
+fn format_with_fields(out: &mut Printer<'_>, action: &Action) {
     match action {
         Action::SetField { field, value, mask } => {
             out.push_str("set_field:");
@@ -110,7 +111,7 @@ fn format_bytes(bytes: &[u8]) -> String {
     hex.join(".")
 }
 
-fn format_controller(out: &mut String, controller: &Controller) {
+fn format_controller(out: &mut Printer<'_>, controller: &Controller) {
     let mut arguments = Vec::new();
     if controller.reason != PacketInReason::ACTION {
         arguments.push(format!("reason={}", controller.reason));

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::error::{ParseError, Piece, Problem};
+use super::printer::Printer;
 use crate::openflow::oxm::Format;
 use crate::openflow::{Field, FieldValue};
 use crate::types::{MacAddr, PortNo};
@@ -52,7 +53,7 @@ pub(super) fn parse_port(piece: Piece<'_>) -> Result<PortNo, ParseError> {
 }
 
 /// Appends a value, and its mask if it has one.
-pub(super) fn format(out: &mut String, field: Field, value: FieldValue, mask: Option<FieldValue>) {
+pub(super) fn format(out: &mut Printer<'_>, field: Field, value: FieldValue, mask: Option<FieldValue>) {
     let result = match field.info().format {
         Format::Port => {
             out.push_str(&format_port(port_of(field, value)));
@@ -106,7 +107,7 @@ fn prefix_len(mask: u128, n_bits: u32) -> Option<u32> {
 
 /// Flags that are matched each bear a sign; a value matched whole is a list of those that are set.
 fn format_flags(
-    out: &mut String,
+    out: &mut Printer<'_>,
     names: &[&str],
     value: FieldValue,
     mask: Option<FieldValue>,

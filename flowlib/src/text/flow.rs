@@ -2,6 +2,7 @@
 
 use super::error::{ParseError, Piece, Problem};
 use super::flow_match::{self, MatchWords};
+use super::printer::{Printer, Role};
 use super::{field_value, instruction};
 use crate::openflow::{Flow, FlowModFlags, FlowStats, FlowStatsRequest};
 use crate::types::{Cookie, GroupId, Priority, TableId};
@@ -28,7 +29,7 @@ pub fn format_flow(flow: &Flow) -> String {
         out.push_str(&format!("cookie={}, ", flow.cookie));
     }
     out.push_str(&format!("table={}, ", flow.table));
-    format_rest(&mut out, flow);
+    format_rest(&mut Printer::plain(&mut out), flow);
     out
 }
 
@@ -43,11 +44,11 @@ pub fn format_flow_stats(stats: &FlowStats) -> String {
         "cookie={}, duration={}{fraction}s, table={}, n_packets={}, n_bytes={}, ",
         flow.cookie, stats.duration_s, flow.table, stats.packet_count, stats.byte_count
     );
-    format_rest(&mut out, flow);
+    format_rest(&mut Printer::plain(&mut out), flow);
     out
 }
 
-fn format_rest(out: &mut String, flow: &Flow) {
+fn format_rest(out: &mut Printer<'_>, flow: &Flow) {
     if flow.idle_timeout_s != 0 {
         out.push_str(&format!("idle_timeout={}, ", flow.idle_timeout_s));
     }
@@ -56,20 +57,20 @@ fn format_rest(out: &mut String, flow: &Flow) {
     }
     for (_, name) in FLAGS.iter().filter(|(flag, _)| flow.flags.contains(*flag)) {
         out.push_str(name);
-        out.push(' ');
+        out.push_str(" ");
     }
     if flow.priority != DEFAULT_PRIORITY {
         out.push_str(&format!("priority={}", flow.priority));
         if !flow.flow_match.is_empty() {
-            out.push(',');
+            out.push_str(",");
         }
     }
     out.push_str(&flow_match::format_match(&flow.flow_match));
-    if !out.ends_with(' ') {
-        out.push(' ');
+    if !out.text().ends_with(' ') {
+        out.push_str(" ");
     }
-    out.push_str("actions=");
-    out.push_str(&instruction::format_instructions(&flow.instructions));
+    out.put(Role::Actions, "actions=");
+    instruction::format_list(out, &flow.instructions);
 }
 
 /// Reads a flow as ovs-ofctl(8) takes it; statistics of a dump are passed over.

@@ -1,6 +1,7 @@
 //! Matches.
 
 use super::error::{ParseError, Piece, Problem};
+use super::printer::Printer;
 use super::{field_value, subfield};
 use crate::openflow::oxm::{MatchField, VLAN_PRESENT, field};
 use crate::openflow::{Field, FieldValue, Match};
@@ -175,7 +176,7 @@ fn word(name: &str, entry: &MatchField) -> String {
         (field::IP_DSCP, _) => out.push_str(&(entry.value.to_u16() << 2).to_string()),
         (field::IPV6_FLABEL, None) => out.push_str(&format!("{:#07x}", entry.value.to_u32())),
         (field::ETH_TYPE, None) => out.push_str(&format!("{:#06x}", entry.value.to_u16())),
-        _ => field_value::format(&mut out, entry.field, entry.value, entry.mask),
+        _ => field_value::format(&mut Printer::plain(&mut out), entry.field, entry.value, entry.mask),
     }
     out
 }

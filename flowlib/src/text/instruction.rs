@@ -2,6 +2,7 @@
 
 use super::action;
 use super::error::{ParseError, Piece, Problem};
+use super::printer::{Printer, Role};
 use crate::openflow::Instruction;
 use crate::types::{MeterId, TableId};
 
@@ -9,19 +10,25 @@ use crate::types::{MeterId, TableId};
 #[must_use]
 pub fn format_instructions(instructions: &[Instruction]) -> String {
     let mut out = String::new();
-    for instruction in instructions {
-        if matches!(instruction, Instruction::ApplyActions(actions) if actions.is_empty()) {
-            continue;
-        }
-        if !out.is_empty() {
-            out.push(',');
-        }
-        format(&mut out, instruction);
-    }
-    if out.is_empty() { "drop".to_owned() } else { out }
+    format_list(&mut Printer::plain(&mut out), instructions);
+    out
 }
 
-fn format(out: &mut String, instruction: &Instruction) {
+/// Appends instructions with commas between them; none is `drop`.
+pub(super) fn format_list(out: &mut Printer<'_>, instructions: &[Instruction]) {
+    let is_silent = |instruction: &&Instruction| matches!(instruction, Instruction::ApplyActions(actions) if actions.is_empty());
+    let mut separator = "";
+    for instruction in instructions.iter().filter(|instruction| !is_silent(instruction)) {
+        out.push_str(separator);
+        format(out, instruction);
+        separator = ",";
+    }
+    if separator.is_empty() {
+        out.put(Role::Drop, "drop");
+    }
+}
+
+fn format(out: &mut Printer<'_>, instruction: &Instruction) {
     match instruction {
         Instruction::GotoTable(table) => out.push_str(&format!("goto_table:{table}")),
         Instruction::WriteMetadata { metadata, mask: u64::MAX } => {
@@ -34,7 +41,7 @@ fn format(out: &mut String, instruction: &Instruction) {
         Instruction::WriteActions(actions) => {
             out.push_str("write_actions(");
             action::format_list(out, actions);
-            out.push(')');
+            out.push_str(")");
         }
         Instruction::ClearActions => out.push_str("clear_actions"),
         Instruction::Meter(meter) => out.push_str(&format!("meter:{meter}")),

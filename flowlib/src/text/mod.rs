@@ -10,6 +10,8 @@ mod field_value;
 mod flow;
 mod flow_match;
 mod instruction;
+mod names;
+mod printer;
 mod subfield;
 
 pub use action::{format_action, parse_actions};
@@ -18,3 +20,5 @@ pub use field_value::format_port;
 pub use flow::{format_flow, format_flow_stats, parse_flow, parse_flow_filter};
 pub use flow_match::format_match;
 pub use instruction::format_instructions;
+pub use names::Names;
+pub use printer::Style;

@@ -1,6 +1,7 @@
 //! Fields by name and their bits: `NXM_NX_REG0[0..15]`.
 
 use super::error::{ParseError, Piece, Problem};
+use super::printer::Printer;
 use crate::openflow::oxm::field;
 use crate::openflow::{Field, SubField};
 
@@ -54,7 +55,7 @@ pub(super) fn find_field(name: &str) -> Option<Field> {
 }
 
 /// Appends the name of some bits.
-pub(super) fn format(out: &mut String, sub: SubField) {
+pub(super) fn format(out: &mut Printer<'_>, sub: SubField) {
     out.push_str(sub.field.info().nxm_name);
     let last = (sub.start_bit + sub.n_bits).saturating_sub(1);
     if sub == SubField::all(sub.field) {

@@ -1,0 +1,101 @@
+//! Where text is printed to: a string, names for numbers, and colours.
+
+use std::fmt;
+
+use super::names::Names;
+
+/// How text is printed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style<'a> {
+    /// Names in place of numbers.
+    pub names: Option<&'a Names>,
+    /// With the colours of ovs-ofctl(8), as ANSI escape sequences.
+    pub color: bool,
+}
+
+/// Appends text to a string. `write!` appends without a colour.
+#[derive(Debug)]
+#[allow(dead_code)]
+pub(super) struct Printer<'a> {
+    out: &'a mut String,
+    /// Names in place of numbers.
+    pub(super) names: Option<&'a Names>,
+    color: bool,
+}
+
+/// What a piece of text is, which decides its colour. Source: ovs-ofctl(8), "Colors".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)]
+pub(super) enum Role {
+    /// `actions=`.
+    Actions,
+    /// `drop`.
+    Drop,
+    /// `learn(` and what closes it.
+    Learn,
+    /// The name of something that follows.
+    Param,
+    /// The parentheses of an action.
+    Paren,
+    /// A word with a meaning of its own.
+    Special,
+    /// A value.
+    Value,
+}
+
+impl Role {
+    /// Its escape sequence. Source: `lib/colors.c` of Open vSwitch 3.1.
+    fn start(self) -> &'static str {
+        match self {
+            Self::Actions => "\x1b[1;31m",
+            Self::Drop => "\x1b[34m",
+            Self::Learn => "\x1b[31m",
+            Self::Param => "\x1b[36m",
+            Self::Paren => "\x1b[35m",
+            Self::Special => "\x1b[33m",
+            Self::Value => "\x1b[32m",
+        }
+    }
+}
+
+impl<'a> Printer<'a> {
+    /// Appends to `out`.
+    pub(super) fn new(out: &'a mut String, style: Style<'a>) -> Self {
+        Self { out, names: style.names, color: style.color }
+    }
+
+    /// Appends to `out` without names or colours.
+    pub(super) fn plain(out: &'a mut String) -> Self {
+        Self::new(out, Style::default())
+    }
+
+    /// Appends text without a colour.
+    #[inline]
+    pub(super) fn push_str(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    /// Appends text in the colour of its role.
+    #[inline]
+    pub(super) fn put(&mut self, role: Role, text: &str) {
+        if self.color {
+            self.out.push_str(role.start());
+            self.out.push_str(text);
+            self.out.push_str("\x1b[m");
+        } else {
+            self.out.push_str(text);
+        }
+    }
+
+    /// The text so far.
+    pub(super) fn text(&self) -> &str {
+        self.out
+    }
+}
+
+impl fmt::Write for Printer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.out.push_str(text);
+        Ok(())
+    }
+}
