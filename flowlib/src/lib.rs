@@ -5,6 +5,7 @@
 //! - [`types`]: numbers with a meaning (datapath ids, ports, MAC addresses …)
 //! - [`wire`]: bounded reading, writing with patched lengths
 //! - [`openflow`]: messages, matches, actions
+//! - [`packet`]: frames to fields and back
 //! - [`text`]: flows in ovs-ofctl(8) syntax
 //! - [`channel`]: an OpenFlow channel as a state machine
 //! - [`segment`]: sets of flows a switch holds as one, and its ledger of them
@@ -14,6 +15,7 @@
 pub mod channel;
 pub mod compile;
 pub mod openflow;
+pub mod packet;
 pub mod pipeline;
 pub mod segment;
 pub mod text;

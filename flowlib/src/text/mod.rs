@@ -11,6 +11,7 @@ mod flow;
 mod flow_match;
 mod instruction;
 mod names;
+mod packet;
 mod printer;
 mod subfield;
 
@@ -21,4 +22,5 @@ pub use flow::{format_flow, format_flow_stats, parse_flow, parse_flow_filter};
 pub use flow_match::format_match;
 pub use instruction::format_instructions;
 pub use names::Names;
+pub use packet::{format_frame, format_key};
 pub use printer::Style;

@@ -87,6 +87,14 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// Appends the name of something that follows.
+    pub(super) fn param(&mut self, name: fmt::Arguments<'_>) {
+        let (start, end) = if self.color { (Role::Param.start(), "\x1b[m") } else { ("", "") };
+        self.out.push_str(start);
+        fmt::Write::write_fmt(self.out, name).expect("writing to a string does not fail");
+        self.out.push_str(end);
+    }
+
     /// The text so far.
     pub(super) fn text(&self) -> &str {
         self.out
