@@ -1,0 +1,120 @@
+//! Groups.
+
+use super::super::printer::Printer;
+use super::{Received, Result, format_actions, port, put};
+use crate::openflow::group::GroupCommand;
+use crate::openflow::{Bucket, ErrorCode, Group, GroupMod, GroupType};
+use crate::types::{GroupId, PortNo};
+
+/// Appends a group's number, or what a reserved one means.
+fn format_id(p: &mut Printer<'_>, group: GroupId) {
+    match group {
+        GroupId::ALL => p.push_str("ALL"),
+        GroupId::ANY => p.push_str("ANY"),
+        group => put(p, format_args!("{group}")),
+    }
+}
+
+/// Appends a group as `dump-groups` prints it.
+pub(super) fn format(p: &mut Printer<'_>, group: &Group, with_type: bool) {
+    put(p, format_args!("group_id={}", group.group));
+    if with_type {
+        put(p, format_args!(",type={}", group.group_type.name().unwrap_or("unknown")));
+    }
+    for bucket in &group.buckets {
+        p.push_str(",bucket=");
+        format_bucket(p, bucket, group.group_type);
+    }
+}
+
+fn format_bucket(p: &mut Printer<'_>, bucket: &Bucket, group_type: GroupType) {
+    let usual = u16::from(group_type == GroupType::SELECT);
+    if bucket.weight != usual {
+        put(p, format_args!("weight:{},", bucket.weight));
+    }
+    if bucket.watch_port != PortNo::ANY {
+        p.push_str("watch_port:");
+        port::format_no(p, bucket.watch_port);
+        p.push_str(",");
+    }
+    if bucket.watch_group != GroupId::ANY {
+        put(p, format_args!("watch_group:{},", bucket.watch_group));
+    }
+    p.push_str("actions=");
+    format_actions(p, &bucket.actions);
+}
+
+pub(super) fn format_mod(p: &mut Printer<'_>, change: &GroupMod) -> Result {
+    check(change)?;
+    let (name, with_type) = match change.command {
+        GroupCommand::ADD => ("ADD", true),
+        GroupCommand::MODIFY => ("MOD", true),
+        GroupCommand::DELETE => ("DEL", true),
+        GroupCommand(ADD_OR_MODIFY) => ("ADD_OR_MOD", true),
+        GroupCommand(INSERT_BUCKET) => ("INSERT_BUCKET", false),
+        _ => ("REMOVE_BUCKET", false),
+    };
+    put(p, format_args!("\n {name} "));
+    format(p, &change.group, with_type);
+    Ok(())
+}
+
+const INSERT_BUCKET: u16 = 3;
+const REMOVE_BUCKET: u16 = 5;
+/// Open vSwitch's own.
+const ADD_OR_MODIFY: u16 = 0x8000;
+
+/// What Open vSwitch refuses in a group mod before it looks at its groups.
+fn check(change: &GroupMod) -> Result {
+    let Group { group_type, buckets, .. } = &change.group;
+    let is_delete = change.command == GroupCommand::DELETE;
+    for bucket in buckets {
+        port::check_no(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
+    }
+    if is_delete && !buckets.is_empty() {
+        return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
+    }
+    match *group_type {
+        GroupType::INDIRECT if !is_delete && buckets.len() != 1 => {
+            return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
+        }
+        GroupType::ALL | GroupType::SELECT | GroupType::INDIRECT | GroupType::FAST_FAILOVER => {}
+        _ => return Err(ErrorCode::OFPGMFC_BAD_TYPE),
+    }
+    match change.command.0 {
+        0..=2 | ADD_OR_MODIFY | INSERT_BUCKET => {}
+        REMOVE_BUCKET if buckets.is_empty() => {}
+        REMOVE_BUCKET => return Err(ErrorCode::OFPGMFC_BAD_BUCKET),
+        _ => return Err(ErrorCode::OFPGMFC_BAD_COMMAND),
+    }
+    buckets.iter().try_for_each(|bucket| check_bucket(bucket, *group_type))
+}
+
+fn check_bucket(bucket: &Bucket, group_type: GroupType) -> Result {
+    let watches = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
+    match group_type {
+        GroupType::SELECT => Ok(()),
+        _ if bucket.weight != 0 => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
+        GroupType::FAST_FAILOVER if !watches => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
+        GroupType::ALL | GroupType::INDIRECT if watches => Err(ErrorCode::OFPGMFC_WATCH_UNSUPPORTED),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn format_desc_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    message.read_list(|group: Group| {
+        for bucket in &group.buckets {
+            port::check_no(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
+        }
+        p.push_str("\n ");
+        format(p, &group, true);
+        Ok(())
+    })
+}
+
+pub(super) fn format_stats_request(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    let group = GroupId(message.first_u32()?);
+    p.push_str(" group_id=");
+    format_id(p, group);
+    Ok(())
+}

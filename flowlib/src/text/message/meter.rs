@@ -1,0 +1,104 @@
+//! Meters.
+
+use super::super::printer::Printer;
+use super::{Received, Result, put};
+use crate::openflow::meter::MeterCommand;
+use crate::openflow::{Band, BandKind, ErrorCode, Meter, MeterFlags, MeterMod};
+use crate::types::MeterId;
+
+const FLAGS: &[(MeterFlags, &str)] = &[
+    (MeterFlags::KBPS, "kbps "),
+    (MeterFlags::PKTPS, "pktps "),
+    (MeterFlags::BURST, "burst "),
+    (MeterFlags::STATS, "stats "),
+];
+
+/// Appends `meter`, a separator and the number, or what a reserved one means.
+fn format_id(p: &mut Printer<'_>, meter: MeterId, separator: char) {
+    put(p, format_args!("meter{separator}"));
+    match meter.0 {
+        0xffff_fffd => p.push_str("slowpath"),
+        0xffff_fffe => p.push_str("controller"),
+        0xffff_ffff => p.push_str("all"),
+        number @ 0..=0xffff_0000 => put(p, format_args!("{number}")),
+        _ => p.push_str("unknown"),
+    }
+}
+
+/// Appends a meter as `dump-meters` prints it.
+pub(super) fn format(p: &mut Printer<'_>, meter: &Meter) {
+    format_id(p, meter.meter, '=');
+    p.push_str(" ");
+    for (_, name) in FLAGS.iter().filter(|(flag, _)| meter.flags.contains(*flag)) {
+        p.push_str(name);
+    }
+    let known = FLAGS.iter().fold(MeterFlags::empty(), |known, (flag, _)| known | *flag);
+    let unknown = meter.flags.difference(known);
+    if !unknown.is_empty() {
+        put(p, format_args!("flags:{:#x} ", unknown.bits()));
+    }
+    p.push_str("bands=");
+    for band in &meter.bands {
+        format_band(p, band, meter.flags);
+    }
+    p.push_str("\n");
+}
+
+fn format_band(p: &mut Printer<'_>, band: &Band, flags: MeterFlags) {
+    p.push_str("\ntype=");
+    match band.kind {
+        BandKind::Drop => p.push_str("drop"),
+        BandKind::DscpRemark(_) => p.push_str("dscp_remark"),
+        BandKind::Unknown { band_type, .. } => put(p, format_args!("{band_type}")),
+    }
+    put(p, format_args!(" rate={}", band.rate));
+    if flags.contains(MeterFlags::BURST) {
+        put(p, format_args!(" burst_size={}", band.burst));
+    }
+    if let BandKind::DscpRemark(level) = band.kind {
+        put(p, format_args!(" prec_level={level}"));
+    }
+}
+
+pub(super) fn format_mod(p: &mut Printer<'_>, change: &MeterMod) -> Result {
+    let name = match change.command {
+        MeterCommand::ADD => " ADD ",
+        MeterCommand::MODIFY => " MOD ",
+        MeterCommand::DELETE => {
+            // Of a meter to remove only the number counts.
+            p.push_str(" DEL ");
+            let meter = Meter { flags: MeterFlags::empty(), bands: Vec::new(), ..change.meter };
+            format(p, &meter);
+            return Ok(());
+        }
+        _ => return Err(ErrorCode::OFPMMFC_BAD_COMMAND),
+    };
+    if change.meter.flags.contains(MeterFlags::KBPS | MeterFlags::PKTPS) {
+        return Err(ErrorCode::OFPMMFC_BAD_FLAGS);
+    }
+    check_bands(&change.meter)?;
+    p.push_str(name);
+    format(p, &change.meter);
+    Ok(())
+}
+
+fn check_bands(meter: &Meter) -> Result {
+    let is_unknown = |band: &Band| matches!(band.kind, BandKind::Unknown { .. });
+    if meter.bands.iter().any(is_unknown) { Err(ErrorCode::OFPMMFC_BAD_BAND) } else { Ok(()) }
+}
+
+pub(super) fn format_request(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    let meter = MeterId(message.first_u32()?);
+    p.push_str(" ");
+    format_id(p, meter, '=');
+    Ok(())
+}
+
+pub(super) fn format_config_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    message.read_list(|meter: Meter| {
+        check_bands(&meter)?;
+        p.push_str("\n");
+        format(p, &meter);
+        Ok(())
+    })
+}

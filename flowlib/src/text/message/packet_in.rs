@@ -1,0 +1,115 @@
+//! Packets from and to a switch.
+
+use super::super::flow_match;
+use super::super::printer::Printer;
+use super::{Received, Result, Verbosity, format_actions, hex_dump, packet, port, put};
+use crate::openflow::action::PacketInReason;
+use crate::openflow::{ErrorCode, Match, PacketIn, PacketOut};
+use crate::types::{Cookie, PortNo, TableId};
+
+/// What all kinds of packet-in have.
+struct Common<'a> {
+    buffer_id: Option<u32>,
+    total_len: u32,
+    reason: PacketInReason,
+    table: TableId,
+    cookie: Cookie,
+    metadata: &'a Match,
+    data: &'a [u8],
+}
+
+pub(super) fn format_in(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    let verbosity = message.verbosity;
+    let found: PacketIn = message.read()?;
+    let common = Common {
+        buffer_id: found.buffer_id,
+        total_len: found.total_len.into(),
+        reason: found.reason,
+        table: found.table,
+        cookie: found.cookie,
+        metadata: &found.flow_match,
+        data: &found.data,
+    };
+    format_common(p, &common);
+    format_data(p, &found.data, verbosity);
+    Ok(())
+}
+
+/// The first line.
+fn format_common(p: &mut Printer<'_>, common: &Common<'_>) {
+    if common.table != TableId(0) || p.names.is_some_and(|names| names.table_name(common.table).is_some()) {
+        p.push_str(" table_id=");
+        match p.names.and_then(|names| names.table_name(common.table)) {
+            Some(name) => p.push_name(name),
+            None => put(p, format_args!("{}", common.table)),
+        }
+    }
+    if common.cookie != Cookie(u64::MAX) {
+        put(p, format_args!(" cookie={}", common.cookie));
+    }
+    put(p, format_args!(" total_len={} ", common.total_len));
+    p.push_str(&flow_match::format_match(common.metadata));
+    p.push_str(" (via ");
+    match common.reason.0 {
+        // What a table miss was before OpenFlow 1.3, which has no name.
+        6 | 7 => {}
+        number => match common.reason.name() {
+            Some(name) => p.push_str(name),
+            None => put(p, format_args!("{number}")),
+        },
+    }
+    let len = common.data.len() as u64;
+    put(p, format_args!(") data_len={len}"));
+    match common.buffer_id {
+        None => p.push_str(" (unbuffered)"),
+        Some(id) => put(p, format_args!(" buffer={id:#010x}")),
+    }
+    match common.buffer_id {
+        None if u64::from(common.total_len) != len => p.push_str(" (***total_len != data_len***)"),
+        Some(_) if u64::from(common.total_len) < len => p.push_str(" (***total_len < data_len***)"),
+        _ => {}
+    }
+    p.push_str("\n");
+}
+
+fn format_data(p: &mut Printer<'_>, data: &[u8], verbosity: Verbosity) {
+    if verbosity >= Verbosity::REPLY {
+        packet::format(p, data, 0);
+    }
+    if verbosity >= Verbosity::PACKETS {
+        hex_dump::format_plain(p, data);
+    }
+}
+
+pub(super) fn format_out(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    let verbosity = message.verbosity;
+    let out: PacketOut = message.read()?;
+    check_in_port(out.in_port)?;
+    p.push_str(" in_port=");
+    port::format_no(p, out.in_port);
+    p.push_str(" actions=");
+    format_actions(p, &out.actions);
+    match out.buffer_id {
+        Some(id) => put(p, format_args!(" buffer={id:#010x}")),
+        None => {
+            put(p, format_args!(" data_len={}", out.data.len()));
+            if !out.data.is_empty() && verbosity >= Verbosity::REPLY {
+                p.push_str("\n");
+                packet::format(p, &out.data, 0);
+            }
+            if verbosity >= Verbosity::PACKETS {
+                hex_dump::format_plain(p, &out.data);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a packet can come from: a port, LOCAL, the controller, or nowhere.
+fn check_in_port(in_port: PortNo) -> Result {
+    match port::check_no(in_port)? {
+        PortNo::LOCAL | PortNo::CONTROLLER | PortNo::ANY => Ok(()),
+        port if port <= PortNo::MAX_OVS => Ok(()),
+        _ => Err(ErrorCode::OFPBRC_BAD_PORT),
+    }
+}
