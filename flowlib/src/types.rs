@@ -83,10 +83,23 @@ impl TableId {
 }
 
 impl GroupId {
+    /// OFPG_MAX: the highest number of a group.
+    pub const MAX: Self = Self(0xffff_ff00);
     /// OFPG_ALL: every group.
     pub const ALL: Self = Self(0xffff_fffc);
     /// OFPG_ANY: no group in particular.
     pub const ANY: Self = Self(0xffff_ffff);
+}
+
+impl MeterId {
+    /// OFPM_MAX: the highest number of a meter.
+    pub const MAX: Self = Self(0xffff_0000);
+    /// OFPM_SLOWPATH: for packets that the switch treats in software.
+    pub const SLOWPATH: Self = Self(0xffff_fffd);
+    /// OFPM_CONTROLLER: for packet-ins.
+    pub const CONTROLLER: Self = Self(0xffff_fffe);
+    /// OFPM_ALL: every meter.
+    pub const ALL: Self = Self(0xffff_ffff);
 }
 
 /// A VXLAN network identifier, 24 bits. Source: RFC 7348 §5.

@@ -149,7 +149,7 @@ impl BundleAdd {
         let at = r.clone();
         let len = at.peek().get(2..4).map_or(0, |len| usize::from(len[0]) << 8 | usize::from(len[1]));
         let inner = r.body(len, 0, Part::Message)?;
-        let (inner_xid, message) = Message::decode_at(inner, Nesting::InBundle)?;
+        let (inner_xid, message) = Message::decode_at(inner, Nesting::Inner)?;
         if inner_xid != xid {
             return Err(at.error(Problem::BadValue { found: inner_xid.0.into() }));
         }

@@ -74,7 +74,12 @@ pub fn error_code(error: &DecodeError) -> ErrorCode {
         Problem::BadMask { .. } => ErrorCode::OFPBMC_BAD_MASK,
         Problem::BadWildcards { .. } => ErrorCode::OFPBMC_BAD_WILDCARDS,
         Problem::DuplicateField { .. } => ErrorCode::OFPBMC_DUP_FIELD,
+        Problem::BadExperimenter { .. } => ErrorCode::OFPBPC_BAD_EXPERIMENTER,
+        Problem::NotZero if error.part == Part::Action => ErrorCode::NXBAC_MUST_BE_ZERO,
+        Problem::NotZero => ErrorCode::NXBRC_MUST_BE_ZERO,
         Problem::BadType { .. } => bad_type(error.part),
+        Problem::BadCommand { .. } => bad_command(error.part),
+        Problem::BadFlags { .. } => bad_flags(error.part),
         Problem::BadValue { .. } => bad_value(error.part),
         Problem::Truncated { .. } | Problem::BadLength { .. } | Problem::Trailing { .. } => {
             bad_length(error.part)
@@ -87,7 +92,10 @@ fn bad_length(part: Part) -> ErrorCode {
         Part::Match => ErrorCode::OFPBMC_BAD_LEN,
         Part::Action => ErrorCode::OFPBAC_BAD_LEN,
         Part::Instruction => ErrorCode::OFPBIC_BAD_LEN,
+        Part::Bucket => ErrorCode::OFPGMFC_BAD_BUCKET,
         Part::Bundle => ErrorCode::OFPBFC_MSG_BAD_LEN,
+        Part::Property | Part::TableFeatures => ErrorCode::OFPBPC_BAD_LEN,
+        Part::TlvTable => ErrorCode::NXTTMFC_BAD_OPT_LEN,
         _ => ErrorCode::OFPBRC_BAD_LEN,
     }
 }
@@ -97,14 +105,38 @@ fn bad_type(part: Part) -> ErrorCode {
         Part::Match => ErrorCode::OFPBMC_BAD_TYPE,
         Part::Action => ErrorCode::OFPBAC_BAD_TYPE,
         Part::Instruction => ErrorCode::OFPBIC_UNKNOWN_INST,
+        Part::GroupMod => ErrorCode::OFPGMFC_BAD_TYPE,
+        Part::MeterMod => ErrorCode::OFPMMFC_BAD_BAND,
+        Part::Multipart => ErrorCode::OFPBRC_BAD_STAT,
+        Part::Bundle => ErrorCode::OFPBFC_MSG_UNSUP,
+        Part::Property | Part::TableFeatures => ErrorCode::OFPBPC_BAD_TYPE,
+        Part::Monitor => ErrorCode::NXBRC_FM_BAD_EVENT,
+        Part::Hello => ErrorCode::OFPHFC_INCOMPATIBLE,
+        _ => ErrorCode::OFPBRC_BAD_TYPE,
+    }
+}
+
+fn bad_command(part: Part) -> ErrorCode {
+    match part {
         Part::FlowMod => ErrorCode::OFPFMFC_BAD_COMMAND,
         Part::GroupMod => ErrorCode::OFPGMFC_BAD_COMMAND,
         Part::MeterMod => ErrorCode::OFPMMFC_BAD_COMMAND,
-        Part::Role => ErrorCode::OFPRRFC_BAD_ROLE,
-        Part::Multipart => ErrorCode::OFPBRC_BAD_STAT,
-        Part::Bundle => ErrorCode::OFPBFC_MSG_UNSUP,
-        Part::Hello => ErrorCode::OFPHFC_INCOMPATIBLE,
-        Part::Message | Part::PortMod => ErrorCode::OFPBRC_BAD_TYPE,
+        Part::Bundle => ErrorCode::OFPBFC_BAD_TYPE,
+        Part::TlvTable => ErrorCode::NXTTMFC_BAD_COMMAND,
+        part => bad_type(part),
+    }
+}
+
+fn bad_flags(part: Part) -> ErrorCode {
+    match part {
+        Part::FlowMod => ErrorCode::OFPFMFC_BAD_FLAGS,
+        Part::MeterMod => ErrorCode::OFPMMFC_BAD_FLAGS,
+        Part::PortMod => ErrorCode::OFPPMFC_BAD_CONFIG,
+        Part::TableMod => ErrorCode::OFPTMFC_BAD_CONFIG,
+        Part::Config => ErrorCode::OFPSCFC_BAD_FLAGS,
+        Part::Bundle => ErrorCode::OFPBFC_BAD_FLAGS,
+        Part::Monitor => ErrorCode::OFPMOFC_BAD_FLAGS,
+        part => bad_value(part),
     }
 }
 
@@ -115,11 +147,17 @@ fn bad_value(part: Part) -> ErrorCode {
         Part::Instruction => ErrorCode::OFPBIC_UNSUP_INST,
         Part::FlowMod => ErrorCode::OFPFMFC_UNKNOWN,
         Part::GroupMod => ErrorCode::OFPGMFC_INVALID_GROUP,
+        Part::Bucket => ErrorCode::OFPGMFC_BAD_WATCH,
         Part::MeterMod => ErrorCode::OFPMMFC_UNKNOWN,
         Part::PortMod => ErrorCode::OFPPMFC_BAD_CONFIG,
+        Part::TableMod => ErrorCode::OFPTMFC_BAD_CONFIG,
         Part::Role => ErrorCode::OFPRRFC_BAD_ROLE,
         Part::Bundle => ErrorCode::OFPBFC_MSG_BAD_XID,
+        Part::Property | Part::TableFeatures => ErrorCode::OFPBPC_BAD_VALUE,
+        Part::Config => ErrorCode::OFPBRC_EPERM,
+        Part::TlvTable => ErrorCode::NXTTMFC_BAD_FIELD_IDX,
+        Part::Monitor => ErrorCode::OFPMOFC_BAD_FLAGS,
         Part::Hello => ErrorCode::OFPHFC_INCOMPATIBLE,
-        Part::Message | Part::Multipart => ErrorCode::OFPBRC_BAD_TYPE,
+        Part::Message | Part::Multipart | Part::Queue => ErrorCode::OFPBRC_BAD_TYPE,
     }
 }

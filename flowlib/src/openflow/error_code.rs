@@ -1,6 +1,6 @@
 //! The OFPT_ERROR codes and their names.
 //!
-//! Names are those that ovs-ofctl(8) prints. Source: OpenFlow 1.3.5 §7.4.4; ONF EXT-230 (bundles), EXT-260;
+//! Names are those that ovs-ofctl(8) prints. Source: OpenFlow 1.3.5 §7.4.4; ONF EXT-230 (bundles), EXT-236, EXT-260 and others;
 //! `include/openvswitch/ofp-errors.h` of Open vSwitch 3.1 (Nicira's).
 
 use std::fmt;
@@ -189,7 +189,20 @@ codes! {
     OFPBFC_MSG_FAILED = 0xffff, 2313, 0x4f4e_4600;
     OFPBFC_TIMEOUT = 0xffff, 2314, 0x4f4e_4600;
     OFPBFC_BUNDLE_IN_PROGRESS = 0xffff, 2315, 0x4f4e_4600;
+    OFPFMFC_BAD_PRIORITY = 0xffff, 2360, 0x4f4e_4600;
+    OFPACFC_INVALID = 0xffff, 2370, 0x4f4e_4600;
+    OFPACFC_UNSUPPORTED = 0xffff, 2371, 0x4f4e_4600;
+    OFPACFC_EPERM = 0xffff, 2372, 0x4f4e_4600;
     OFPBIC_DUP_INST = 0xffff, 2600, 0x4f4e_4600;
+    OFPBRC_MULTIPART_REQUEST_TIMEOUT = 0xffff, 2640, 0x4f4e_4600;
+    OFPBRC_MULTIPART_REPLY_TIMEOUT = 0xffff, 2641, 0x4f4e_4600;
+    OFPBAC_BAD_SET_MASK = 0xffff, 4250, 0x4f4e_4600;
+    OFPBPC_TOO_MANY = 0xffff, 4443, 0x4f4e_4600;
+    OFPBPC_DUP_TYPE = 0xffff, 4444, 0x4f4e_4600;
+    OFPBPC_BAD_EXPERIMENTER = 0xffff, 4445, 0x4f4e_4600;
+    OFPBPC_BAD_EXP_TYPE = 0xffff, 4446, 0x4f4e_4600;
+    OFPBPC_BAD_EXP_VALUE = 0xffff, 4447, 0x4f4e_4600;
+    OFPBPC_EPERM = 0xffff, 4448, 0x4f4e_4600;
     NXBRC_NXM_INVALID = 0xffff, 2, 0x0000_2320;
     NXBRC_NXM_BAD_TYPE = 0xffff, 3, 0x0000_2320;
     NXBRC_MUST_BE_ZERO = 0xffff, 4, 0x0000_2320;

@@ -28,6 +28,8 @@ open_enum! {
         MODIFY = 1 => "modify",
         /// Removes it, and all flows that use it.
         DELETE = 2 => "delete",
+        /// A new group, or new type and buckets for one that exists (Open vSwitch's own).
+        ADD_OR_MODIFY = 0x8000 => "add_or_mod",
     }
 }
 

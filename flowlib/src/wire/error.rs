@@ -17,8 +17,10 @@ pub enum Part {
     Instruction,
     /// The fixed part of a flow mod.
     FlowMod,
-    /// A group mod or its buckets.
+    /// A group mod or a group.
     GroupMod,
+    /// A bucket of a group.
+    Bucket,
     /// A meter mod or its bands.
     MeterMod,
     /// A port mod.
@@ -29,6 +31,20 @@ pub enum Part {
     Multipart,
     /// A bundle control or add message.
     Bundle,
+    /// A property: a type, a length and a value.
+    Property,
+    /// A table's features.
+    TableFeatures,
+    /// A table mod.
+    TableMod,
+    /// A queue and its properties.
+    Queue,
+    /// A switch's configuration.
+    Config,
+    /// A flow monitor or what it reports.
+    Monitor,
+    /// A mapping of tunnel options to fields.
+    TlvTable,
 }
 
 impl Part {
@@ -43,11 +59,19 @@ impl Part {
             Self::Instruction => "instruction",
             Self::FlowMod => "flow mod",
             Self::GroupMod => "group mod",
+            Self::Bucket => "bucket",
             Self::MeterMod => "meter mod",
             Self::PortMod => "port mod",
             Self::Role => "role request",
             Self::Multipart => "multipart",
             Self::Bundle => "bundle",
+            Self::Property => "property",
+            Self::TableFeatures => "table features",
+            Self::TableMod => "table mod",
+            Self::Queue => "queue",
+            Self::Config => "configuration",
+            Self::Monitor => "flow monitor",
+            Self::TlvTable => "TLV table",
         }
     }
 }
@@ -88,6 +112,27 @@ pub enum Problem {
         /// The type as it came.
         found: u32,
     },
+    /// A command that does not exist.
+    #[error("command {found:#x} is unknown")]
+    BadCommand {
+        /// The command as it came.
+        found: u32,
+    },
+    /// Flags that do not exist or do not go together.
+    #[error("flags {found:#x} cannot be")]
+    BadFlags {
+        /// The flags as they came.
+        found: u32,
+    },
+    /// An experimenter that cannot be: 0 is nobody.
+    #[error("experimenter {found:#010x} is nobody")]
+    BadExperimenter {
+        /// The experimenter as it came.
+        found: u32,
+    },
+    /// A reserved byte that must be zero and is not.
+    #[error("reserved bytes are not zero")]
+    NotZero,
     /// A value out of its range.
     #[error("value {found:#x} is out of range")]
     BadValue {
@@ -160,6 +205,9 @@ pub enum EncodeError {
         /// The number of bits.
         len: u16,
     },
+    /// Instructions in a message that can only hold actions to apply.
+    #[error("only actions to apply can stand here")]
+    BadInstructions,
     /// A field that this message or action has no way to name.
     #[error("field {0} cannot stand here")]
     BadField(&'static str),

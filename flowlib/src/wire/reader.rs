@@ -105,6 +105,15 @@ impl<'a> Reader<'a> {
         self.bytes(n).map(drop)
     }
 
+    /// Passes over `n` bytes that must be zero.
+    ///
+    /// # Errors
+    /// `Truncated`, or `NotZero`.
+    pub fn zeros(&mut self, n: usize) -> Result<(), DecodeError> {
+        let at = self.clone();
+        if self.bytes(n)?.iter().any(|byte| *byte != 0) { Err(at.error(Problem::NotZero)) } else { Ok(()) }
+    }
+
     /// Takes a `u8`.
     ///
     /// # Errors

@@ -88,6 +88,31 @@ impl<'a> Writer<'a> {
         self.out.len() - mark.0
     }
 
+    /// The big-endian `u16` that was written `at` bytes after `mark`.
+    #[must_use]
+    pub fn u16_at(&self, mark: Mark, at: usize) -> u16 {
+        let place = mark.0 + at;
+        u16::from_be_bytes([self.out[place], self.out[place + 1]])
+    }
+
+    /// Bytes from one mark to a later one.
+    #[must_use]
+    pub fn len_between(&self, from: Mark, to: Mark) -> usize {
+        to.0 - from.0
+    }
+
+    /// Takes back what was written since `mark`.
+    #[must_use]
+    pub fn take_back(&mut self, mark: Mark) -> Vec<u8> {
+        self.out.split_off(mark.0)
+    }
+
+    /// Overwrites the big-endian `u16` that was written `at` bytes after `mark`.
+    pub fn set_u16(&mut self, mark: Mark, at: usize, value: u16) {
+        let place = mark.0 + at;
+        self.out[place..place + 2].copy_from_slice(&value.to_be_bytes());
+    }
+
     /// Writes the length since `mark` into the big-endian `u16` that lies `at` bytes after it.
     #[inline]
     pub fn patch_len(&mut self, mark: Mark, at: usize) {
