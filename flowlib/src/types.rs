@@ -75,6 +75,22 @@ impl PortNo {
     pub const LOCAL: Self = Self(0xffff_fffe);
     /// OFPP_ANY: no port in particular.
     pub const ANY: Self = Self(0xffff_ffff);
+
+    /// The name of a reserved port.
+    #[must_use]
+    pub fn reserved_name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::IN_PORT => "IN_PORT",
+            Self::TABLE => "TABLE",
+            Self::NORMAL => "NORMAL",
+            Self::FLOOD => "FLOOD",
+            Self::ALL => "ALL",
+            Self::CONTROLLER => "CONTROLLER",
+            Self::LOCAL => "LOCAL",
+            Self::ANY => "ANY",
+            _ => return None,
+        })
+    }
 }
 
 impl TableId {

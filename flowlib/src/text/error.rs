@@ -137,18 +137,37 @@ impl<'a> Piece<'a> {
         Ok(pieces.into_iter().map(Self::trim).filter(|piece| !piece.is_empty()).collect())
     }
 
-    /// The number it is, decimal or with 0x, of at most `n_bits`.
+    /// The keys and their values, as `key`, `key=value`, `key:value` or `key(value)`, with commas and white space
+    /// between them.
+    pub(super) fn key_values(self) -> KeyValues<'a> {
+        KeyValues { rest: self }
+    }
+
+    /// The number it is, of at most `n_bits`: in hex behind 0x, in octal behind 0, else decimal.
     ///
     /// # Errors
     /// `Expected` or `TooBig`.
     pub(super) fn number(self, n_bits: u16) -> Result<u128, ParseError> {
-        let text = self.text();
-        let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-            Some(hex) if !hex.starts_with('+') => u128::from_str_radix(hex, 16),
-            None if !text.starts_with('+') => text.parse(),
-            _ => return Err(self.error(Problem::Expected("a number"))),
+        let (digits, radix): (&[u8], u8) = match self.text().as_bytes() {
+            [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
+            [b'0', digits @ ..] if !digits.is_empty() => (digits, 8),
+            digits => (digits, 10),
         };
-        let number = parsed.map_err(|_| self.error(Problem::Expected("a number")))?;
+        if digits.is_empty() {
+            return Err(self.error(Problem::Expected("a number")));
+        }
+        // Sixteen digits fit 64 bits in each radix; most numbers are no longer.
+        let (start, rest) = digits.split_at(digits.len().min(16));
+        let mut short = 0_u64;
+        for digit in start {
+            short = short * u64::from(radix) + u64::from(self.digit(*digit, radix)?);
+        }
+        let mut number = u128::from(short);
+        for digit in rest {
+            let digit = u128::from(self.digit(*digit, radix)?);
+            let next = number.checked_mul(radix.into()).and_then(|shifted| shifted.checked_add(digit));
+            number = next.ok_or_else(|| self.error(Problem::TooBig(n_bits)))?;
+        }
         if n_bits < 128 && number >> n_bits != 0 {
             return Err(self.error(Problem::TooBig(n_bits)));
         }
@@ -175,9 +194,77 @@ impl<'a> Piece<'a> {
         self.number(64).map(|number| number as u64)
     }
 
+    fn digit(self, digit: u8, radix: u8) -> Result<u8, ParseError> {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            b'A'..=b'F' => digit - b'A' + 10,
+            _ => radix,
+        };
+        if value < radix { Ok(value) } else { Err(self.error(Problem::Expected("a number"))) }
+    }
+
     /// An error that lies in this piece.
     pub(super) fn error(self, problem: Problem) -> ParseError {
         let column = self.whole[..self.start].chars().count() + 1;
         ParseError { column, found: self.text().to_owned(), problem }
     }
+}
+
+/// Iterates over the keys of a piece and their values; see [`Piece::key_values`].
+///
+/// Source: `ofputil_parse_key_value` in `lib/ofp-parse.c` of Open vSwitch 3.1.
+#[derive(Clone, Debug)]
+pub(super) struct KeyValues<'a> {
+    rest: Piece<'a>,
+}
+
+impl<'a> Iterator for KeyValues<'a> {
+    /// A key, and its value; a key without one has an empty value.
+    type Item = (Piece<'a>, Piece<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.rest.text().as_bytes();
+        let start = bytes.iter().position(|byte| !is_separator(*byte))?;
+        let is_end = |byte: &u8| is_separator(*byte) || matches!(byte, b':' | b'=' | b'(');
+        let key_end = position_from(bytes, start, is_end);
+        let key = self.rest.slice(start, key_end);
+        let value_start = (key_end + 1).min(bytes.len());
+        let value_end = match bytes.get(key_end) {
+            Some(b':' | b'=') => value_end(bytes, value_start, |byte| is_separator(*byte)),
+            Some(b'(') => value_end(bytes, value_start, |byte| *byte == b')'),
+            _ => {
+                self.rest = self.rest.slice(key_end, bytes.len());
+                return Some((key, key.slice(key.text().len(), key.text().len())));
+            }
+        };
+        let value = self.rest.slice(value_start, value_end);
+        self.rest = self.rest.slice((value_end + 1).min(bytes.len()), bytes.len());
+        Some((key, value))
+    }
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The first place from `start` on that is an end, or the end of all.
+fn position_from(bytes: &[u8], start: usize, is_end: impl FnMut(&u8) -> bool) -> usize {
+    bytes.iter().skip(start).position(is_end).map_or(bytes.len(), |at| start + at)
+}
+
+/// Like [`position_from`], but passes over what stands in parentheses.
+fn value_end(bytes: &[u8], start: usize, is_end: impl Fn(&u8) -> bool) -> usize {
+    let mut depth = 0_usize;
+    position_from(bytes, start, |byte| match byte {
+        b'(' => {
+            depth += 1;
+            false
+        }
+        b')' if depth > 0 => {
+            depth -= 1;
+            false
+        }
+        _ => depth == 0 && is_end(byte),
+    })
 }

@@ -20,10 +20,10 @@ const PORT_NAMES: &[(PortNo, &str)] = &[
     (PortNo::ANY, "ANY"),
 ];
 
-const CT_STATE: &[&str] = &["new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"];
-const TCP_FLAGS: &[&str] =
+pub(super) const CT_STATE: &[&str] = &["new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"];
+pub(super) const TCP_FLAGS: &[&str] =
     &["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns", "[200]", "[400]", "[800]"];
-const TUN_FLAGS: &[&str] = &["oam"];
+pub(super) const TUN_FLAGS: &[&str] = &["oam"];
 
 /// nw_frag: value and mask by name. Source: ovs-fields(7).
 const FRAGMENTS: &[(u8, u8, &str)] =

@@ -1,327 +1,603 @@
-//! Matches.
+//! Matches as `dump-flows` prints them.
+//!
+//! A match is printed as the switch's flow key it stands for: in the order of `match_format` in `lib/match.c` of
+//! Open vSwitch 3.1, with one word for ethertype and protocol, and registers for what lies over them.
 
-use super::error::{ParseError, Piece, Problem};
-use super::printer::Printer;
-use super::{field_value, subfield};
-use crate::openflow::oxm::{MatchField, VLAN_PRESENT, field};
+use super::field_value::{CT_STATE, TCP_FLAGS, TUN_FLAGS};
+use super::printer::{Printer, Role};
+use crate::openflow::oxm::{Format, MatchField, VLAN_PRESENT, field};
 use crate::openflow::{Field, FieldValue, Match};
+use crate::types::{PortNo, Priority};
 
-/// What a word means: name, ethertype, protocol. Source: ovs-ofctl(8).
-const SHORTHANDS: &[(&str, u16, Option<u8>)] = &[
-    ("ip", 0x0800, None),
-    ("icmp", 0x0800, Some(1)),
-    ("tcp", 0x0800, Some(6)),
-    ("udp", 0x0800, Some(17)),
-    ("sctp", 0x0800, Some(132)),
-    ("arp", 0x0806, None),
-    ("rarp", 0x8035, None),
-    ("ipv6", 0x86dd, None),
-    ("icmp6", 0x86dd, Some(58)),
-    ("tcp6", 0x86dd, Some(6)),
-    ("udp6", 0x86dd, Some(17)),
-    ("sctp6", 0x86dd, Some(132)),
-    ("mpls", 0x8847, None),
-    ("mplsm", 0x8848, None),
+/// The priority of a flow that says none; it is not printed. Source: ovs-ofctl(8).
+pub(super) const DEFAULT_PRIORITY: Priority = Priority(0x8000);
+
+/// The order in which fields are printed. The ethertype's or protocol's own word stands at `eth_type`, which is
+/// printed itself, if it has no word, where `dl_type` stands. Fields that are not listed come last.
+const ORDER: &[&str] = &[
+    "pkt_mark",
+    "recirc_id",
+    "dp_hash",
+    "conj_id",
+    "actset_output",
+    "ct_state",
+    "ct_zone",
+    "ct_mark",
+    "ct_label",
+    "ct_nw_src",
+    "ct_ipv6_src",
+    "ct_nw_dst",
+    "ct_ipv6_dst",
+    "ct_nw_proto",
+    "ct_tp_src",
+    "ct_tp_dst",
+    "packet_type",
+    "eth_type",
+    "xxreg0",
+    "xreg0",
+    "reg0",
+    "reg1",
+    "xreg1",
+    "reg2",
+    "reg3",
+    "xxreg1",
+    "xreg2",
+    "reg4",
+    "reg5",
+    "xreg3",
+    "reg6",
+    "reg7",
+    "xxreg2",
+    "xreg4",
+    "reg8",
+    "reg9",
+    "xreg5",
+    "reg10",
+    "reg11",
+    "xxreg3",
+    "xreg6",
+    "reg12",
+    "reg13",
+    "xreg7",
+    "reg14",
+    "reg15",
+    "tun_id",
+    "tun_src",
+    "tun_dst",
+    "tun_ipv6_src",
+    "tun_ipv6_dst",
+    "tun_gbp_id",
+    "tun_gbp_flags",
+    "tun_erspan_ver",
+    "tun_erspan_idx",
+    "tun_erspan_dir",
+    "tun_erspan_hwid",
+    "tun_gtpu_flags",
+    "tun_gtpu_msgtype",
+    "tun_flags",
+    "tun_metadata",
+    "metadata",
+    "in_port",
+    "in_phy_port",
+    "vlan_tci",
+    "vlan_vid",
+    "vlan_pcp",
+    "eth_src",
+    "eth_dst",
+    "dl_type",
+    "ipv6_src",
+    "ipv6_dst",
+    "ipv6_label",
+    "ipv6_exthdr",
+    "arp_spa",
+    "arp_tpa",
+    "nsh_flags",
+    "nsh_ttl",
+    "nsh_mdtype",
+    "nsh_np",
+    "nsh_spi",
+    "nsh_si",
+    "nsh_c1",
+    "nsh_c2",
+    "nsh_c3",
+    "nsh_c4",
+    "ip_src",
+    "ip_dst",
+    "nw_proto",
+    "arp_op",
+    "arp_sha",
+    "arp_tha",
+    "ip_dscp",
+    "nw_tos",
+    "nw_ecn",
+    "nw_ttl",
+    "mpls_label",
+    "mpls_tc",
+    "mpls_ttl",
+    "mpls_bos",
+    "ip_frag",
+    "icmp_type",
+    "icmp_code",
+    "icmpv6_type",
+    "icmpv6_code",
+    "nd_target",
+    "nd_sll",
+    "nd_tll",
+    "tcp_src",
+    "udp_src",
+    "sctp_src",
+    "tcp_dst",
+    "udp_dst",
+    "sctp_dst",
+    "tcp_flags",
 ];
 
-/// The order in which ovs-ofctl prints fields; those that are not listed come first.
-const PRINT_ORDER: &[Field] = &[
-    field::METADATA,
-    field::IN_PORT,
-    field::NX_IN_PORT,
-    field::IN_PHY_PORT,
-    field::VLAN_TCI,
-    field::VLAN_VID,
-    field::ETH_SRC,
-    field::ETH_DST,
-    field::ETH_TYPE,
-    field::IPV6_SRC,
-    field::IPV6_DST,
-    field::IPV6_FLABEL,
-    field::IPV6_EXTHDR,
-    field::ARP_SPA,
-    field::ARP_TPA,
-    field::IPV4_SRC,
-    field::IPV4_DST,
-    field::IP_PROTO,
-    field::ARP_OP,
-    field::ARP_SHA,
-    field::ARP_THA,
-    field::IP_DSCP,
-    field::NW_TOS,
-    field::IP_ECN,
-    field::IP_TTL,
-    field::MPLS_LABEL,
-    field::MPLS_TC,
-    field::MPLS_TTL,
-    field::MPLS_BOS,
-    field::IP_FRAG,
-    field::ICMPV4_TYPE,
-    field::ICMPV4_CODE,
-    field::ICMPV6_TYPE,
-    field::ICMPV6_CODE,
-    field::ND_TARGET,
-    field::ND_SLL,
-    field::ND_TLL,
-    field::TCP_SRC,
-    field::TCP_DST,
-    field::UDP_SRC,
-    field::UDP_DST,
-    field::SCTP_SRC,
-    field::SCTP_DST,
-    field::TCP_FLAGS,
-];
+/// The place of each field in [`ORDER`], by [`Field::index`].
+static RANKS: [u8; Field::COUNT] = {
+    let mut ranks = [u8::MAX; Field::COUNT];
+    let mut at = 0;
+    while at < ranks.len() {
+        ranks[at] = rank_of(Field::name_at(at));
+        at += 1;
+    }
+    ranks
+};
 
-/// The fields that ovs-ofctl prints before the protocol.
-const BEFORE_PROTOCOL: &[Field] = &[
-    field::PKT_MARK,
-    field::RECIRC_ID,
-    field::DP_HASH,
-    field::CONJ_ID,
-    field::ACTSET_OUTPUT,
-    field::CT_STATE,
-    field::CT_ZONE,
-    field::CT_MARK,
-    field::CT_LABEL,
-    field::CT_NW_SRC,
-    field::CT_IPV6_SRC,
-    field::CT_NW_DST,
-    field::CT_IPV6_DST,
-    field::CT_NW_PROTO,
-    field::CT_TP_SRC,
-    field::CT_TP_DST,
-    field::PACKET_TYPE,
-];
+const DL_TYPE_RANK: u8 = rank_of("dl_type");
+
+const fn rank_of(name: &str) -> u8 {
+    let mut rank = 0;
+    while rank < ORDER.len() {
+        let listed = ORDER[rank].as_bytes();
+        let is_numbered = is_prefix(b"tun_metadata", listed);
+        if is_prefix(listed, name.as_bytes()) && (is_numbered || listed.len() == name.len()) {
+            return rank as u8;
+        }
+        rank += 1;
+    }
+    u8::MAX
+}
+
+const fn is_prefix(prefix: &[u8], text: &[u8]) -> bool {
+    let mut at = 0;
+    while at < prefix.len() {
+        if at >= text.len() || prefix[at] != text[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
 
 /// A match as `dump-flows` prints it; one of every packet is empty.
 #[must_use]
 pub fn format_match(flow_match: &Match) -> String {
-    let mut words = Vec::new();
-    for name in BEFORE_PROTOCOL {
-        words.extend(flow_match.get(*name).map(|entry| word(entry.field.name(), entry)));
-    }
-    let shorthand = shorthand_of(flow_match);
-    words.extend(shorthand.map(|(name, ..)| name.to_owned()));
-    let is_listed = |entry: &&MatchField| {
-        PRINT_ORDER.contains(&entry.field)
-            || BEFORE_PROTOCOL.contains(&entry.field)
-            || entry.field == field::VLAN_PCP
-    };
-    // Registers come before tunnels, in text but not on the wire.
-    let is_register = |entry: &&MatchField| entry.field >= field::REG0 && entry.field <= field::XXREG3;
-    let rest = || flow_match.iter().filter(|entry| !is_listed(entry));
-    words.extend(rest().filter(is_register).map(|entry| word(entry.field.name(), entry)));
-    words.extend(rest().filter(|entry| !is_register(entry)).map(|entry| word(entry.field.name(), entry)));
-    for name in PRINT_ORDER {
-        let entry = flow_match.get(*name);
-        if *name == field::VLAN_VID {
-            vlan_words(&mut words, flow_match);
-        } else if let Some(entry) = entry.filter(|entry| !is_implied(entry, shorthand)) {
-            words.push(word(print_name(entry.field, flow_match), entry));
-        }
-    }
-    for unknown in flow_match.unknown() {
-        let hex: String = unknown.body.iter().map(|byte| format!("{byte:02x}")).collect();
-        words.push(format!("oxm_{:08x}={hex}", unknown.header));
-    }
-    words.join(",")
-}
-
-/// The longest shorthand that says ethertype and protocol.
-fn shorthand_of(flow_match: &Match) -> Option<(&'static str, u16, Option<u8>)> {
-    let ethertype = flow_match.exact(field::ETH_TYPE)?.to_u16();
-    let protocol = flow_match.exact(field::IP_PROTO).map(|value| value.to_u16());
-    let of_type = || SHORTHANDS.iter().filter(|(_, of, _)| *of == ethertype);
-    let exact = of_type().find(|(_, _, of)| of.is_some() && of.map(u16::from) == protocol);
-    exact.or_else(|| of_type().find(|(_, _, of)| of.is_none())).copied()
-}
-
-/// Whether the shorthand says it already.
-fn is_implied(entry: &MatchField, shorthand: Option<(&str, u16, Option<u8>)>) -> bool {
-    match shorthand {
-        Some((_, _, protocol)) => {
-            entry.field == field::ETH_TYPE || entry.field == field::IP_PROTO && protocol.is_some()
-        }
-        None => false,
-    }
-}
-
-/// The name that ovs-ofctl prints for a field.
-fn print_name(name: Field, flow_match: &Match) -> &'static str {
-    let is_arp = || {
-        let ethertype = flow_match.exact(field::ETH_TYPE).map(FieldValue::to_u16);
-        matches!(ethertype, Some(0x0806 | 0x8035))
-    };
-    match name {
-        field::ETH_SRC => "dl_src",
-        field::ETH_DST => "dl_dst",
-        field::ETH_TYPE => "dl_type",
-        field::IPV4_SRC => "nw_src",
-        field::IPV4_DST => "nw_dst",
-        field::IP_PROTO if is_arp() => "arp_op",
-        field::IP_DSCP => "nw_tos",
-        field::IP_FRAG => "nw_frag",
-        field::ICMPV6_TYPE => "icmp_type",
-        field::ICMPV6_CODE => "icmp_code",
-        field::TCP_SRC | field::UDP_SRC | field::SCTP_SRC => "tp_src",
-        field::TCP_DST | field::UDP_DST | field::SCTP_DST => "tp_dst",
-        other => other.name(),
-    }
-}
-
-fn word(name: &str, entry: &MatchField) -> String {
-    let mut out = format!("{name}=");
-    match (entry.field, entry.mask) {
-        // In a match the type of service stands in its upper six bits.
-        (field::IP_DSCP, _) => out.push_str(&(entry.value.to_u16() << 2).to_string()),
-        (field::IPV6_FLABEL, None) => out.push_str(&format!("{:#07x}", entry.value.to_u32())),
-        (field::ETH_TYPE, None) => out.push_str(&format!("{:#06x}", entry.value.to_u16())),
-        _ => field_value::format(&mut Printer::plain(&mut out), entry.field, entry.value, entry.mask),
-    }
+    let mut out = String::new();
+    format(&mut Printer::plain(&mut out), DEFAULT_PRIORITY, flow_match);
     out
 }
 
-/// `dl_vlan`, `dl_vlan_pcp` or `vlan_tci`, whichever says it.
-fn vlan_words(words: &mut Vec<String>, flow_match: &Match) {
-    const VID: u16 = 0x0fff;
-    let bits = |entry: &MatchField| {
-        let mask = entry.mask.unwrap_or(entry.field.full_mask());
-        (entry.value.to_u16(), mask.to_u16())
-    };
-    let (value, mask) = flow_match.get(field::VLAN_VID).map_or((0, 0), bits);
-    let (pcp, pcp_mask) = flow_match.get(field::VLAN_PCP).map_or((0, 0), bits);
-    let is_tagged = mask & value & VLAN_PRESENT != 0;
-    if mask == 0 && pcp_mask == 0 {
-        return;
+/// Appends a priority, if it is not the default one, and a match; says whether it appended anything.
+pub(super) fn format(out: &mut Printer<'_>, priority: Priority, flow_match: &Match) -> bool {
+    let mut words = Words { kind: Kind::of(flow_match), flow_match, is_first: true, out };
+    if priority != DEFAULT_PRIORITY {
+        words.separate();
+        words.out.put(Role::Special, "priority=");
+        words.out.dec(priority.0);
     }
-    let vid_is_whole = mask & VID == VID;
-    if is_tagged && (vid_is_whole || mask & VID == 0) && (vid_is_whole || pcp_mask != 0) {
-        if vid_is_whole {
-            words.push(format!("dl_vlan={}", value & VID));
+    // The order of a match on the wire is another one. There are few fields: an insertion sort is quick.
+    let mut order = [(0, 0); Field::COUNT];
+    let mut len = 0;
+    for (at, entry) in flow_match.iter().enumerate().take(Field::COUNT) {
+        let rank = match entry.field {
+            field::ETH_TYPE if words.kind.ethertype_word.is_none() => DL_TYPE_RANK,
+            other => RANKS[other.index()],
+        };
+        let mut place = len;
+        while place > 0 && order[place - 1].0 > rank {
+            order[place] = order[place - 1];
+            place -= 1;
         }
-        if pcp_mask != 0 {
-            words.push(format!("dl_vlan_pcp={pcp}"));
-        }
-        return;
+        order[place] = (rank, at as u8);
+        len += 1;
     }
-    let (tci, tci_mask) = (value | pcp << 13, mask | pcp_mask << 13);
-    words.push(if tci_mask == 0xffff {
-        format!("vlan_tci={tci:#06x}")
-    } else {
-        format!("vlan_tci={tci:#06x}/{tci_mask:#06x}")
-    });
+    let entries = flow_match.entries();
+    for (_, at) in &order[..len] {
+        words.entry(&entries[usize::from(*at)]);
+    }
+    for unknown in flow_match.unknown() {
+        words.separate();
+        words.out.push_str("oxm_");
+        words.out.hex_digits(unknown.header.into(), 8);
+        words.out.push_str("=");
+        for byte in &unknown.body {
+            words.out.hex_digits((*byte).into(), 2);
+        }
+    }
+    !words.is_first
 }
 
-/// The words of a match, collected before any is understood: what `tp_src` means depends on the others.
-#[derive(Debug, Default)]
-pub(super) struct MatchWords<'a>(Vec<(Piece<'a>, Option<Piece<'a>>)>);
+/// What packets a match is for, as far as it decides words.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    ethertype: Option<u16>,
+    /// The word for ethertype, and protocol if `word_has_protocol`.
+    ethertype_word: Option<&'static str>,
+    word_has_protocol: bool,
+}
 
-impl<'a> MatchWords<'a> {
-    pub(super) fn push(&mut self, key: Piece<'a>, value: Option<Piece<'a>>) {
-        self.0.push((key, value));
-    }
-
-    /// Understands them.
-    pub(super) fn resolve(self) -> Result<Match, ParseError> {
-        let mut found = Match::new();
-        let (first, second): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|(key, value)| {
-            value.is_none() || matches!(key.text(), "dl_type" | "eth_type" | "nw_proto" | "ip_proto")
+impl Kind {
+    fn of(flow_match: &Match) -> Self {
+        let exact = |field| flow_match.exact(field).map(FieldValue::to_u16);
+        let packet_type = flow_match.exact(field::PACKET_TYPE).map(FieldValue::to_u32);
+        // Packets of namespace 1 bear their ethertype in their type.
+        let bare =
+            packet_type.filter(|packet_type| packet_type >> 16 == 1).map(|packet_type| packet_type as u16);
+        let is_ethernet = flow_match.get(field::ETH_TYPE).is_some();
+        let ethertype = bare.or_else(|| exact(field::ETH_TYPE));
+        let protocol = exact(field::IP_PROTO);
+        let of_protocol = match (ethertype, protocol) {
+            _ if !is_ethernet => None,
+            (Some(0x0800), Some(1)) => Some("icmp"),
+            (Some(0x0800), Some(2)) => Some("igmp"),
+            (Some(0x0800), Some(6)) => Some("tcp"),
+            (Some(0x0800), Some(17)) => Some("udp"),
+            (Some(0x0800), Some(132)) => Some("sctp"),
+            (Some(0x86dd), Some(6)) => Some("tcp6"),
+            (Some(0x86dd), Some(17)) => Some("udp6"),
+            (Some(0x86dd), Some(58)) => Some("icmp6"),
+            (Some(0x86dd), Some(132)) => Some("sctp6"),
+            _ => None,
+        };
+        let ethertype_word = of_protocol.or_else(|| match ethertype.filter(|_| is_ethernet)? {
+            0x0800 => Some("ip"),
+            0x0806 => Some("arp"),
+            0x8035 => Some("rarp"),
+            0x8847 => Some("mpls"),
+            0x8848 => Some("mplsm"),
+            0x86dd => Some("ipv6"),
+            _ => None,
         });
-        for (key, value) in first.into_iter().chain(second) {
-            match value {
-                None => parse_shorthand(&mut found, key)?,
-                Some(value) => parse_field(&mut found, key, value)?,
+        Self { ethertype, ethertype_word, word_has_protocol: of_protocol.is_some() }
+    }
+
+    fn is_arp(self) -> bool {
+        matches!(self.ethertype, Some(0x0806 | 0x8035))
+    }
+}
+
+/// Prints the words of one match.
+struct Words<'p, 'a, 'm> {
+    out: &'p mut Printer<'a>,
+    flow_match: &'m Match,
+    kind: Kind,
+    is_first: bool,
+}
+
+impl Words<'_, '_, '_> {
+    fn separate(&mut self) {
+        if !self.is_first {
+            self.out.push_str(",");
+        }
+        self.is_first = false;
+    }
+
+    /// Begins a word: `name=`.
+    fn name(&mut self, name: &str) {
+        self.separate();
+        self.out.put_name(Role::Param, name);
+    }
+
+    /// Begins a word that ovs-ofctl gives no colour.
+    fn plain_name(&mut self, name: &str) {
+        self.separate();
+        self.out.push_str(name);
+        self.out.push_str("=");
+    }
+
+    fn entry(&mut self, entry: &MatchField) {
+        let MatchField { field, value, mask } = *entry;
+        match field {
+            field::ETH_TYPE => self.ethertype(value),
+            field::IP_PROTO if self.kind.word_has_protocol => {}
+            field::IP_PROTO if self.kind.is_arp() => self.decimal("arp_op", value, mask),
+            field::VLAN_VID => self.vlan(),
+            field::VLAN_PCP if self.flow_match.get(field::VLAN_VID).is_some() => {}
+            field::VLAN_PCP => self.vlan(),
+            field::VLAN_TCI => self.tci(value.to_u16(), mask.map_or(0xffff, FieldValue::to_u16)),
+            field::PACKET_TYPE if value == FieldValue::ZERO => {}
+            field::PACKET_TYPE => self.packet_type(value.to_u32()),
+            field::CONJ_ID => {
+                self.separate();
+                self.out.put(Role::Param, "conj_id");
+                self.out.push_str("=");
+                self.out.dec(value.to_u32());
+            }
+            field::IP_DSCP => {
+                self.name("nw_tos");
+                self.out.dec(value.to_u16() << 2);
+            }
+            field::IPV6_FLABEL => {
+                self.name("ipv6_label");
+                self.padded_hex(value, mask, 5);
+            }
+            _ => self.by_format(field, value, mask),
+        }
+    }
+
+    fn by_format(&mut self, field: Field, value: FieldValue, mask: Option<FieldValue>) {
+        match field.info().format {
+            Format::Port => {
+                self.name(field.name());
+                let port = value.to_u32();
+                // A field of 16 bits has the ports of OpenFlow 1.0.
+                let is_reserved = field.n_bits() == 16 && port >= 0xff00;
+                self.out.port(PortNo(if is_reserved { port | 0xffff_0000 } else { port }));
+            }
+            Format::Mac => {
+                self.name(self.print_name(field));
+                self.out.mac(value.to_mac());
+                if let Some(mask) = mask {
+                    self.out.push_str("/");
+                    self.out.mac(mask.to_mac());
+                }
+            }
+            Format::Ipv4 => {
+                self.name(self.print_name(field));
+                self.out.ipv4(value.to_ipv4());
+                match mask.map(|mask| (mask, prefix_len(mask, 32))) {
+                    None => {}
+                    Some((_, Some(len))) => self.prefix(len),
+                    Some((mask, None)) => {
+                        self.out.push_str("/");
+                        self.out.ipv4(mask.to_ipv4());
+                    }
+                }
+            }
+            Format::Ipv6 => {
+                self.name(field.name());
+                self.out.ipv6(value.to_ipv6());
+                match mask.map(|mask| (mask, prefix_len(mask, 128))) {
+                    None => {}
+                    Some((_, Some(len))) => self.prefix(len),
+                    Some((mask, None)) => {
+                        self.out.push_str("/");
+                        self.out.ipv6(mask.to_ipv6());
+                    }
+                }
+            }
+            Format::Frag => {
+                self.name("nw_frag");
+                self.out.push_str(fragment_name(value.to_u16(), mask.map_or(3, FieldValue::to_u16)));
+            }
+            Format::CtState => {
+                self.flags("ct_state", CT_STATE, value, mask.filter(|mask| mask.to_u32() != 0xff))
+            }
+            Format::TcpFlags => self.flags("tcp_flags", TCP_FLAGS, value, mask),
+            Format::TunFlags => self.flags("tun_flags", TUN_FLAGS, value, mask.or(Some(FieldValue::ones(1)))),
+            Format::Decimal => self.decimal(self.print_name(field), value, mask),
+            Format::Hex => self.hex(field, value, mask),
+        }
+    }
+
+    /// The name by which a field is printed.
+    fn print_name(&self, field: Field) -> &'static str {
+        match field {
+            field::ETH_SRC => "dl_src",
+            field::ETH_DST => "dl_dst",
+            field::IPV4_SRC if self.kind.is_arp() => "arp_spa",
+            field::IPV4_DST if self.kind.is_arp() => "arp_tpa",
+            field::IPV4_SRC => "nw_src",
+            field::IPV4_DST => "nw_dst",
+            field::ICMPV6_TYPE => "icmp_type",
+            field::ICMPV6_CODE => "icmp_code",
+            field::TCP_SRC | field::UDP_SRC | field::SCTP_SRC => "tp_src",
+            field::TCP_DST | field::UDP_DST | field::SCTP_DST => "tp_dst",
+            other => other.name(),
+        }
+    }
+
+    fn ethertype(&mut self, value: FieldValue) {
+        match self.kind.ethertype_word {
+            Some(word) => {
+                self.separate();
+                self.out.put(Role::Value, word);
+            }
+            None => {
+                self.name("dl_type");
+                self.padded_hex(value, None, 4);
             }
         }
-        Ok(found)
     }
-}
 
-fn parse_shorthand(found: &mut Match, key: Piece<'_>) -> Result<(), ParseError> {
-    let shorthand = SHORTHANDS.iter().find(|(name, ..)| *name == key.text());
-    let (_, ethertype, protocol) = shorthand.ok_or_else(|| key.error(Problem::UnknownField))?;
-    found.set(field::ETH_TYPE, (*ethertype).into(), None);
-    if let Some(protocol) = protocol {
-        found.set(field::IP_PROTO, (*protocol).into(), None);
+    fn packet_type(&mut self, value: u32) {
+        self.plain_name("packet_type");
+        self.out.push_str("(");
+        self.out.dec(value >> 16);
+        self.out.push_str(",");
+        self.out.hex(value & 0xffff);
+        self.out.push_str(")");
     }
-    Ok(())
-}
 
-fn parse_field(found: &mut Match, key: Piece<'_>, value: Piece<'_>) -> Result<(), ParseError> {
-    match key.text() {
-        "vlan_tci" => return parse_tci(found, value),
-        "dl_vlan" => {
-            let vid = value.u16()?;
-            if vid == 0xffff {
-                found.set(field::VLAN_VID, FieldValue::ZERO, None);
-            } else if vid <= 0x0fff {
-                found.set(field::VLAN_VID, (vid | VLAN_PRESENT).into(), None);
+    fn decimal(&mut self, name: &str, value: FieldValue, mask: Option<FieldValue>) {
+        self.name(name);
+        match mask {
+            None => self.out.dec(value.to_u128() as u64),
+            Some(_) => self.padded_hex(value, mask, 1),
+        }
+    }
+
+    fn hex(&mut self, field: Field, value: FieldValue, mask: Option<FieldValue>) {
+        if is_over_registers(field) {
+            return self.registers(field, value, mask.unwrap_or(field.full_mask()));
+        }
+        match field {
+            field::TUN_GBP_FLAGS => {
+                self.plain_name("tun_gbp_flags");
+                self.out.alternate_hex(value.to_u32());
+                return;
+            }
+            _ => self.name(field.name()),
+        }
+        self.out.alternate_hex(value.to_u128());
+        if let Some(mask) = mask {
+            self.out.push_str("/");
+            self.out.alternate_hex(mask.to_u128());
+        }
+    }
+
+    /// The registers of 32 bits that a wider one lies over, from the upper half down.
+    fn registers(&mut self, field: Field, value: FieldValue, mask: FieldValue) {
+        let (first, count) = match field.n_bits() {
+            64 => (2 * (field.index() - field::XREG0.index()), 2),
+            _ => (4 * (field.index() - field::XXREG0.index()), 4),
+        };
+        for at in 0..count {
+            let shift = 32 * (count - 1 - at);
+            let part = |whole: FieldValue| (whole.to_u128() >> shift) as u32;
+            if part(mask) == 0 {
+                continue;
+            }
+            self.separate();
+            let mut digits = *b"reg00=";
+            let register = first + at;
+            let name = if register < 10 {
+                digits[3] = b'0' + register as u8;
+                digits[4] = b'=';
+                &digits[..5]
             } else {
-                return Err(value.error(Problem::TooBig(12)));
+                digits[3] = b'1';
+                digits[4] = b'0' + (register - 10) as u8;
+                &digits[..]
+            };
+            self.out.put(Role::Param, std::str::from_utf8(name).expect("a name of letters and digits"));
+            self.out.alternate_hex(part(value));
+            if part(mask) != u32::MAX {
+                self.out.push_str("/");
+                self.out.alternate_hex(part(mask));
             }
-            return Ok(());
         }
-        "dl_vlan_pcp" | "vlan_pcp" => {
-            if found.get(field::VLAN_VID).is_none() {
-                let present = FieldValue::from(VLAN_PRESENT);
-                found.set(field::VLAN_VID, present, Some(present));
-            }
-            found.set(field::VLAN_PCP, value.number(3)?.into(), None);
-            return Ok(());
-        }
-        "nw_tos" => {
-            let tos = value.u8()?;
-            if tos & 3 != 0 {
-                return Err(value.error(Problem::Expected("a multiple of 4")));
-            }
-            found.set(field::IP_DSCP, (tos >> 2).into(), None);
-            return Ok(());
-        }
-        _ => {}
     }
-    let name = field_named(found, key)?;
-    let (parsed, mask) = field_value::parse(name, value)?;
-    found.set(name, parsed, mask);
-    Ok(())
+
+    fn padded_hex(&mut self, value: FieldValue, mask: Option<FieldValue>, width: usize) {
+        self.out.push_str("0x");
+        self.out.hex_digits(value.to_u128(), width);
+        if let Some(mask) = mask {
+            self.out.push_str("/0x");
+            self.out.hex_digits(mask.to_u128(), width);
+        }
+    }
+
+    fn prefix(&mut self, len: u32) {
+        self.out.push_str("/");
+        self.out.dec(len);
+    }
+
+    /// Flags that are matched each bear a sign; a value matched whole is a list of those that are set.
+    fn flags(&mut self, name: &str, names: &[&str], value: FieldValue, mask: Option<FieldValue>) {
+        self.name(name);
+        let bits = value.to_u32();
+        let tested = mask.map_or(bits, FieldValue::to_u32);
+        let mut is_first = true;
+        for (at, name) in names.iter().enumerate().filter(|(at, _)| tested >> at & 1 == 1) {
+            match mask {
+                Some(_) => self.out.push_str(if bits >> at & 1 == 1 { "+" } else { "-" }),
+                None if is_first => {}
+                None => self.out.push_str("|"),
+            }
+            self.out.push_str(name);
+            is_first = false;
+        }
+        if tested == 0 {
+            self.out.push_str("0");
+        } else if tested >> names.len() != 0 {
+            self.padded_hex(value, mask, 1);
+        }
+    }
+
+    /// `dl_vlan`, `dl_vlan_pcp` or `vlan_tci`, whichever says it.
+    fn vlan(&mut self) {
+        const VID: u16 = 0x0fff;
+        const PCP: u16 = 0xe000;
+        let bits = |field: Field, shift: u16| {
+            self.flow_match.get(field).map_or((0, 0), |entry| {
+                let mask = entry.mask.unwrap_or(field.full_mask());
+                (entry.value.to_u16() << shift, mask.to_u16() << shift)
+            })
+        };
+        let (vid, vid_mask) = bits(field::VLAN_VID, 0);
+        let (pcp, pcp_mask) = bits(field::VLAN_PCP, 13);
+        // Only tagged packets have a priority.
+        let tagged = if pcp_mask != 0 { VLAN_PRESENT } else { 0 };
+        let (tci, mask) = (vid | pcp | tagged, vid_mask | pcp_mask | tagged);
+        let is_whole = |part: u16| mask & part == 0 || mask & part == part;
+        let is_tagged = tci & mask & VLAN_PRESENT != 0;
+        if !(is_tagged && is_whole(VID) && is_whole(PCP) && mask & (VID | PCP) != 0) {
+            return self.tci(tci, mask);
+        }
+        if mask & VID != 0 {
+            self.name("dl_vlan");
+            self.out.dec(tci & VID);
+        }
+        if mask & PCP != 0 {
+            self.name("dl_vlan_pcp");
+            self.out.dec(tci >> 13);
+        }
+    }
+
+    fn tci(&mut self, tci: u16, mask: u16) {
+        self.name("vlan_tci");
+        let mask = (mask != 0xffff).then(|| FieldValue::from(mask));
+        self.padded_hex(tci.into(), mask, 4);
+    }
 }
 
-/// The field a name means in this match.
-fn field_named(found: &Match, key: Piece<'_>) -> Result<Field, ParseError> {
-    let is_ipv6 = found.exact(field::ETH_TYPE).map(FieldValue::to_u16) == Some(0x86dd);
-    let protocol = found.exact(field::IP_PROTO).map(FieldValue::to_u16);
-    let by_protocol = |fields: [Field; 3]| match protocol {
-        Some(6) => Ok(fields[0]),
-        Some(17) => Ok(fields[1]),
-        Some(132) => Ok(fields[2]),
-        _ => Err(key.error(Problem::Prerequisite("tcp, udp or sctp"))),
-    };
-    match key.text() {
-        "tp_src" => by_protocol([field::TCP_SRC, field::UDP_SRC, field::SCTP_SRC]),
-        "tp_dst" => by_protocol([field::TCP_DST, field::UDP_DST, field::SCTP_DST]),
-        "icmp_type" if is_ipv6 => Ok(field::ICMPV6_TYPE),
-        "icmp_code" if is_ipv6 => Ok(field::ICMPV6_CODE),
-        name => subfield::find_field(name).ok_or_else(|| key.error(Problem::UnknownField)),
+/// Whether it lies over registers of 32 bits, by which it is printed.
+pub(super) fn is_over_registers(field: Field) -> bool {
+    field >= field::XREG0 && field <= field::XXREG3
+}
+
+/// The number of leading ones, if nothing but zeros follows.
+fn prefix_len(mask: FieldValue, n_bits: u32) -> Option<u32> {
+    let mask = mask.to_u128();
+    let zeros = mask.trailing_zeros().min(n_bits);
+    let ones = FieldValue::ones(n_bits as u16).to_u128();
+    (mask == ones >> zeros << zeros).then_some(n_bits - zeros)
+}
+
+fn fragment_name(value: u16, mask: u16) -> &'static str {
+    match (mask & 3, value & 3) {
+        (3, 0) | (1, 0) => "no",
+        (3, 1) => "first",
+        (3, 3) | (2, 2) => "later",
+        (1, _) => "yes",
+        (2, _) => "not_later",
+        _ => "<error>",
     }
 }
 
-fn parse_tci(found: &mut Match, value: Piece<'_>) -> Result<(), ParseError> {
-    let (tci, mask) = match value.split_once("/") {
-        Some((tci, mask)) => (tci.u16()?, mask.u16()?),
-        None => (value.u16()?, 0xffff),
-    };
-    if tci & !mask != 0 {
-        return Err(value.error(Problem::Expected("a value within its mask")));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_has_a_place_in_the_order() {
+        for field in Field::all() {
+            assert!(RANKS[field.index()] != u8::MAX || field == field::PBB_ISID, "{field}");
+        }
     }
-    if value.text().split('/').count() == 1 && tci == 0 {
-        // No tag at all: there is no priority to match either.
-        found.set(field::VLAN_VID, FieldValue::ZERO, None);
-        return Ok(());
+
+    #[test]
+    fn a_wide_register_is_printed_by_the_narrow_ones() {
+        let wide = Match::new().with_masked(field::XREG5, 0xff_0000_0005_u64, 0xff_0000_000f_u64);
+        assert_eq!(format_match(&wide), "reg10=0xff/0xff,reg11=0x5/0xf");
+        let wider = Match::new().with(field::XXREG0, 5_u64);
+        assert_eq!(format_match(&wider), "reg0=0,reg1=0,reg2=0,reg3=0x5");
     }
-    found.set(field::VLAN_VID, (tci & 0x1fff).into(), Some((mask & 0x1fff).into()));
-    match mask >> 13 {
-        0 => {}
-        7 => found.set(field::VLAN_PCP, (tci >> 13).into(), None),
-        _ => return Err(value.error(Problem::Expected("a mask with all or none of the upper 3 bits"))),
+
+    #[test]
+    fn zero_is_printed_as_c_does() {
+        let zero = Match::new().with(field::REG0, 0_u32).with(field::IPV6_FLABEL, 0_u32);
+        assert_eq!(format_match(&zero), "reg0=0,ipv6_label=0x00000");
     }
-    Ok(())
 }

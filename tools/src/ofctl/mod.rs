@@ -43,7 +43,7 @@ enum Command {
         /// The switch.
         switch: Target,
         /// Which flows, in flow syntax: `table=5,ip,reg0=1`, `cookie=0x700000000/0xffffffff00000000`.
-        #[arg(default_value = "", value_parser = parse_flow_filter, hide_default_value = true)]
+        #[arg(default_value = "", value_parser = |text: &str| parse_flow_filter(text, None), hide_default_value = true)]
         flows: FlowStatsRequest,
         /// How to print them.
         #[arg(long, value_enum, default_value_t = Output::Text)]

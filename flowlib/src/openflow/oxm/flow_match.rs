@@ -94,6 +94,11 @@ impl Match {
         self.fields.iter()
     }
 
+    /// Its fields, in the registry's order.
+    pub(crate) fn entries(&self) -> &[MatchField] {
+        &self.fields
+    }
+
     /// The fields that are not in the registry.
     #[must_use]
     pub fn unknown(&self) -> &[RawOxm] {

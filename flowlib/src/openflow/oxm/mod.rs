@@ -119,6 +119,20 @@ impl Field {
         (0u16..).zip(registry::REGISTRY).map(|(index, _)| Self(index))
     }
 
+    /// How many fields there are.
+    pub(crate) const COUNT: usize = registry::COUNT;
+
+    /// Its place in [`Field::all`], below [`Field::COUNT`].
+    #[inline]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The name of the field at a place in [`Field::all`], which must be below [`Field::COUNT`].
+    pub(crate) const fn name_at(index: usize) -> &'static str {
+        registry::REGISTRY[index].name
+    }
+
     /// The field of that name on the wire.
     #[must_use]
     pub fn from_id(id: OxmId) -> Option<Self> {

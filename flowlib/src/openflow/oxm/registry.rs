@@ -170,6 +170,9 @@ fields! {
     METADATA "metadata" [oxm(2)] "OXM_OF_METADATA" 64 Bits None Hex;
 }
 
+/// How many fields there are.
+pub(super) const COUNT: usize = IDS.len();
+
 const NONE: u16 = u16::MAX;
 
 /// The fields of one class by number, made at compile time.
