@@ -103,7 +103,8 @@ fn prerequisites(field: Field) -> Match {
         Match::new().with(field::ETH_TYPE, ethertype).with(field::IP_PROTO, protocol)
     };
     match field.info().prerequisite {
-        Prerequisite::None => Match::new(),
+        Prerequisite::None | Prerequisite::Ethernet | Prerequisite::Ct => Match::new(),
+        Prerequisite::Nsh => ethertype(0x894f),
         Prerequisite::Vlan => Match::new().with_masked(field::VLAN_VID, 0x1000_u16, 0x1000_u16),
         Prerequisite::Mpls => ethertype(0x8847),
         Prerequisite::Arp => ethertype(0x0806),
@@ -132,8 +133,8 @@ fn every_field_of_the_registry_is_ovs_s() {
         return;
     }
     for name in Field::all().filter(|name| !NOT_IN_OVS.contains(name)) {
-        if name.name().starts_with("ct_") && name != field::CT_STATE {
-            continue; // They need a conntrack state or protocol besides.
+        if name.name().starts_with("ct_") && name != field::CT_STATE || name.is_wide() {
+            continue; // They need a conntrack state, a protocol or a table of options besides.
         }
         let flow_match = prerequisites(name).with(name, if name == field::NW_TOS { 4_u8 } else { 1 });
         let ours = format_match(&flow_match);
@@ -143,7 +144,10 @@ fn every_field_of_the_registry_is_ovs_s() {
         assert!(!theirs.contains("***"), "{name}: {theirs}");
         let is_overlaid = name.name().starts_with('x');
         let known = [field::PACKET_TYPE, field::VLAN_TCI, field::NW_TOS, field::VLAN_VID, field::TUN_FLAGS];
-        if !is_overlaid && !known.contains(&name) {
+        // Contexts of NSH are printed only behind a metadata type of 1, fields of ERSPAN behind its version.
+        let is_context = name >= field::NSH_C1 && name <= field::NSH_C4
+            || name >= field::TUN_ERSPAN_IDX && name <= field::TUN_ERSPAN_HWID;
+        if !is_overlaid && !is_context && !known.contains(&name) {
             assert!(theirs.contains(&format!("{ours} actions=drop")), "{name}: ours {ours}, theirs {theirs}");
         }
     }

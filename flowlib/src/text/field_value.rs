@@ -38,6 +38,18 @@ pub fn format_port(port: PortNo) -> String {
     }
 }
 
+/// Appends a number of any width in hex.
+pub(super) fn format_wide(out: &mut Printer<'_>, bytes: &[u8]) {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let mut digits = bytes.iter().skip(zeros);
+    let result = match digits.next() {
+        None => write!(out, "0"),
+        Some(first) => write!(out, "{first:#x}"),
+    };
+    result.expect("writing to a string does not fail");
+    digits.for_each(|byte| write!(out, "{byte:02x}").expect("writing to a string does not fail"));
+}
+
 /// The port that a name (in any case) or a number says.
 pub(super) fn parse_port(piece: Piece<'_>) -> Result<PortNo, ParseError> {
     let named = PORT_NAMES.iter().find(|(_, name)| piece.text().eq_ignore_ascii_case(name));
@@ -80,6 +92,7 @@ pub(super) fn format(out: &mut Printer<'_>, field: Field, value: FieldValue, mas
         Format::CtState => format_flags(out, CT_STATE, value, mask),
         Format::TcpFlags => format_flags(out, TCP_FLAGS, value, mask),
         Format::TunFlags => format_flags(out, TUN_FLAGS, value, mask),
+        Format::PacketType => write!(out, "({},{:#x})", value.to_u32() >> 16, value.to_u16()),
         Format::Decimal => match mask {
             None => write!(out, "{}", value.to_u128()),
             Some(mask) => write!(out, "{value}/{mask}"),
@@ -180,7 +193,7 @@ fn parse_whole(field: Field, piece: Piece<'_>) -> Result<FieldValue, ParseError>
         Format::Ipv6 => {
             text.parse::<Ipv6Addr>().map_err(|_| piece.error(Problem::Expected("an IPv6 address")))?.into()
         }
-        _ => piece.number(field.n_bits())?.into(),
+        _ => piece.number(field.info().value_bits)?.into(),
     };
     Ok(value)
 }
@@ -207,10 +220,11 @@ fn parse_flags(
     let text = piece.text();
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return match piece.split_once("/") {
-            Some((value, mask)) => {
-                Ok((value.number(field.n_bits())?.into(), Some(mask.number(field.n_bits())?.into())))
-            }
-            None => Ok((piece.number(field.n_bits())?.into(), None)),
+            Some((value, mask)) => Ok((
+                value.number(field.info().value_bits)?.into(),
+                Some(mask.number(field.info().value_bits)?.into()),
+            )),
+            None => Ok((piece.number(field.info().value_bits)?.into(), None)),
         };
     }
     let is_signed = text.starts_with(['+', '-']);

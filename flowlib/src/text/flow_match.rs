@@ -3,9 +3,9 @@
 //! A match is printed as the switch's flow key it stands for: in the order of `match_format` in `lib/match.c` of
 //! Open vSwitch 3.1, with one word for ethertype and protocol, and registers for what lies over them.
 
-use super::field_value::{CT_STATE, TCP_FLAGS, TUN_FLAGS};
+use super::field_value::{self, CT_STATE, TCP_FLAGS, TUN_FLAGS};
 use super::printer::{Printer, Role};
-use crate::openflow::oxm::{Format, MatchField, VLAN_PRESENT, field};
+use crate::openflow::oxm::{Format, MatchField, VLAN_PRESENT, WideField, field};
 use crate::openflow::{Field, FieldValue, Match};
 use crate::types::{PortNo, Priority};
 
@@ -78,6 +78,7 @@ const ORDER: &[&str] = &[
     "tun_metadata",
     "metadata",
     "in_port",
+    "in_port_oxm",
     "in_phy_port",
     "vlan_tci",
     "vlan_vid",
@@ -123,6 +124,8 @@ const ORDER: &[&str] = &[
     "nd_target",
     "nd_sll",
     "nd_tll",
+    "nd_reserved",
+    "nd_options_type",
     "tcp_src",
     "udp_src",
     "sctp_src",
@@ -144,6 +147,7 @@ static RANKS: [u8; Field::COUNT] = {
 };
 
 const DL_TYPE_RANK: u8 = rank_of("dl_type");
+const WIDE_RANK: u8 = rank_of("tun_metadata");
 
 const fn rank_of(name: &str) -> u8 {
     let mut rank = 0;
@@ -202,7 +206,14 @@ pub(super) fn format(out: &mut Printer<'_>, priority: Priority, flow_match: &Mat
         len += 1;
     }
     let entries = flow_match.entries();
-    for (_, at) in &order[..len] {
+    let (before, behind) = order[..len].split_at(order[..len].partition_point(|(rank, _)| *rank < WIDE_RANK));
+    for (_, at) in before {
+        words.entry(&entries[usize::from(*at)]);
+    }
+    for entry in flow_match.wide() {
+        words.wide(entry);
+    }
+    for (_, at) in behind {
         words.entry(&entries[usize::from(*at)]);
     }
     for unknown in flow_match.unknown() {
@@ -325,10 +336,26 @@ impl Words<'_, '_, '_> {
         }
     }
 
+    /// A field of tunnel metadata; matched in no bit it need only be there.
+    fn wide(&mut self, entry: &WideField) {
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        self.separate();
+        self.out.push_str(entry.field.name());
+        if entry.mask.as_deref().is_some_and(is_zero) {
+            return;
+        }
+        self.out.push_str("=");
+        field_value::format_wide(self.out, &entry.value);
+        if let Some(mask) = &entry.mask {
+            self.out.push_str("/");
+            field_value::format_wide(self.out, mask);
+        }
+    }
+
     fn by_format(&mut self, field: Field, value: FieldValue, mask: Option<FieldValue>) {
         match field.info().format {
             Format::Port => {
-                self.name(field.name());
+                self.name(self.print_name(field));
                 let port = value.to_u32();
                 // A field of 16 bits has the ports of OpenFlow 1.0.
                 let is_reserved = field.n_bits() == 16 && port >= 0xff00;
@@ -376,13 +403,18 @@ impl Words<'_, '_, '_> {
             Format::TcpFlags => self.flags("tcp_flags", TCP_FLAGS, value, mask),
             Format::TunFlags => self.flags("tun_flags", TUN_FLAGS, value, mask.or(Some(FieldValue::ones(1)))),
             Format::Decimal => self.decimal(self.print_name(field), value, mask),
+            Format::Hex if field == field::CT_ZONE => self.decimal("ct_zone", value, mask),
             Format::Hex => self.hex(field, value, mask),
+            Format::PacketType => self.packet_type(value.to_u32()),
         }
     }
 
     /// The name by which a field is printed.
     fn print_name(&self, field: Field) -> &'static str {
         match field {
+            field::IN_PORT => "in_port",
+            field::TUN_GTPU_FLAGS => "gtpu_flags",
+            field::TUN_GTPU_MSGTYPE => "gtpu_msgtype",
             field::ETH_SRC => "dl_src",
             field::ETH_DST => "dl_dst",
             field::IPV4_SRC if self.kind.is_arp() => "arp_spa",
@@ -437,7 +469,7 @@ impl Words<'_, '_, '_> {
                 self.out.alternate_hex(value.to_u32());
                 return;
             }
-            _ => self.name(field.name()),
+            _ => self.name(self.print_name(field)),
         }
         self.out.alternate_hex(value.to_u128());
         if let Some(mask) = mask {

@@ -139,6 +139,29 @@ pub enum Problem {
         /// The value as it came.
         found: u64,
     },
+    /// Actions in actions, too deep.
+    #[error("actions are nested too deep")]
+    TooDeep,
+    /// A conjunction of too few or too many clauses, or a clause that it does not have.
+    #[error("clause {clause} of {n_clauses} makes no conjunction")]
+    BadConjunction {
+        /// The clause as it came.
+        clause: u8,
+        /// The number of clauses as it came.
+        n_clauses: u8,
+    },
+    /// A kind of header that cannot be put around a packet.
+    #[error("no header makes a packet of type {found:#010x}")]
+    BadHeader {
+        /// The packet type as it came.
+        found: u32,
+    },
+    /// A property that is not known here.
+    #[error("property {found:#x} is unknown here")]
+    BadProperty {
+        /// The property as it came.
+        found: u32,
+    },
     /// An OXM header that names no field that can stand here.
     #[error("field {header:#010x} is unknown here")]
     BadField {

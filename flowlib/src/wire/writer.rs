@@ -65,6 +65,14 @@ impl<'a> Writer<'a> {
         self.bytes(&value.to_be_bytes());
     }
 
+    /// Appends a number of things as a big-endian `u16`.
+    pub fn u16_len(&mut self, len: usize) {
+        match u16::try_from(len) {
+            Ok(short) => self.u16(short),
+            Err(_) => self.fail(EncodeError::TooLong { len }),
+        }
+    }
+
     /// Appends a big-endian `u32`.
     #[inline]
     pub fn u32(&mut self, value: u32) {

@@ -1,10 +1,10 @@
 //! The actions of OpenFlow 1.3 itself.
 
 use crate::types::{GroupId, PortNo};
-use crate::wire::{DecodeError, Problem, Reader, Writer};
+use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
 
-use super::Action;
-use crate::openflow::oxm::{FieldValue, MatchField, read_header};
+use super::{Action, Legacy};
+use crate::openflow::oxm::{MatchField, WideField, read_header};
 
 const OUTPUT: u16 = 0;
 const COPY_TTL_OUT: u16 = 11;
@@ -48,7 +48,7 @@ pub(super) fn decode(action_type: u16, r: &mut Reader<'_>) -> Result<Option<Acti
         SET_FIELD => return set_field(r),
         PUSH_PBB => Action::PushPbb(padded_u16(r)?),
         POP_PBB => empty(r, Action::PopPbb)?,
-        _ => return Ok(None),
+        _ => return Legacy::decode(action_type, r),
     };
     Ok(Some(action))
 }
@@ -84,18 +84,42 @@ fn set_field(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
     if header.has_mask() {
         return Err(at.error(Problem::BadMask { header: header.raw }));
     }
-    let n_bytes = usize::from(field.n_bytes());
-    if header.body_len() != Some(n_bytes) {
-        return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
-    }
-    let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
-    if !value.fits(field.n_bits()) {
-        return Err(at.error(Problem::BadWildcards { header: header.raw }));
-    }
+    *r = at.clone();
+    let action = if field.is_wide() {
+        Action::SetWideField(Box::new(WideField::decode(r)?))
+    } else {
+        let MatchField { field, value, .. } = MatchField::decode(r)?;
+        Action::SetField { field, value }
+    };
     // The action is as long as header and OXM, rounded up to a multiple of 8.
     let len = r.offset() - at.offset() + 4;
     r.skip(len.next_multiple_of(8) - len)?;
-    Ok(Some(Action::SetField { field, value, mask: None }))
+    Ok(Some(action))
+}
+
+/// Whether [`encode`] is for this action.
+#[inline]
+pub(super) fn is_standard(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Output { .. }
+            | Action::CopyTtlOut
+            | Action::CopyTtlIn
+            | Action::SetMplsTtl(_)
+            | Action::DecMplsTtl
+            | Action::PushVlan(_)
+            | Action::PopVlan
+            | Action::PushMpls(_)
+            | Action::PopMpls(_)
+            | Action::SetQueue(_)
+            | Action::Group(_)
+            | Action::SetNwTtl(_)
+            | Action::DecNwTtl
+            | Action::PushPbb(_)
+            | Action::PopPbb
+            | Action::SetField { .. }
+            | Action::SetWideField(_)
+    )
 }
 
 /// Writes an action of OpenFlow 1.3.
@@ -122,10 +146,20 @@ pub(super) fn encode(action: &Action, w: &mut Writer<'_>) {
         Action::DecNwTtl => plain(w, DEC_NW_TTL, 0),
         Action::PushPbb(ethertype) => plain(w, PUSH_PBB, u32::from(*ethertype) << 16),
         Action::PopPbb => plain(w, POP_PBB, 0),
-        Action::SetField { field, value, mask } => {
+        Action::SetField { field, value } => {
             let mark = w.mark();
             header(w, SET_FIELD, 0);
-            MatchField { field: *field, value: *value, mask: *mask }.encode_exact(w);
+            MatchField { field: *field, value: *value, mask: None }.encode_as(w, field.id());
+            w.pad8(mark);
+            w.patch_len(mark, 2);
+        }
+        Action::SetWideField(entry) => {
+            let mark = w.mark();
+            header(w, SET_FIELD, 0);
+            if entry.mask.is_some() {
+                w.fail(EncodeError::BadField(entry.field.name()));
+            }
+            entry.encode(w);
             w.pad8(mark);
             w.patch_len(mark, 2);
         }

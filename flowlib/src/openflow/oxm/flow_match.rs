@@ -2,8 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::{Field, FieldValue, read_header};
-use crate::wire::{DecodeError, EncodeError, Part, Problem, Reader, Wire, Writer};
+use super::{Field, FieldValue, OxmId, WideField, read_header};
+use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
 
 /// One field of a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +33,7 @@ pub struct RawOxm {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Match {
     fields: Vec<MatchField>,
+    wide: Vec<WideField>,
     unknown: Vec<RawOxm>,
 }
 
@@ -89,7 +90,26 @@ impl Match {
         }
     }
 
-    /// Its fields, in the registry's order.
+    /// How many of the other fields stand before those of tunnel metadata.
+    fn n_before_wide(&self) -> usize {
+        self.fields.partition_point(|entry| entry.field < super::field::TUN_METADATA0)
+    }
+
+    /// Sets a field of tunnel metadata in place.
+    pub fn set_wide(&mut self, entry: WideField) {
+        match self.wide.binary_search_by_key(&entry.field, |entry| entry.field) {
+            Ok(at) => self.wide[at] = entry,
+            Err(at) => self.wide.insert(at, entry),
+        }
+    }
+
+    /// The fields of tunnel metadata, in their order.
+    #[must_use]
+    pub fn wide(&self) -> &[WideField] {
+        &self.wide
+    }
+
+    /// Its fields but for those of tunnel metadata, in the registry's order.
     pub fn iter(&self) -> std::slice::Iter<'_, MatchField> {
         self.fields.iter()
     }
@@ -108,7 +128,7 @@ impl Match {
     /// Whether it matches every packet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty() && self.unknown.is_empty()
+        self.fields.is_empty() && self.wide.is_empty() && self.unknown.is_empty()
     }
 
     /// What it says of a field.
@@ -130,7 +150,7 @@ impl Match {
     /// As [`Match::decode`].
     pub(crate) fn decode_oxms(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         // Eight bytes are the shortest OXM that is usual: one allocation does.
-        let mut found = Self { fields: Vec::with_capacity(r.len().div_ceil(8)), unknown: Vec::new() };
+        let mut found = Self { fields: Vec::with_capacity(r.len().div_ceil(8)), ..Self::default() };
         while !r.is_empty() {
             found.decode_oxm(r)?;
         }
@@ -149,21 +169,12 @@ impl Match {
             self.unknown.push(RawOxm { header: header.raw, body });
             return Ok(());
         };
-        let n_bytes = usize::from(field.n_bytes());
-        if header.body_len() != Some(n_bytes << u32::from(header.has_mask())) {
-            return Err(at.error(Problem::BadLength { found: raw_len }));
+        *r = at.clone();
+        if field.is_wide() {
+            return self.decode_wide(r);
         }
-        let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
-        let mask = if header.has_mask() {
-            Some(FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default())
-        } else {
-            None
-        };
-        let full = field.full_mask();
-        if value.and(mask.unwrap_or(full).and(full)) != value {
-            return Err(at.error(Problem::BadWildcards { header: header.raw }));
-        }
-        if mask.is_some_and(|mask| !field.info().maskable && mask.and(full) != full) {
+        let MatchField { field, value, mask } = MatchField::decode(r)?;
+        if mask.is_some() && !field.info().maskable {
             return Err(at.error(Problem::BadMask { header: header.raw }));
         }
         match self.fields.last() {
@@ -177,15 +188,29 @@ impl Match {
         }
     }
 
+    fn decode_wide(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let at = r.clone();
+        let entry = WideField::decode(r)?;
+        if self.wide.iter().any(|other| other.field == entry.field) {
+            let header = read_header(&mut at.clone())?;
+            return Err(at.error(Problem::DuplicateField { header: header.raw }));
+        }
+        self.set_wide(entry);
+        Ok(())
+    }
+
     /// Writes its OXMs, without a header or padding.
     pub(crate) fn encode_oxms(&self, w: &mut Writer<'_>) {
-        for MatchField { field, value, mask } in &self.fields {
-            let n_bytes = usize::from(field.n_bytes());
-            field.encode_header(w, mask.is_some());
-            w.bytes(value.be_bytes(n_bytes));
-            if let Some(mask) = mask {
-                w.bytes(mask.be_bytes(n_bytes));
-            }
+        let wide = if self.wide.is_empty() { self.fields.len() } else { self.n_before_wide() };
+        let (before, behind) = self.fields.split_at(wide);
+        for entry in before {
+            entry.encode_as(w, entry.field.id());
+        }
+        for entry in &self.wide {
+            entry.encode(w);
+        }
+        for entry in behind {
+            entry.encode_as(w, entry.field.id());
         }
         for RawOxm { header, body } in &self.unknown {
             w.u32(*header);
@@ -235,13 +260,49 @@ impl Wire for Match {
 }
 
 impl MatchField {
-    /// Writes it as one OXM that must have no mask, as `set_field` does.
-    pub(crate) fn encode_exact(&self, w: &mut Writer<'_>) {
-        if self.mask.is_some() {
-            w.fail(EncodeError::BadField(self.field.name()));
+    /// Reads one OXM of a known field that is not one of tunnel metadata; a full mask becomes none.
+    ///
+    /// # Errors
+    /// `BadLength` if the length is not the field's width (twice it with a mask); `BadWildcards` if there are bits
+    /// outside of mask or field.
+    #[inline]
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let at = r.clone();
+        let header = read_header(r)?;
+        let Some(field) = header.field else {
+            return Err(at.error(Problem::BadField { header: header.raw }));
+        };
+        let n_bytes = usize::from(field.n_bytes());
+        if header.body_len() != Some(n_bytes << u32::from(header.has_mask())) {
+            return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
         }
-        self.field.encode_header(w, false);
-        w.bytes(self.value.be_bytes(self.field.n_bytes().into()));
+        let full = field.full_mask();
+        let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
+        let mask = if header.has_mask() {
+            FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default().and(full)
+        } else {
+            full
+        };
+        if value.and(mask) != value {
+            return Err(at.error(Problem::BadWildcards { header: header.raw }));
+        }
+        Ok(Self { field, value, mask: (mask != full).then_some(mask) })
+    }
+
+    /// Writes it as Nicira's actions name it.
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        self.encode_as(w, self.field.info().action_id);
+    }
+
+    /// Writes it under one of the field's names.
+    #[inline]
+    pub(crate) fn encode_as(&self, w: &mut Writer<'_>, id: OxmId) {
+        let n_bytes = usize::from(self.field.n_bytes());
+        id.encode_header(w, self.mask.is_some(), self.field.n_bytes());
+        w.bytes(self.value.be_bytes(n_bytes));
+        if let Some(mask) = &self.mask {
+            w.bytes(mask.be_bytes(n_bytes));
+        }
     }
 }
 

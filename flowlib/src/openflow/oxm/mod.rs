@@ -6,6 +6,7 @@ mod flow_match;
 mod registry;
 mod subfield;
 mod value;
+mod wide;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ pub use flow_match::{Match, MatchField, RawOxm};
 pub use registry::field;
 pub use subfield::SubField;
 pub use value::FieldValue;
+pub use wide::WideField;
 
 use crate::wire::{DecodeError, Problem, Reader, Writer};
 
@@ -43,17 +45,35 @@ impl OxmId {
     pub const NXM_0: u16 = 0;
     /// OFPXMC_NXM_1.
     pub const NXM_1: u16 = 1;
+    /// Ericsson's class in Open vSwitch.
+    pub const ERICSSON: u16 = 0x1000;
     /// OFPXMC_EXPERIMENTER.
     pub const EXPERIMENTER: u16 = 0xffff;
     /// The Open Networking Foundation's experimenter number.
     pub const ONF: u32 = 0x4f4e_4600;
     /// Nicira's experimenter number.
     pub const NICIRA: u32 = 0x0000_2320;
+    /// The experimenter number of Nicira's fields of NSH headers.
+    pub const NSH: u32 = 0x005a_d650;
 
     /// The 32-bit header of the field with a body of that many bytes.
     #[must_use]
     pub fn header(self, has_mask: bool, len: u8) -> u32 {
         u32::from(self.class) << 16 | u32::from(self.number) << 9 | u32::from(has_mask) << 8 | u32::from(len)
+    }
+
+    /// Writes the header for a value of `n_bytes`, and perhaps a mask, to follow.
+    ///
+    /// Shape: [`read_header`]. The length counts the experimenter number.
+    #[inline]
+    pub(crate) fn encode_header(self, w: &mut Writer<'_>, has_mask: bool, n_bytes: u8) {
+        let body = n_bytes << u8::from(has_mask);
+        if self.class == Self::EXPERIMENTER {
+            w.u32(self.header(has_mask, body + 4));
+            w.u32(self.experimenter);
+        } else {
+            w.u32(self.header(has_mask, body));
+        }
     }
 }
 
@@ -68,8 +88,16 @@ pub struct FieldInfo {
     pub ids: &'static [OxmId],
     /// Its width in bits.
     pub n_bits: u16,
+    /// The bits that its value may have in a match: one more of `vlan_vid`.
+    pub value_bits: u16,
+    /// Its width on the wire in bytes.
+    pub n_bytes: u8,
     /// Whether it may be matched in part.
     pub maskable: bool,
+    /// Whether an action may change it.
+    pub writable: bool,
+    /// The name on the wire that actions write, but for set-field.
+    pub action_id: OxmId,
     /// What the packet must be for the field to exist.
     pub prerequisite: Prerequisite,
     /// How text shows it.
@@ -81,6 +109,7 @@ pub struct FieldInfo {
 #[allow(missing_docs)]
 pub enum Prerequisite {
     None,
+    Ethernet,
     Vlan,
     Mpls,
     Arp,
@@ -95,6 +124,8 @@ pub enum Prerequisite {
     Nd,
     NdSolicit,
     NdAdvert,
+    Nsh,
+    Ct,
 }
 
 /// How text shows a field's value.
@@ -111,6 +142,7 @@ pub enum Format {
     CtState,
     TcpFlags,
     TunFlags,
+    PacketType,
 }
 
 impl Field {
@@ -158,14 +190,24 @@ impl Field {
         self.info().n_bits
     }
 
-    /// Its width on the wire in bytes. Labels of 20 bits take four. Source: OpenFlow 1.3.5 §7.2.3.7.
+    /// Its width on the wire in bytes; of tunnel metadata, the most there may be.
     #[must_use]
     #[inline]
     pub fn n_bytes(self) -> u8 {
-        match self.n_bits() {
-            20 => 4,
-            n_bits => n_bits.div_ceil(8) as u8,
-        }
+        self.info().n_bytes
+    }
+
+    /// Whether it is one of tunnel metadata, whose values [`FieldValue`] cannot hold.
+    #[must_use]
+    #[inline]
+    pub fn is_wide(self) -> bool {
+        self >= field::TUN_METADATA0 && self <= field::TUN_METADATA63
+    }
+
+    /// Whether its header in actions is that of an experimenter, of eight bytes.
+    #[must_use]
+    pub fn is_experimenter(self) -> bool {
+        self.info().action_id.class == OxmId::EXPERIMENTER
     }
 
     /// Its name on the wire.
@@ -174,24 +216,22 @@ impl Field {
         self.info().ids[0]
     }
 
+    /// Whether a value of it may have that length on the wire.
+    #[inline]
+    fn is_len(self, len: Option<usize>) -> bool {
+        let n_bytes = usize::from(self.n_bytes());
+        len.is_some_and(|len| if self.is_wide() { (1..=n_bytes).contains(&len) } else { len == n_bytes })
+    }
+
     /// The mask that covers it all.
     #[must_use]
     pub fn full_mask(self) -> FieldValue {
-        FieldValue::ones(self.n_bits())
+        FieldValue::ones(self.info().value_bits)
     }
 
-    /// Writes its header, for a value and perhaps a mask to follow.
-    ///
-    /// Shape: [`read_header`]. The length counts the experimenter number.
+    /// Writes its header as Nicira's actions name it, for a value and perhaps a mask to follow.
     pub(crate) fn encode_header(self, w: &mut Writer<'_>, has_mask: bool) {
-        let id = self.id();
-        let body = self.n_bytes() << u8::from(has_mask);
-        if id.class == OxmId::EXPERIMENTER {
-            w.u32(id.header(has_mask, body + 4));
-            w.u32(id.experimenter);
-        } else {
-            w.u32(id.header(has_mask, body));
-        }
+        self.info().action_id.encode_header(w, has_mask, self.n_bytes());
     }
 }
 
@@ -256,7 +296,7 @@ pub(crate) fn read_field(r: &mut Reader<'_>) -> Result<Field, DecodeError> {
     let at = r.clone();
     let header = read_header(r)?;
     match header.field {
-        Some(field) if !header.has_mask() && header.body_len() == Some(field.n_bytes().into()) => Ok(field),
+        Some(field) if !header.has_mask() && field.is_len(header.body_len()) => Ok(field),
         _ => Err(at.error(Problem::BadField { header: header.raw })),
     }
 }
@@ -271,7 +311,7 @@ mod tests {
             for id in known.info().ids {
                 assert_eq!(Field::from_id(*id), Some(known), "{known} {id:?}");
             }
-            assert!(known.n_bits() <= 128);
+            assert!(known.n_bits() <= 128 || known.is_wide());
         }
     }
 }

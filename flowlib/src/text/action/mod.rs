@@ -1,13 +1,28 @@
-//! Actions.
+//! Actions. One file a family, as in `openflow::action`.
 
-use std::fmt::Write;
+/// Appends formatted text to a printer.
+macro_rules! put {
+    ($out:expr, $($format:tt)+) => {
+        std::fmt::Write::write_fmt($out, format_args!($($format)+)).expect("writing to a string does not fail")
+    };
+}
+
+mod bundle;
+mod controller;
+mod ct;
+mod encap;
+mod field;
+mod learn;
+mod legacy;
+mod sample;
 
 use super::error::{ParseError, Piece, Problem};
-use super::field_value::{self, format_port, parse_port};
-use super::printer::Printer;
+use super::field_value::{self, parse_port};
+use super::printer::{Printer, Role};
 use super::subfield;
 use crate::openflow::Action;
 use crate::openflow::action::{Controller, PacketInReason};
+use crate::openflow::oxm::MatchField;
 use crate::types::{GroupId, MeterId, PortNo, TableId};
 
 /// An action as `dump-flows` prints it.
@@ -28,110 +43,206 @@ pub(super) fn format_list(out: &mut Printer<'_>, actions: &[Action]) {
     }
 }
 
-fn format(out: &mut Printer<'_>, action: &Action) {
-    let result = match action {
-        Action::Output { port: PortNo::CONTROLLER, max_len } => write!(out, "CONTROLLER:{max_len}"),
-        Action::Output { port, .. } => {
-            let name = format_port(*port);
-            let is_number = name.starts_with(|c: char| c.is_ascii_digit());
-            write!(out, "{}{name}", if is_number { "output:" } else { "" })
-        }
-        Action::CopyTtlOut => write!(out, "copy_ttl_out"),
-        Action::CopyTtlIn => write!(out, "copy_ttl_in"),
-        Action::SetMplsTtl(ttl) => write!(out, "set_mpls_ttl({ttl})"),
-        Action::DecMplsTtl => write!(out, "dec_mpls_ttl"),
-        Action::PushVlan(ethertype) => write!(out, "push_vlan:{ethertype:#06x}"),
-        Action::PopVlan => write!(out, "pop_vlan"),
-        Action::PushMpls(ethertype) => write!(out, "push_mpls:{ethertype:#06x}"),
-        Action::PopMpls(ethertype) => write!(out, "pop_mpls:{ethertype:#06x}"),
-        Action::PushPbb(ethertype) => write!(out, "push_pbb:{ethertype:#06x}"),
-        Action::PopPbb => write!(out, "pop_pbb"),
-        Action::SetQueue(queue) => write!(out, "set_queue:{queue}"),
-        Action::Group(group) => write!(out, "group:{group}"),
-        Action::SetNwTtl(ttl) => write!(out, "mod_nw_ttl:{ttl}"),
-        Action::DecNwTtl => write!(out, "dec_ttl"),
-        Action::Exit => write!(out, "exit"),
-        Action::CtClear => write!(out, "ct_clear"),
-        Action::Conjunction { clause, n_clauses, id } => {
-            write!(out, "conjunction({id},{}/{n_clauses})", u16::from(*clause) + 1)
-        }
-        _ => {
-            format_with_fields(out, action);
-            Ok(())
-        }
-    };
-    result.expect("writing to a string does not fail");
-}
-
-/// The actions that name fields or carry lists.
-fn format_with_fields(out: &mut Printer<'_>, action: &Action) {
+/// Appends an action.
+pub(super) fn format(out: &mut Printer<'_>, action: &Action) {
     match action {
-        Action::SetField { field, value, mask } => {
-            out.push_str("set_field:");
-            field_value::format(out, *field, *value, *mask);
-            out.push_str("->");
-            out.push_str(field.name());
+        Action::Output { port, max_len } => format_output(out, *port, *max_len),
+        Action::OutputTrunc { port, max_len } => {
+            out.put(Role::Special, "output");
+            out.push_str("(port=");
+            out.port(*port);
+            put!(out, ",max_len={max_len})");
         }
-        Action::RegMove { src, dst } => {
-            out.push_str("move:");
-            subfield::format(out, *src);
-            out.push_str("->");
-            subfield::format(out, *dst);
+        Action::Controller(controller) => controller::format(out, controller),
+        Action::Group(group) => value(out, Role::Special, "group:", group),
+        Action::Bundle(bundle) => bundle::format(out, bundle),
+        Action::Multipath(multipath) => bundle::format_multipath(out, multipath),
+        Action::SetQueue(queue) => value(out, Role::Param, "set_queue:", queue),
+        Action::Encap(encap) => encap::format(out, encap),
+        Action::Decap { packet_type } => encap::format_decap(out, *packet_type),
+        Action::DecTtlCntIds(ids) => format_cnt_ids(out, ids),
+        Action::Legacy(legacy) => legacy::format(out, *legacy),
+        Action::Resubmit { port, table, with_ct_orig } => format_resubmit(out, *port, *table, *with_ct_orig),
+        Action::Clone(actions) => {
+            out.put(Role::Paren, "clone(");
+            format_list_or_drop(out, actions);
+            out.put(Role::Paren, ")");
         }
-        Action::RegLoad { dst, value } => {
-            out.push_str(&format!("load:{value:#x}->"));
-            subfield::format(out, *dst);
+        Action::Ct(ct) => ct::format(out, ct),
+        Action::Nat(nat) => ct::format_nat(out, nat),
+        Action::Learn(learn) => learn::format(out, learn),
+        Action::Conjunction { clause, n_clauses, id } => {
+            out.put(Role::Paren, "conjunction(");
+            put!(out, "{id},{}/{n_clauses}", u16::from(*clause) + 1);
+            out.put(Role::Paren, ")");
         }
-        Action::OutputReg { src, .. } => {
-            out.push_str("output:");
-            subfield::format(out, *src);
+        Action::FinTimeout { idle_timeout_s, hard_timeout_s } => {
+            out.put(Role::Paren, "fin_timeout(");
+            let mut list = Arguments::default();
+            list.add_unless_zero(out, "idle_timeout=", (*idle_timeout_s).into());
+            list.add_unless_zero(out, "hard_timeout=", (*hard_timeout_s).into());
+            out.put(Role::Paren, ")");
         }
-        Action::Resubmit { port: Some(port), table: None } => {
-            out.push_str(&format!("resubmit:{}", format_port(*port)));
-        }
-        Action::Resubmit { port, table } => {
-            let port = port.map(format_port).unwrap_or_default();
-            let table = table.map(|table| table.to_string()).unwrap_or_default();
-            out.push_str(&format!("resubmit({port},{table})"));
-        }
-        Action::Controller(controller) => format_controller(out, controller),
+        Action::Sample(sample) => sample::format(out, sample),
         Action::Note(bytes) => {
-            out.push_str("note:");
-            out.push_str(&format_bytes(bytes));
+            out.put(Role::Param, "note:");
+            format_bytes(out, bytes);
         }
         Action::Unknown { action_type, body } => {
-            out.push_str(&format!("unknown({action_type:#x},{})", format_bytes(body)));
+            put!(out, "unknown({action_type:#x},");
+            format_bytes(out, body);
+            out.push_str(")");
         }
-        _ => unreachable!("format prints the others itself"),
+        _ => format_simple(out, action),
     }
 }
 
-fn format_bytes(bytes: &[u8]) -> String {
-    let hex: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.join(".")
+/// The actions that are a word, or a word and a number or two.
+fn format_simple(out: &mut Printer<'_>, action: &Action) {
+    match action {
+        Action::CopyTtlOut => out.put(Role::Value, "copy_ttl_out"),
+        Action::CopyTtlIn => out.put(Role::Value, "copy_ttl_in"),
+        Action::SetMplsTtl(ttl) => in_parentheses(out, "set_mpls_ttl(", ttl),
+        Action::DecMplsTtl => out.put(Role::Value, "dec_mpls_ttl"),
+        Action::PushVlan(ethertype) => value(out, Role::Param, "push_vlan:", format_args!("{ethertype:#x}")),
+        Action::PopVlan => out.put(Role::Value, "pop_vlan"),
+        Action::PushMpls(ethertype) => {
+            value(out, Role::Param, "push_mpls:", format_args!("{ethertype:#06x}"));
+        }
+        Action::PopMpls(ethertype) => value(out, Role::Param, "pop_mpls:", format_args!("{ethertype:#06x}")),
+        Action::PushPbb(ethertype) => value(out, Role::Param, "push_pbb:", format_args!("{ethertype:#06x}")),
+        Action::PopPbb => out.put(Role::Value, "pop_pbb"),
+        Action::PopQueue => out.put(Role::Value, "pop_queue"),
+        Action::SetNwTtl(ttl) => value(out, Role::Param, "mod_nw_ttl:", ttl),
+        Action::DecNwTtl => out.put(Role::Paren, "dec_ttl"),
+        Action::DecNshTtl => out.put(Role::Special, "dec_nsh_ttl"),
+        Action::Exit => out.put(Role::Special, "exit"),
+        Action::CtClear => out.put(Role::Value, "ct_clear"),
+        Action::DebugSlow => out.put(Role::Value, "debug_slow"),
+        Action::DebugRecirc => out.put(Role::Value, "debug_recirc"),
+        Action::WriteMetadata { metadata, mask } => format_metadata(out, *metadata, *mask),
+        _ => field::format(out, action),
+    }
 }
 
-fn format_controller(out: &mut Printer<'_>, controller: &Controller) {
-    let mut arguments = Vec::new();
-    if controller.reason != PacketInReason::ACTION {
-        arguments.push(format!("reason={}", controller.reason));
+/// A word and what it is followed by.
+fn value(out: &mut Printer<'_>, role: Role, word: &str, value: impl std::fmt::Display) {
+    out.put(role, word);
+    put!(out, "{value}");
+}
+
+fn in_parentheses(out: &mut Printer<'_>, word: &str, value: impl std::fmt::Display) {
+    out.put(Role::Paren, word);
+    put!(out, "{value}");
+    out.put(Role::Paren, ")");
+}
+
+fn format_output(out: &mut Printer<'_>, port: PortNo, max_len: u16) {
+    if port < PortNo::MAX {
+        out.put(Role::Special, "output:");
     }
-    if controller.max_len != Action::NO_BUFFER {
-        arguments.push(format!("max_len={}", controller.max_len));
+    out.port(port);
+    if port == PortNo::CONTROLLER {
+        put!(out, ":{max_len}");
     }
-    if controller.controller_id != 0 {
-        arguments.push(format!("id={}", controller.controller_id));
+}
+
+fn format_resubmit(out: &mut Printer<'_>, port: Option<PortNo>, table: Option<TableId>, with_ct_orig: bool) {
+    let table = table.filter(|table| *table != TableId::ALL);
+    if let (Some(port), None) = (port, table) {
+        out.put(Role::Special, "resubmit:");
+        out.port(port);
+        return;
     }
-    if !controller.userdata.is_empty() {
-        arguments.push(format!("userdata={}", format_bytes(&controller.userdata)));
+    out.put(Role::Paren, "resubmit(");
+    if let Some(port) = port {
+        out.port(port);
     }
-    if controller.pause {
-        arguments.push("pause".to_owned());
+    out.push_str(",");
+    if let Some(table) = table {
+        out.table(table);
     }
-    if let Some(meter) = controller.meter {
-        arguments.push(format!("meter_id={meter}"));
+    if with_ct_orig {
+        out.push_str(",ct");
     }
-    out.push_str(&format!("controller({})", arguments.join(",")));
+    out.put(Role::Paren, ")");
+}
+
+fn format_cnt_ids(out: &mut Printer<'_>, ids: &[u16]) {
+    out.put(Role::Paren, "dec_ttl");
+    out.put(Role::Paren, "(");
+    for (n, id) in ids.iter().enumerate() {
+        put!(out, "{}{id}", if n > 0 { "," } else { "" });
+    }
+    out.put(Role::Paren, ")");
+}
+
+/// What the action and the instruction of that name print.
+pub(super) fn format_metadata(out: &mut Printer<'_>, metadata: u64, mask: u64) {
+    out.put(Role::Param, "write_metadata:");
+    hex(out, metadata.into());
+    if mask != u64::MAX {
+        out.push_str("/");
+        hex(out, mask.into());
+    }
+}
+
+/// Actions in an action; none is `drop`.
+pub(super) fn format_list_or_drop(out: &mut Printer<'_>, actions: &[Action]) {
+    if actions.is_empty() {
+        out.put(Role::Drop, "drop");
+    }
+    format_list(out, actions);
+}
+
+/// A number in hex; 0 bears no prefix, as C prints it.
+fn hex(out: &mut Printer<'_>, number: u128) {
+    if number == 0 {
+        out.push_str("0");
+    } else {
+        put!(out, "{number:#x}");
+    }
+}
+
+fn format_bytes(out: &mut Printer<'_>, bytes: &[u8]) {
+    for (n, byte) in bytes.iter().enumerate() {
+        put!(out, "{}{byte:02x}", if n > 0 { "." } else { "" });
+    }
+}
+
+/// Arguments with commas between them.
+#[derive(Default)]
+struct Arguments {
+    is_behind_one: bool,
+}
+
+impl Arguments {
+    /// Begins an argument.
+    fn next(&mut self, out: &mut Printer<'_>) {
+        if self.is_behind_one {
+            out.push_str(",");
+        }
+        self.is_behind_one = true;
+    }
+
+    /// Appends an argument that is a word.
+    fn add_word(&mut self, out: &mut Printer<'_>, word: &str) {
+        self.next(out);
+        out.put(Role::Value, word);
+    }
+
+    /// Appends an argument that has a value.
+    fn add(&mut self, out: &mut Printer<'_>, key: &str, argument: impl std::fmt::Display) {
+        self.next(out);
+        value(out, Role::Param, key, argument);
+    }
+
+    /// Appends an argument that says nothing if it is 0.
+    fn add_unless_zero(&mut self, out: &mut Printer<'_>, key: &str, argument: u32) {
+        if argument != 0 {
+            self.add(out, key, argument);
+        }
+    }
 }
 
 /// Reads actions between commas; `drop` is none.
@@ -227,7 +338,10 @@ fn parse_set_field(piece: Piece<'_>) -> Result<Action, ParseError> {
     let (value, mask) = field_value::parse(field, value)?;
     Ok(match mask {
         None => Action::set_field(field, value),
-        Some(mask) => Action::set_field_masked(field, value, mask),
+        Some(mask) => {
+            let value = value.and(mask);
+            Action::RegLoad2(Box::new(MatchField { field, value, mask: Some(mask) }))
+        }
     })
 }
 
@@ -254,7 +368,8 @@ fn parse_resubmit(piece: Piece<'_>) -> Result<Action, ParseError> {
     let table = if table.is_empty() { None } else { Some(TableId(table.u8()?)) };
     Ok(Action::Resubmit {
         port: port.filter(|port| *port != PortNo::IN_PORT),
-        table: table.filter(|table| *table != TableId::ALL),
+        table: Some(table.unwrap_or(TableId::ALL)),
+        with_ct_orig: false,
     })
 }
 
