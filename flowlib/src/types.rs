@@ -59,6 +59,8 @@ impl PortNo {
     pub const MAX_OVS: Self = Self(0xfeff);
     /// OFPP_MAX: the highest number of a port.
     pub const MAX: Self = Self(0xffff_ff00);
+    /// Open vSwitch's own: no port yet, as an action set without an output has it.
+    pub const UNSET: Self = Self(0xffff_fff7);
     /// OFPP_IN_PORT: back to where the packet came from.
     pub const IN_PORT: Self = Self(0xffff_fff8);
     /// OFPP_TABLE: through the pipeline, for a packet-out.
@@ -80,6 +82,7 @@ impl PortNo {
     #[must_use]
     pub fn reserved_name(self) -> Option<&'static str> {
         Some(match self {
+            Self::UNSET => "UNSET",
             Self::IN_PORT => "IN_PORT",
             Self::TABLE => "TABLE",
             Self::NORMAL => "NORMAL",

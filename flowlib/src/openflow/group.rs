@@ -49,8 +49,9 @@ pub struct Bucket {
 /// Shape: length `u16`, weight `u16`, watched port `u32`, watched group `u32`, 4 zeros, actions.
 impl Wire for Bucket {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.set_part(Part::Bucket);
         let len = usize::from(r.u16()?);
-        let mut body = r.body(len, 2, Part::GroupMod)?;
+        let mut body = r.body(len, 2, Part::Bucket)?;
         let weight = body.u16()?;
         let watch_port = PortNo(body.u32()?);
         let watch_group = GroupId(body.u32()?);

@@ -34,7 +34,7 @@ impl RawProperty {
 /// `BadLength` if the property or its padding ends behind `r`.
 ///
 /// Source: OpenFlow 1.4.1 §7.2.2; `lib/ofp-prop.c` of Open vSwitch 3.1.
-pub(super) fn take<'a>(
+pub(crate) fn take<'a>(
     r: &mut Reader<'a>,
     first_experimenter: u32,
 ) -> Result<(u16, Reader<'a>), DecodeError> {
@@ -55,6 +55,20 @@ pub(super) fn take<'a>(
         }
     }
     Ok((property_type, value))
+}
+
+/// Takes a value of 8 bits; what follows it is padding, which some senders count.
+pub(crate) fn u8(value: &mut Reader<'_>) -> Result<u8, DecodeError> {
+    let found = value.u8()?;
+    value.rest();
+    Ok(found)
+}
+
+/// Takes a value of 16 bits; what follows it is padding, which some senders count.
+pub(crate) fn u16(value: &mut Reader<'_>) -> Result<u16, DecodeError> {
+    let found = value.u16()?;
+    value.rest();
+    Ok(found)
 }
 
 /// Writes a property whose value `value` writes.

@@ -46,7 +46,11 @@ pub fn format_flow_stats(stats: &FlowStats) -> String {
 ///
 /// Source: `ofputil_flow_stats_format` in `lib/ofp-flow.c` of Open vSwitch 3.1.
 pub fn print_flow_stats(out: &mut String, stats: &FlowStats, with_statistics: bool, style: Style<'_>) {
-    let out = &mut Printer::new(out, style);
+    format_stats(&mut Printer::new(out, style), stats, with_statistics);
+}
+
+/// Appends a flow entry.
+pub(super) fn format_stats(out: &mut Printer<'_>, stats: &FlowStats, with_statistics: bool) {
     let flow = &stats.flow;
     if with_statistics || flow.cookie != Cookie(0) {
         format_cookie(out, flow);
@@ -56,7 +60,8 @@ pub fn print_flow_stats(out: &mut String, stats: &FlowStats, with_statistics: bo
         format_duration(out, stats.duration_s, stats.duration_ns);
         out.push_str(", ");
     }
-    let is_named = || style.names.is_some_and(|names| names.table_name(flow.table).is_some());
+    let names = out.names;
+    let is_named = || names.is_some_and(|names| names.table_name(flow.table).is_some());
     if with_statistics || flow.table != TableId(0) || is_named() {
         format_table(out, flow.table);
     }

@@ -82,18 +82,6 @@ impl<'a> Printer<'a> {
         self.out.push(c);
     }
 
-    /// Appends a name as it can stand in a list: in double quotes if it has more than letters, digits and `_-.`.
-    pub(super) fn push_name(&mut self, name: &str) {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_plain) {
-            self.out.push_str(name);
-        } else {
-            self.out.push('"');
-            self.out.extend(name.chars().flat_map(char::escape_default));
-            self.out.push('"');
-        }
-    }
-
     /// Takes away one `c` at the end.
     pub(super) fn chomp(&mut self, c: char) {
         if self.out.ends_with(c) {
@@ -101,9 +89,9 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Takes away every `c` at the end.
-    pub(super) fn chomp_all(&mut self, c: char) {
-        self.out.truncate(self.out.trim_end_matches(c).len());
+    /// Takes away all that follows the first `len` bytes.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.out.truncate(len);
     }
 
     /// Appends text in the colour of its role.

@@ -52,7 +52,8 @@ impl Wire for MonitorRequest {
         let at = r.clone();
         let monitor = r.u32()?;
         let bits = r.u16()?;
-        let match_len = usize::from(r.u16()?);
+        // The match says its length itself, and Open vSwitch takes that one.
+        r.skip(2)?;
         let out_port = Some(PortNo(r.u32()?)).filter(|port| *port != PortNo::ANY);
         let table = TableId(r.u8()?);
         let pad = r.clone();
@@ -63,7 +64,7 @@ impl Wire for MonitorRequest {
             return Err(at.error(Problem::BadFlags { found: bits.into() }));
         }
         pad.clone().zeros(3)?;
-        Ok(Self { monitor, flags, out_port, table, flow_match: decode_match(r, match_len)? })
+        Ok(Self { monitor, flags, out_port, table, flow_match: Match::decode(r)? })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {

@@ -85,7 +85,7 @@ impl Wire for CtFlush {
             match property_type {
                 ORIGINAL => found.original.get_or_insert_default().decode_into(&mut value, &mut family)?,
                 REPLY => found.reply.get_or_insert_default().decode_into(&mut value, &mut family)?,
-                ZONE => found.zone = Some(value.u16()?),
+                ZONE => found.zone = Some(property::u16(&mut value)?),
                 _ => found.unknown.push(RawProperty::keep(property_type, value.clone())),
             }
             if property_type <= ZONE {
@@ -119,11 +119,11 @@ impl CtTuple {
             match property_type {
                 SRC => self.src = Some(family.address(&mut value)?),
                 DST => self.dst = Some(family.address(&mut value)?),
-                SRC_PORT => self.src_port = Some(value.u16()?),
-                DST_PORT => self.dst_port = Some(value.u16()?),
-                ICMP_ID => self.icmp_id = Some(value.u16()?),
-                ICMP_TYPE => self.icmp_type = Some(value.u8()?),
-                ICMP_CODE => self.icmp_code = Some(value.u8()?),
+                SRC_PORT => self.src_port = Some(property::u16(&mut value)?),
+                DST_PORT => self.dst_port = Some(property::u16(&mut value)?),
+                ICMP_ID => self.icmp_id = Some(property::u16(&mut value)?),
+                ICMP_TYPE => self.icmp_type = Some(property::u8(&mut value)?),
+                ICMP_CODE => self.icmp_code = Some(property::u8(&mut value)?),
                 _ => {
                     self.unknown.push(RawProperty::keep(property_type, value.clone()));
                     continue;

@@ -49,12 +49,12 @@ impl PacketIn2 {
             PACKET => self.data = value.rest().to_vec(),
             FULL_LEN => self.full_len = Some(value.u32()?),
             BUFFER_ID => self.buffer_id = Some(value.u32()?),
-            TABLE_ID => self.table = Some(TableId(value.u8()?)),
+            TABLE_ID => self.table = Some(TableId(property::u8(value)?)),
             COOKIE => {
                 value.skip(4)?;
                 self.cookie = Some(Cookie(value.u64()?));
             }
-            REASON => self.reason = Some(PacketInReason(value.u8()?)),
+            REASON => self.reason = Some(PacketInReason(property::u8(value)?)),
             METADATA => {
                 value.set_part(Part::Match);
                 self.metadata = Match::decode_oxms(value)?;

@@ -1,8 +1,10 @@
 //! Groups.
 
+use super::super::flow::format_duration;
 use super::super::printer::Printer;
-use super::{Received, Result, format_actions, port, put};
+use super::{Received, Result, action_bits, format_actions, port, put};
 use crate::openflow::group::GroupCommand;
+use crate::openflow::multipart::{GroupFeatures, GroupStats};
 use crate::openflow::{Bucket, ErrorCode, Group, GroupMod, GroupType};
 use crate::types::{GroupId, PortNo};
 
@@ -34,7 +36,7 @@ fn format_bucket(p: &mut Printer<'_>, bucket: &Bucket, group_type: GroupType) {
     }
     if bucket.watch_port != PortNo::ANY {
         p.push_str("watch_port:");
-        port::format_no(p, bucket.watch_port);
+        p.port(bucket.watch_port);
         p.push_str(",");
     }
     if bucket.watch_group != GroupId::ANY {
@@ -50,7 +52,7 @@ pub(super) fn format_mod(p: &mut Printer<'_>, change: &GroupMod) -> Result {
         GroupCommand::ADD => ("ADD", true),
         GroupCommand::MODIFY => ("MOD", true),
         GroupCommand::DELETE => ("DEL", true),
-        GroupCommand(ADD_OR_MODIFY) => ("ADD_OR_MOD", true),
+        GroupCommand::ADD_OR_MODIFY => ("ADD_OR_MOD", true),
         GroupCommand(INSERT_BUCKET) => ("INSERT_BUCKET", false),
         _ => ("REMOVE_BUCKET", false),
     };
@@ -61,8 +63,6 @@ pub(super) fn format_mod(p: &mut Printer<'_>, change: &GroupMod) -> Result {
 
 const INSERT_BUCKET: u16 = 3;
 const REMOVE_BUCKET: u16 = 5;
-/// Open vSwitch's own.
-const ADD_OR_MODIFY: u16 = 0x8000;
 
 /// What Open vSwitch refuses in a group mod before it looks at its groups.
 fn check(change: &GroupMod) -> Result {
@@ -82,7 +82,7 @@ fn check(change: &GroupMod) -> Result {
         _ => return Err(ErrorCode::OFPGMFC_BAD_TYPE),
     }
     match change.command.0 {
-        0..=2 | ADD_OR_MODIFY | INSERT_BUCKET => {}
+        0..=2 | 0x8000 | INSERT_BUCKET => {}
         REMOVE_BUCKET if buckets.is_empty() => {}
         REMOVE_BUCKET => return Err(ErrorCode::OFPGMFC_BAD_BUCKET),
         _ => return Err(ErrorCode::OFPGMFC_BAD_COMMAND),
@@ -110,6 +110,49 @@ pub(super) fn format_desc_reply(p: &mut Printer<'_>, message: Received<'_>) -> R
         format(p, &group, true);
         Ok(())
     })
+}
+
+pub(super) fn format_stats_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    let result = message.read_list(|stats: GroupStats| {
+        put(p, format_args!("\n group_id={},", stats.group));
+        if stats.duration_s != u32::MAX {
+            p.push_str("duration=");
+            format_duration(p, stats.duration_s, stats.duration_ns);
+            p.push_str(",");
+        }
+        put(p, format_args!("ref_count={},packet_count={}", stats.ref_count, stats.packet_count));
+        put(p, format_args!(",byte_count={}", stats.byte_count));
+        // A counter of all ones is one that the switch does not have.
+        for (n, bucket) in
+            stats.buckets.iter().enumerate().filter(|(_, bucket)| bucket.packet_count != u64::MAX)
+        {
+            put(p, format_args!(",bucket{n}:packet_count={}", bucket.packet_count));
+            put(p, format_args!(",byte_count={}", bucket.byte_count));
+        }
+        Ok(())
+    });
+    if result.is_err() {
+        p.push_str(" ***parse error***");
+    }
+    result
+}
+
+pub(super) fn format_features(p: &mut Printer<'_>, features: &GroupFeatures) -> Result {
+    p.push_str("\n Group table:\n");
+    put(p, format_args!("    Types:  {:#x}\n", features.types));
+    put(p, format_args!("    Capabilities:  {:#x}\n", features.capabilities));
+    let names = ["all", "select", "indirect", "fast failover"];
+    for (n, name) in names.iter().enumerate().filter(|(n, _)| features.types >> n & 1 == 1) {
+        put(p, format_args!("    {name} group:\n       max_groups="));
+        match features.max_groups.get(n) {
+            None | Some(0) => p.push_str("0"),
+            Some(most) => put(p, format_args!("{most:#x}")),
+        }
+        p.push_str("\n       actions: ");
+        action_bits::format(p, features.actions.get(n).copied().unwrap_or(0));
+        p.push_str("\n");
+    }
+    Ok(())
 }
 
 pub(super) fn format_stats_request(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {

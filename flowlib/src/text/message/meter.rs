@@ -1,8 +1,10 @@
 //! Meters.
 
+use super::super::flow::format_duration;
 use super::super::printer::Printer;
-use super::{Received, Result, put};
+use super::{Received, Result, bits, decoded, put};
 use crate::openflow::meter::MeterCommand;
+use crate::openflow::multipart::{MeterFeatures, MeterStats};
 use crate::openflow::{Band, BandKind, ErrorCode, Meter, MeterFlags, MeterMod};
 use crate::types::MeterId;
 
@@ -60,26 +62,32 @@ fn format_band(p: &mut Printer<'_>, band: &Band, flags: MeterFlags) {
     }
 }
 
-pub(super) fn format_mod(p: &mut Printer<'_>, change: &MeterMod) -> Result {
-    let name = match change.command {
-        MeterCommand::ADD => " ADD ",
-        MeterCommand::MODIFY => " MOD ",
-        MeterCommand::DELETE => {
-            // Of a meter to remove only the number counts.
-            p.push_str(" DEL ");
-            let meter = Meter { flags: MeterFlags::empty(), bands: Vec::new(), ..change.meter };
-            format(p, &meter);
-            return Ok(());
-        }
+pub(super) fn format_mod(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    if message.body.peek().starts_with(&MeterCommand::DELETE.0.to_be_bytes()) {
+        // Of a meter to remove only the number counts.
+        decoded(message.body.skip(4))?;
+        let meter = MeterId(message.first_u32()?);
+        p.push_str(" DEL ");
+        format(p, &Meter { meter, flags: MeterFlags::empty(), bands: Vec::new() });
+        return Ok(());
+    }
+    let change: MeterMod = message.read()?;
+    check(&change)?;
+    p.push_str(if change.command == MeterCommand::ADD { " ADD " } else { " MOD " });
+    format(p, &change.meter);
+    Ok(())
+}
+
+/// What Open vSwitch refuses in a meter mod before it looks at its meters.
+fn check(change: &MeterMod) -> Result {
+    match change.command {
+        MeterCommand::ADD | MeterCommand::MODIFY => {}
         _ => return Err(ErrorCode::OFPMMFC_BAD_COMMAND),
-    };
+    }
     if change.meter.flags.contains(MeterFlags::KBPS | MeterFlags::PKTPS) {
         return Err(ErrorCode::OFPMMFC_BAD_FLAGS);
     }
-    check_bands(&change.meter)?;
-    p.push_str(name);
-    format(p, &change.meter);
-    Ok(())
+    check_bands(&change.meter)
 }
 
 fn check_bands(meter: &Meter) -> Result {
@@ -101,4 +109,37 @@ pub(super) fn format_config_reply(p: &mut Printer<'_>, message: Received<'_>) ->
         format(p, &meter);
         Ok(())
     })
+}
+
+pub(super) fn format_stats_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    message.read_list(|stats: MeterStats| {
+        p.push_str("\n");
+        format_stats(p, &stats);
+        Ok(())
+    })
+}
+
+/// Appends what a meter counted as `meter-stats` prints it.
+pub(super) fn format_stats(p: &mut Printer<'_>, stats: &MeterStats) {
+    format_id(p, stats.meter, ':');
+    put(p, format_args!(" flow_count:{} packet_in_count:{}", stats.flow_count, stats.packet_in_count));
+    put(p, format_args!(" byte_in_count:{} duration:", stats.byte_in_count));
+    format_duration(p, stats.duration_s, stats.duration_ns);
+    p.push_str(" bands:\n");
+    for (n, band) in stats.bands.iter().enumerate() {
+        put(p, format_args!("{n}: packet_count:{} byte_count:{}\n", band.packet_count, band.byte_count));
+    }
+}
+
+const BAND_TYPES: &[(u32, &str)] = &[(1, "drop"), (2, "dscp_remark")];
+const CAPABILITIES: &[(u32, &str)] = &[(0, "kbps"), (1, "pktps"), (2, "burst"), (3, "stats")];
+
+pub(super) fn format_features(p: &mut Printer<'_>, features: &MeterFeatures) -> Result {
+    put(p, format_args!("\nmax_meter:{} max_bands:{}", features.max_meters, features.max_bands));
+    put(p, format_args!(" max_color:{}\nband_types: ", features.max_color));
+    bits::format(p, features.band_types, BAND_TYPES);
+    p.push_str("\ncapabilities: ");
+    bits::format(p, features.capabilities, CAPABILITIES);
+    p.push_str("\n");
+    Ok(())
 }

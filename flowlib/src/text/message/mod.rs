@@ -3,25 +3,36 @@
 //! Bytes are printed as far as they can be read; what is wrong with them is said in the words of ovs-ofctl, with
 //! the bytes in hex below. Promises: any bytes print, at a cost of a small multiple of their length.
 
+mod action_bits;
+mod asynchronous;
 mod bits;
+mod bundle;
+mod conntrack;
+mod continuation;
 mod features;
+mod field_names;
+mod flow;
 mod group;
 mod hello;
 mod hex_dump;
+mod ipfix;
 mod kind;
 mod meter;
-mod packet;
+mod monitor;
 mod packet_in;
 mod port;
+mod queue;
+mod role;
 mod table;
-mod time;
+mod table_features;
+mod tlv;
 
 use std::fmt::Write;
 
 use super::action;
 use super::printer::{Printer, Role, Style};
 use crate::openflow::error::error_code;
-use crate::openflow::{Action, ErrorCode, ErrorMsg};
+use crate::openflow::{Action, ErrorCode, ErrorMsg, Message};
 use crate::wire::{DecodeError, Part, Reader, Wire};
 
 use kind::{Headers, Kind};
@@ -44,6 +55,10 @@ impl Verbosity {
 
 /// What a printer of a body gets, and what is wrong with the body if it says so.
 type Result<T = ()> = std::result::Result<T, ErrorCode>;
+
+/// OFPBFC_BAD_VERSION: a message of another version than its bundle. OpenFlow 1.3 has no number for it; this is that
+/// of 1.4.
+const BAD_BUNDLE_VERSION: ErrorCode = ErrorCode { error_type: 17, code: 16, experimenter: 0 };
 
 /// Errors within errors are printed to this depth, the bytes of those further in.
 const MAX_DEPTH: u8 = 8;
@@ -107,7 +122,10 @@ fn format_whole(p: &mut Printer<'_>, bytes: &[u8], verbosity: Verbosity, depth: 
         result
     });
     if let Err(code) = result {
-        put(p, format_args!("***decode error: {code}***\n"));
+        match code {
+            BAD_BUNDLE_VERSION => p.push_str("***decode error: OFPBFC_BAD_VERSION***\n"),
+            code => put(p, format_args!("***decode error: {code}***\n")),
+        }
     }
     if result.is_err() || verbosity >= Verbosity::BYTES {
         end_line(p, start);
@@ -149,7 +167,7 @@ fn format_body(
     let rest = bytes.get(headers.len..).unwrap_or_default();
     let version = bytes.first().copied().unwrap_or(0);
     let body = Reader::at(rest, Part::Message, headers.len);
-    let message = Received { whole: bytes, version, body, verbosity, depth };
+    let mut message = Received { whole: bytes, version, body, verbosity, depth };
     match headers.entry.kind {
         Kind::Hello => hello::format(p, message),
         Kind::Error => format_error(p, message),
@@ -158,30 +176,90 @@ fn format_body(
         Kind::GetConfigReply => features::format_config(p, &message.read()?),
         Kind::SetConfig => features::format_set_config(p, &message.read()?),
         Kind::DescReply => features::format_desc(p, &message.read()?),
+        Kind::PacketIn | Kind::NxPacketIn => packet_in::format_in(p, message),
+        Kind::PacketIn2 | Kind::Resume => packet_in::format_in2(p, message),
+        Kind::PacketOut => packet_in::format_out(p, message),
+        Kind::FlowRemoved | Kind::NxFlowRemoved => flow::format_removed(p, message),
+        Kind::FlowMod | Kind::NxFlowMod => flow::format_mod(p, message),
+        Kind::FlowStatsRequest | Kind::AggregateRequest => flow::format_stats_request(p, &message.read()?),
+        Kind::FlowStatsReply => flow::format_stats_reply(p, message),
+        Kind::AggregateReply => flow::format_aggregate_reply(p, &message.read()?),
         Kind::PortStatus => port::format_status(p, &message.read()?),
         Kind::PortMod => port::format_mod(p, &message.read()?),
         Kind::PortStatsRequest => port::format_stats_request(p, message),
         Kind::PortStatsReply => port::format_stats_reply(p, message),
-        Kind::PortDescRequest => {
-            p.push_str(" port=ANY");
-            Ok(())
-        }
+        Kind::PortDescRequest => text(p, " port=ANY"),
         Kind::PortDescReply => port::format_desc_reply(p, message),
+        Kind::TableMod => table::format_mod(p, &message.read()?),
         Kind::TableStatsReply => table::format_stats_reply(p, message),
+        Kind::TableFeaturesRequest | Kind::TableFeaturesReply => table_features::format(p, message),
         Kind::GroupMod => group::format_mod(p, &message.read()?),
-        Kind::GroupDescRequest => {
-            p.push_str(" group_id=ALL");
-            Ok(())
-        }
+        Kind::GroupDescRequest => text(p, " group_id=ALL"),
         Kind::GroupDescReply => group::format_desc_reply(p, message),
         Kind::GroupStatsRequest => group::format_stats_request(p, message),
-        Kind::MeterMod => meter::format_mod(p, &message.read()?),
+        Kind::GroupStatsReply => group::format_stats_reply(p, message),
+        Kind::GroupFeaturesReply => group::format_features(p, &message.read()?),
+        Kind::MeterMod => meter::format_mod(p, message),
         Kind::MeterStatsRequest | Kind::MeterConfigRequest => meter::format_request(p, message),
+        Kind::MeterStatsReply => meter::format_stats_reply(p, message),
         Kind::MeterConfigReply => meter::format_config_reply(p, message),
-        Kind::PacketIn => packet_in::format_in(p, message),
-        Kind::PacketOut => packet_in::format_out(p, message),
-        _ => Ok(()),
+        Kind::MeterFeaturesReply => meter::format_features(p, &message.read()?),
+        Kind::QueueGetConfigRequest => queue::format_config_request(p, message),
+        Kind::QueueGetConfigReply => queue::format_config_reply(p, message),
+        Kind::QueueStatsRequest => queue::format_stats_request(p, &message.read()?),
+        Kind::QueueStatsReply => queue::format_stats_reply(p, message),
+        Kind::RoleRequest => role::format_request(p, &message.read()?),
+        Kind::RoleReply => role::format_reply(p, &message.read()?),
+        Kind::NxRoleRequest | Kind::NxRoleReply => role::format_nx(p, message.read()?),
+        Kind::RoleStatus => role::format_status(p, &message.read()?),
+        Kind::GetAsyncReply | Kind::SetAsync | Kind::NxSetAsyncConfig => {
+            asynchronous::format_config(p, &message.read()?)
+        }
+        Kind::NxSetAsyncConfig2 => asynchronous::format_properties(p, message),
+        Kind::MonitorRequest => monitor::format_requests(p, message),
+        Kind::MonitorReply => monitor::format_updates(p, message),
+        Kind::MonitorCancel => put_number(p, " id=", message.first_u32()?),
+        Kind::BundleControl => bundle::format_control(p, &message.read()?),
+        Kind::BundleAdd => bundle::format_add(p, message),
+        Kind::RequestForward => bundle::format_forward(p, message),
+        Kind::TlvTableMod => tlv::format_mod(p, &message.read()?),
+        Kind::TlvTableReply => tlv::format_reply(p, &message.read()?),
+        Kind::CtFlush => conntrack::format_flush(p, &message.read()?),
+        Kind::CtFlushZone => put_number(p, " zone_id=", message.last_u16()?),
+        Kind::SetControllerId => put_number(p, " id=", message.last_u16()?),
+        Kind::FlowModTableId => {
+            let is_on = message.body.peek().first().is_some_and(|byte| *byte != 0);
+            text(p, if is_on { " enable" } else { " disable" })
+        }
+        Kind::SetPacketInFormat => packet_in::format_format(p, message),
+        Kind::IpfixBridgeReply => ipfix::format_bridge_reply(p, message),
+        Kind::IpfixFlowReply => ipfix::format_flow_reply(p, message),
+        Kind::FeaturesRequest
+        | Kind::GetConfigRequest
+        | Kind::BarrierRequest
+        | Kind::BarrierReply
+        | Kind::GetAsyncRequest
+        | Kind::DescRequest
+        | Kind::TableStatsRequest
+        | Kind::GroupFeaturesRequest
+        | Kind::MeterFeaturesRequest
+        | Kind::FlowAge
+        | Kind::TlvTableRequest
+        | Kind::MonitorPaused
+        | Kind::MonitorResumed
+        | Kind::IpfixBridgeRequest
+        | Kind::IpfixFlowRequest => Ok(()),
     }
+}
+
+fn text(p: &mut Printer<'_>, text: &str) -> Result {
+    p.push_str(text);
+    Ok(())
+}
+
+fn put_number(p: &mut Printer<'_>, name: &str, number: impl std::fmt::Display) -> Result {
+    put(p, format_args!("{name}{number}"));
+    Ok(())
 }
 
 /// The flags of a multipart message, if it has any.
@@ -224,7 +302,18 @@ impl Received<'_> {
         Ok(())
     }
 
-    /// The number at the front of the body, and the next.
+    /// Reads all of the message; the kinds that Nicira spells in another way are read so.
+    fn read_whole(&self) -> Result<Message> {
+        decoded(Message::decode(self.whole)).map(|(_, message)| message)
+    }
+
+    /// The number that is the last of a body of 8 bytes.
+    fn last_u16(mut self) -> Result<u16> {
+        decoded(self.body.skip(6))?;
+        decoded(self.body.u16())
+    }
+
+    /// The number at the front of the body.
     fn first_u32(&mut self) -> Result<u32> {
         decoded(self.body.u32())
     }

@@ -1,10 +1,12 @@
 //! Packets from and to a switch.
 
 use super::super::flow_match;
+use super::super::packet::print_frame;
 use super::super::printer::Printer;
-use super::{Received, Result, Verbosity, format_actions, hex_dump, packet, port, put};
+use super::continuation::Continuation;
+use super::{Received, Result, Verbosity, format_actions, hex_dump, port, put};
 use crate::openflow::action::PacketInReason;
-use crate::openflow::{ErrorCode, Match, PacketIn, PacketOut};
+use crate::openflow::{ErrorCode, Match, Message, PacketIn2, PacketOut};
 use crate::types::{Cookie, PortNo, TableId};
 
 /// What all kinds of packet-in have.
@@ -19,8 +21,9 @@ struct Common<'a> {
 }
 
 pub(super) fn format_in(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    let verbosity = message.verbosity;
-    let found: PacketIn = message.read()?;
+    let (Message::PacketIn(found) | Message::NxPacketIn(found)) = message.read_whole()? else {
+        return Ok(());
+    };
     let common = Common {
         buffer_id: found.buffer_id,
         total_len: found.total_len.into(),
@@ -31,7 +34,50 @@ pub(super) fn format_in(p: &mut Printer<'_>, message: Received<'_>) -> Result {
         data: &found.data,
     };
     format_common(p, &common);
+    format_data(p, &found.data, message.verbosity);
+    Ok(())
+}
+
+/// A packet-in with properties, or the order to let its packet go on.
+pub(super) fn format_in2(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    let verbosity = message.verbosity;
+    let found: PacketIn2 = message.read()?;
+    let len = u32::try_from(found.data.len()).unwrap_or(u32::MAX);
+    let total_len = found.full_len.filter(|full| *full != 0).unwrap_or(len);
+    if total_len < len {
+        return Err(ErrorCode::OFPBRC_BAD_LEN);
+    }
+    let continuation = found.continuation.as_deref().unwrap_or_default();
+    let continuation = Continuation::read(continuation)?;
+    let common = Common {
+        buffer_id: found.buffer_id.filter(|id| *id != u32::MAX),
+        total_len,
+        reason: found.reason.unwrap_or(PacketInReason::NO_MATCH),
+        table: found.table.unwrap_or(TableId(0)),
+        cookie: found.cookie.unwrap_or(Cookie(u64::MAX)),
+        metadata: &found.metadata,
+        data: &found.data,
+    };
+    format_common(p, &common);
+    if !found.userdata.is_empty() {
+        p.push_str(" userdata=");
+        let mut separator = "";
+        for byte in &found.userdata {
+            put(p, format_args!("{separator}{byte:02x}"));
+            separator = ".";
+        }
+        p.push_str("\n");
+    }
+    continuation.format(p);
     format_data(p, &found.data, verbosity);
+    Ok(())
+}
+
+/// How packet-ins are to come.
+pub(super) fn format_format(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    if let Message::NxSetPacketInFormat(format) = message.read_whole()? {
+        put(p, format_args!(" format={format}"));
+    }
     Ok(())
 }
 
@@ -39,16 +85,13 @@ pub(super) fn format_in(p: &mut Printer<'_>, message: Received<'_>) -> Result {
 fn format_common(p: &mut Printer<'_>, common: &Common<'_>) {
     if common.table != TableId(0) || p.names.is_some_and(|names| names.table_name(common.table).is_some()) {
         p.push_str(" table_id=");
-        match p.names.and_then(|names| names.table_name(common.table)) {
-            Some(name) => p.push_name(name),
-            None => put(p, format_args!("{}", common.table)),
-        }
+        p.table(common.table);
     }
     if common.cookie != Cookie(u64::MAX) {
         put(p, format_args!(" cookie={}", common.cookie));
     }
     put(p, format_args!(" total_len={} ", common.total_len));
-    p.push_str(&flow_match::format_match(common.metadata));
+    flow_match::format(p, flow_match::DEFAULT_PRIORITY, common.metadata);
     p.push_str(" (via ");
     match common.reason.0 {
         // What a table miss was before OpenFlow 1.3, which has no name.
@@ -74,7 +117,8 @@ fn format_common(p: &mut Printer<'_>, common: &Common<'_>) {
 
 fn format_data(p: &mut Printer<'_>, data: &[u8], verbosity: Verbosity) {
     if verbosity >= Verbosity::REPLY {
-        packet::format(p, data, 0);
+        print_frame(p, data);
+        p.push_str("\n");
     }
     if verbosity >= Verbosity::PACKETS {
         hex_dump::format_plain(p, data);
@@ -86,7 +130,7 @@ pub(super) fn format_out(p: &mut Printer<'_>, message: Received<'_>) -> Result {
     let out: PacketOut = message.read()?;
     check_in_port(out.in_port)?;
     p.push_str(" in_port=");
-    port::format_no(p, out.in_port);
+    p.port(out.in_port);
     p.push_str(" actions=");
     format_actions(p, &out.actions);
     match out.buffer_id {
@@ -95,7 +139,8 @@ pub(super) fn format_out(p: &mut Printer<'_>, message: Received<'_>) -> Result {
             put(p, format_args!(" data_len={}", out.data.len()));
             if !out.data.is_empty() && verbosity >= Verbosity::REPLY {
                 p.push_str("\n");
-                packet::format(p, &out.data, 0);
+                print_frame(p, &out.data);
+                p.push_str("\n");
             }
             if verbosity >= Verbosity::PACKETS {
                 hex_dump::format_plain(p, &out.data);

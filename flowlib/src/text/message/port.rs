@@ -1,7 +1,8 @@
 //! Ports, their changes and what they counted.
 
+use super::super::flow::format_duration;
 use super::super::printer::Printer;
-use super::{Received, Result, Verbosity, bits, put, time};
+use super::{Received, Result, Verbosity, bits, put};
 use crate::openflow::multipart::PortStats;
 use crate::openflow::{ErrorCode, Port, PortMod, PortStatus};
 use crate::types::PortNo;
@@ -29,30 +30,6 @@ const FEATURES: &[(u32, &str)] = &[
     (15, "AUTO_PAUSE_ASYM"),
 ];
 
-/// Appends a port by its name, or its number as Open vSwitch has it: 16 bits.
-pub(super) fn format_no(p: &mut Printer<'_>, port: PortNo) {
-    match p.names.and_then(|names| names.port_name(port)) {
-        Some(name) => p.push_name(name),
-        None => format_number(p, port),
-    }
-}
-
-/// Appends a reserved port by name, another by its number.
-pub(super) fn format_number(p: &mut Printer<'_>, port: PortNo) {
-    match port {
-        PortNo(0xffff_fff7) => p.push_str("UNSET"),
-        PortNo::IN_PORT => p.push_str("IN_PORT"),
-        PortNo::TABLE => p.push_str("TABLE"),
-        PortNo::NORMAL => p.push_str("NORMAL"),
-        PortNo::FLOOD => p.push_str("FLOOD"),
-        PortNo::ALL => p.push_str("ALL"),
-        PortNo::CONTROLLER => p.push_str("CONTROLLER"),
-        PortNo::LOCAL => p.push_str("LOCAL"),
-        PortNo::ANY => p.push_str("ANY"),
-        PortNo(number) => put(p, format_args!("{}", number & 0xffff)),
-    }
-}
-
 /// The port, if Open vSwitch can have it: those above 0xfeff that are not among the last 256 it cannot.
 pub(super) fn check_no(port: PortNo) -> Result<PortNo> {
     if port <= PortNo::MAX_OVS || port >= PortNo::MAX {
@@ -72,7 +49,11 @@ fn bit_line(p: &mut Printer<'_>, key: &str, set: u32, names: &[(u32, &str)]) {
 /// Appends a port as `dump-ports-desc` and `show` print it.
 pub(super) fn format_description(p: &mut Printer<'_>, port: &Port) {
     p.push_str(" ");
-    format_number(p, port.port);
+    // The name follows, so that the number is never a name.
+    match port.port.reserved_name() {
+        Some(name) => p.push_str(name),
+        None => p.dec(port.port.0 & 0xffff),
+    }
     p.push_str("(");
     // A name takes at most 15 characters and ends before what is no printable ASCII.
     for byte in port.name.as_bytes().iter().take(15) {
@@ -109,7 +90,7 @@ pub(super) fn format_status(p: &mut Printer<'_>, status: &PortStatus) -> Result 
 pub(super) fn format_mod(p: &mut Printer<'_>, change: &PortMod) -> Result {
     check_no(change.port)?;
     p.push_str(" port: ");
-    format_no(p, change.port);
+    p.port(change.port);
     put(p, format_args!(": addr:{}\n", change.hw_addr));
     for (key, config) in [("     config: ", change.config), ("     mask:   ", change.mask)] {
         p.push_str(key);
@@ -129,7 +110,7 @@ pub(super) fn format_mod(p: &mut Printer<'_>, change: &PortMod) -> Result {
 pub(super) fn format_stats_request(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
     let port = check_no(PortNo(message.first_u32()?))?;
     p.push_str(" port_no=");
-    format_no(p, port);
+    p.port(port);
     Ok(())
 }
 
@@ -168,7 +149,7 @@ pub(super) fn format_stats(p: &mut Printer<'_>, stats: &PortStats) {
     if stats.port.0 & 0xffff < 10 {
         p.push_str(" ");
     }
-    format_no(p, stats.port);
+    p.port(stats.port);
     counters(
         p,
         ": rx ",
@@ -195,7 +176,7 @@ pub(super) fn format_stats(p: &mut Printer<'_>, stats: &PortStats) {
     );
     if stats.duration_s != u32::MAX {
         p.push_str("           duration=");
-        time::format(p, stats.duration_s, stats.duration_ns);
+        format_duration(p, stats.duration_s, stats.duration_ns);
         p.push_str("\n");
     }
 }
@@ -204,11 +185,16 @@ fn counters(p: &mut Printer<'_>, leader: &str, list: &[(&str, u64)]) {
     let mut separator = leader;
     for (name, value) in list {
         put(p, format_args!("{separator}{name}="));
-        match value {
-            &u64::MAX => p.push_str("?"),
-            value => put(p, format_args!("{value}")),
-        }
+        format_counter(p, *value);
         separator = ", ";
     }
     p.push_str("\n");
+}
+
+/// Appends a counter, or a question mark for one that the switch does not have.
+pub(super) fn format_counter(p: &mut Printer<'_>, value: u64) {
+    match value {
+        u64::MAX => p.push_str("?"),
+        value => put(p, format_args!("{value}")),
+    }
 }

@@ -2,8 +2,20 @@
 
 use super::super::printer::Printer;
 use super::{Received, Result, put};
+use crate::openflow::TableMod;
 use crate::openflow::multipart::TableStats;
 use crate::types::TableId;
+
+pub(super) fn format_mod(p: &mut Printer<'_>, change: &TableMod) -> Result {
+    match change.table {
+        TableId::ALL => p.push_str(" table_id: ALL_TABLES"),
+        table => {
+            p.push_str(" table_id=");
+            p.table(table);
+        }
+    }
+    Ok(())
+}
 
 /// Tables like the one before them, which are put together.
 #[derive(Clone, Copy, Debug, Default)]

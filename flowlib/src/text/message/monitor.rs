@@ -1,0 +1,103 @@
+//! Flow monitors and what they report.
+
+use super::super::printer::Printer;
+use super::super::{flow_match, instruction};
+use super::{Received, Result, port, put};
+use crate::openflow::flow_removed::FlowRemovedReason;
+use crate::openflow::multipart::{FlowEvent, FlowUpdate, MonitorFlags, MonitorRequest};
+use crate::openflow::{Instruction, Match};
+use crate::types::{Cookie, TableId};
+
+const FLAGS: &[(MonitorFlags, &str)] = &[
+    (MonitorFlags::INITIAL, "initial"),
+    (MonitorFlags::ADD, "add"),
+    (MonitorFlags::DELETE, "delete"),
+    (MonitorFlags::MODIFY, "modify"),
+    (MonitorFlags::INSTRUCTIONS, "actions"),
+    (MonitorFlags::OWN, "own"),
+];
+
+pub(super) fn format_requests(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    message.read_list(|request: MonitorRequest| {
+        if let Some(out_port) = request.out_port {
+            port::check_no(out_port)?;
+        }
+        put(p, format_args!("\n id={} flags=", request.monitor));
+        let mut separator = "";
+        for (_, name) in FLAGS.iter().filter(|(flag, _)| request.flags.contains(*flag)) {
+            p.push_str(separator);
+            p.push_str(name);
+            separator = ",";
+        }
+        if let Some(out_port) = request.out_port {
+            p.push_str(" out_port=");
+            p.port(out_port);
+        }
+        if request.table != TableId::ALL {
+            p.push_str(" table=");
+            p.table(request.table);
+        }
+        format_match(p, &request.flow_match);
+        Ok(())
+    })
+}
+
+fn format_match(p: &mut Printer<'_>, flow_match: &Match) {
+    if !flow_match.is_empty() {
+        p.push_str(" ");
+        flow_match::format(p, flow_match::DEFAULT_PRIORITY, flow_match);
+    }
+}
+
+pub(super) fn format_updates(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    message.read_list(|update: FlowUpdate| {
+        match &update {
+            FlowUpdate::Abbreviated(xid) => put(p, format_args!("\n event=ABBREV xid={xid}")),
+            FlowUpdate::Full { .. } => format_full(p, &update),
+        }
+        Ok(())
+    })
+}
+
+fn format_full(p: &mut Printer<'_>, update: &FlowUpdate) {
+    let FlowUpdate::Full {
+        event,
+        reason,
+        idle_timeout_s,
+        hard_timeout_s,
+        table,
+        cookie,
+        flow_match,
+        instructions,
+        ..
+    } = update
+    else {
+        return;
+    };
+    put(p, format_args!("\n event={event}"));
+    if *event == FlowEvent::DELETED {
+        p.push_str(" reason=");
+        match u8::try_from(*reason).ok().and_then(|reason| FlowRemovedReason(reason).name()) {
+            Some(name) => p.push_str(name),
+            None => put(p, format_args!("{reason}")),
+        }
+    }
+    p.push_str(" table=");
+    p.table(*table);
+    for (name, timeout) in [("idle_timeout", idle_timeout_s), ("hard_timeout", hard_timeout_s)] {
+        if *timeout != 0 {
+            put(p, format_args!(" {name}={timeout}"));
+        }
+    }
+    p.push_str(" cookie=");
+    match cookie {
+        Cookie(0) => p.push_str("0"),
+        cookie => put(p, format_args!("{cookie}")),
+    }
+    format_match(p, flow_match);
+    let has_actions = |instruction: &Instruction| !matches!(instruction, Instruction::ApplyActions(actions) if actions.is_empty());
+    if instructions.iter().any(has_actions) {
+        p.push_str(" actions=");
+        instruction::format_list(p, instructions);
+    }
+}
