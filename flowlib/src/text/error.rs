@@ -87,6 +87,12 @@ impl<'a> Piece<'a> {
         Self { whole: self.whole, start: self.start + from, end: self.start + to }
     }
 
+    /// All from the start of this piece to the end of a later one, with a parenthesis that closes it.
+    pub(super) fn up_to(self, end: Self) -> Self {
+        let closes = self.whole[end.end..].starts_with(')') && self.whole[..end.start].ends_with('(');
+        Self { whole: self.whole, start: self.start, end: end.end + usize::from(closes) }
+    }
+
     pub(super) fn trim(self) -> Self {
         let text = self.text();
         let from = text.len() - text.trim_start().len();

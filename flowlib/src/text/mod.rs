@@ -28,7 +28,10 @@ pub use flow_match::format_match;
 pub use flow_mod::{ParsedFlowMod, format_flow_mod, parse_flow_filter, parse_flow_mod, print_flow_mod};
 pub use instruction::format_instructions;
 pub use match_words::Normalized;
-pub use message::{Verbosity, print_message};
+pub use message::{
+    Verbosity, parse_ct_tuple, parse_flow_monitor, parse_group_mod, parse_meter, parse_meter_mod,
+    parse_packet, parse_packet_out, parse_tlv_maps, print_message,
+};
 pub use names::Names;
 pub use packet::{format_frame, format_key};
 pub use printer::Style;

@@ -13,19 +13,29 @@ mod features;
 mod field_names;
 mod flow;
 mod group;
+mod group_mod;
 mod hello;
 mod hex_dump;
 mod ipfix;
 mod kind;
 mod meter;
+mod meter_mod;
 mod monitor;
 mod packet_in;
+mod packet_out;
 mod port;
 mod queue;
 mod role;
 mod table;
 mod table_features;
 mod tlv;
+
+pub use conntrack::parse_ct_tuple;
+pub use group_mod::parse_group_mod;
+pub use meter_mod::{parse_meter, parse_meter_mod};
+pub use monitor::parse_flow_monitor;
+pub use packet_out::{parse_packet, parse_packet_out};
+pub use tlv::parse_tlv_maps;
 
 use std::fmt::Write;
 

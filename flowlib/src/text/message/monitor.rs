@@ -1,5 +1,9 @@
 //! Flow monitors and what they report.
 
+use super::super::error::{ParseError, Piece, Problem};
+use super::super::match_words::MatchWords;
+use super::super::names::Names;
+use super::super::port::{parse_port, parse_table};
 use super::super::printer::Printer;
 use super::super::{flow_match, instruction};
 use super::{Received, Result, port, put};
@@ -99,5 +103,57 @@ fn format_full(p: &mut Printer<'_>, update: &FlowUpdate) {
     if instructions.iter().any(has_actions) {
         p.push_str(" actions=");
         instruction::format_list(p, instructions);
+    }
+}
+
+/// Reads which flows `monitor` is to watch, and what of them: a match, `table`, `out_port`, and `!initial`, `!add`,
+/// `!delete`, `!modify`, `!actions` or `!own` for what is not to be reported. Its number is 0.
+///
+/// # Errors
+/// Says at which column what is wrong.
+///
+/// Source: `parse_flow_monitor_request__` in `lib/ofp-monitor.c` of Open vSwitch 3.1.
+pub fn parse_flow_monitor(
+    text: &str,
+    names: Option<&Names>,
+) -> std::result::Result<MonitorRequest, ParseError> {
+    let mut request = MonitorRequest {
+        monitor: 0,
+        flags: FLAGS.iter().fold(MonitorFlags::empty(), |all, (flag, _)| all | *flag),
+        out_port: None,
+        table: TableId::ALL,
+        flow_match: Match::new(),
+    };
+    let mut words = MatchWords::default();
+    for (key, value) in Piece::new(text).key_values() {
+        let negated = key.text().strip_prefix('!');
+        if let Some((flag, _)) = FLAGS.iter().find(|(_, name)| negated == Some(name)) {
+            request.flags.remove(*flag);
+        } else if !words.shorthand(key.text()) && !words.field(key, value, names)? {
+            let needed = || if value.is_empty() { Err(key.error(Problem::MissingValue)) } else { Ok(value) };
+            match key.text() {
+                "table" => request.table = parse_table(needed()?, names)?,
+                "out_port" => request.out_port = Some(parse_port(needed()?, names)?),
+                _ => return Err(key.error(Problem::UnknownField)),
+            }
+        }
+    }
+    (request.flow_match, _) = words.finish();
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitor_watches_all_but_what_is_negated() {
+        let request = parse_flow_monitor("!initial,!own,table=3,tcp,tp_dst=80,out_port=5", None).unwrap();
+        assert!(!request.flags.intersects(MonitorFlags::INITIAL | MonitorFlags::OWN));
+        assert!(request.flags.contains(MonitorFlags::ADD | MonitorFlags::INSTRUCTIONS));
+        assert_eq!((request.table, request.flow_match.iter().count()), (TableId(3), 3));
+        for (text, column) in [("table", 1), ("table=300", 7), ("!some", 1), ("ip,nw_src=x", 11)] {
+            assert_eq!(parse_flow_monitor(text, None).unwrap_err().column, column, "{text}");
+        }
     }
 }

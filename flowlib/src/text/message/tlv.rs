@@ -1,5 +1,6 @@
 //! Which options of tunnels are in which metadata fields.
 
+use super::super::error::{ParseError, Piece, Problem};
 use super::super::printer::Printer;
 use super::{Result, put};
 use crate::openflow::nicira::TlvTableCommand;
@@ -39,5 +40,67 @@ fn format_hex(p: &mut Printer<'_>, number: u16, width: usize) {
     match number {
         0 => put(p, format_args!("{:>width$}", 0)),
         number => put(p, format_args!("{number:>#width$x}")),
+    }
+}
+
+/// Reads mappings with commas between them, as `add-tlv-map` takes them:
+/// `{class=0xffff,type=0,len=4}->tun_metadata0`.
+///
+/// # Errors
+/// Says at which column what is wrong.
+pub fn parse_tlv_maps(text: &str) -> std::result::Result<Vec<TlvMap>, ParseError> {
+    let mut maps = Vec::new();
+    let mut rest = Piece::new(text);
+    while !rest.is_empty() {
+        let (map, behind) = parse_map(rest)?;
+        maps.push(map);
+        rest = behind;
+    }
+    Ok(maps)
+}
+
+/// The first mapping, and what follows its comma.
+fn parse_map(piece: Piece<'_>) -> std::result::Result<(TlvMap, Piece<'_>), ParseError> {
+    let bad = |piece: Piece<'_>| {
+        piece.error(Problem::Expected("a mapping: {class=0xffff,type=0,len=4}->tun_metadata0"))
+    };
+    let mut rest = piece;
+    let mut take = |before: &str, end: &str| {
+        let (value, behind) =
+            rest.strip_prefix(before).and_then(|rest| rest.split_once(end)).ok_or(bad(rest))?;
+        rest = behind;
+        Ok(value)
+    };
+    let option_class = take("{class=", ",")?.u16()?;
+    let option_type = take("type=", ",")?.u8()?;
+    let option_len = take("len=", "}")?.u8()?;
+    let name = rest.strip_prefix("->tun_metadata").ok_or_else(|| bad(rest))?;
+    let (index, behind) = match name.split_once(",") {
+        Some((_, behind)) if behind.is_empty() => return Err(bad(behind)),
+        Some((index, behind)) => (index, behind),
+        None => (name, name.slice(name.text().len(), name.text().len())),
+    };
+    Ok((TlvMap { option_class, option_type, option_len, index: index.u16()? }, behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_stand_between_commas() {
+        let text = "{class=0xffff,type=0,len=4}->tun_metadata0,{class=1,type=2,len=8}->tun_metadata63";
+        let maps = parse_tlv_maps(text).unwrap();
+        assert_eq!(maps[1], TlvMap { option_class: 1, option_type: 2, option_len: 8, index: 63 });
+        assert_eq!(parse_tlv_maps(""), Ok(vec![]));
+        for (text, column) in [
+            ("class=1", 1),
+            ("{class=x,type=0,len=4}->tun_metadata0", 8),
+            ("{class=1,len=4}->tun_metadata0", 10),
+            ("{class=1,type=0,len=4}->reg0", 23),
+            ("{class=1,type=0,len=4}->tun_metadata0,", 39),
+        ] {
+            assert_eq!(parse_tlv_maps(text).unwrap_err().column, column, "{text}");
+        }
     }
 }
