@@ -1,6 +1,6 @@
 //! Which asynchronous messages a controller gets.
 
-use crate::wire::{DecodeError, Reader, Wire, Writer, open_enum};
+use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer, open_enum};
 
 use super::property::{self, RawProperty};
 
@@ -85,6 +85,20 @@ open_enum! {
     }
 }
 
+impl AsyncPropertyType {
+    /// The reasons that there are for its message.
+    #[must_use]
+    pub fn reasons(self) -> u32 {
+        match self.0 / 2 {
+            // Flows go for six reasons, tables change for the third and the fourth, requests are of two kinds.
+            2 => 0x3f,
+            4 => 0x18,
+            5 => 3,
+            _ => 7,
+        }
+    }
+}
+
 /// One setting of NXT_SET_ASYNC_CONFIG2; what is not set stays as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AsyncProperty {
@@ -112,6 +126,8 @@ impl AsyncProperty {
     }
 }
 
+/// Strict: a reason that does not exist is an error. A type that is not known is kept.
+///
 /// Shape: a property of the mask's `u32`.
 ///
 /// Source: `lib/ofp-connection.c` of Open vSwitch 3.1.
@@ -122,8 +138,14 @@ impl Wire for AsyncProperty {
         if property_type.name().is_none() {
             return Ok(Self::Unknown(RawProperty::keep(property_type.0, value)));
         }
+        let mut at = value.clone();
+        at.set_part(Part::Async);
         let mask = value.u32()?;
-        value.finish().map(|()| Self::Mask { property_type, mask })
+        value.finish()?;
+        if mask & !property_type.reasons() != 0 {
+            return Err(at.error(Problem::BadValue { found: mask.into() }));
+        }
+        Ok(Self::Mask { property_type, mask })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {

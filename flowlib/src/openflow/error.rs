@@ -159,6 +159,7 @@ fn bad_value(part: Part) -> ErrorCode {
         Part::Bundle => ErrorCode::OFPBFC_MSG_BAD_XID,
         Part::Property | Part::TableFeatures => ErrorCode::OFPBPC_BAD_VALUE,
         Part::Config => ErrorCode::OFPBRC_EPERM,
+        Part::Async => ErrorCode::OFPACFC_INVALID,
         Part::TlvTable => ErrorCode::NXTTMFC_BAD_FIELD_IDX,
         Part::Monitor => ErrorCode::OFPMOFC_BAD_FLAGS,
         Part::Hello => ErrorCode::OFPHFC_INCOMPATIBLE,

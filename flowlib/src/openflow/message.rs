@@ -117,7 +117,7 @@ pub enum Message {
     NxRoleRequest(NxRole),
     /// NXT_ROLE_REPLY.
     NxRoleReply(NxRole),
-    /// NXT_FLOW_MOD: a change of a flow table whose flow has no instruction but to apply actions.
+    /// NXT_FLOW_MOD; it has no cookie mask and no out group.
     NxFlowMod(FlowMod),
     /// NXT_FLOW_REMOVED; its hard timeout is not said.
     NxFlowRemoved(FlowRemoved),

@@ -41,6 +41,8 @@ pub enum Part {
     Queue,
     /// A switch's configuration.
     Config,
+    /// Which asynchronous messages are sent.
+    Async,
     /// A flow monitor or what it reports.
     Monitor,
     /// A mapping of tunnel options to fields.
@@ -70,6 +72,7 @@ impl Part {
             Self::TableMod => "table mod",
             Self::Queue => "queue",
             Self::Config => "configuration",
+            Self::Async => "asynchronous configuration",
             Self::Monitor => "flow monitor",
             Self::TlvTable => "TLV table",
         }
@@ -228,9 +231,6 @@ pub enum EncodeError {
         /// The number of bits.
         len: u16,
     },
-    /// Instructions in a message that can only hold actions to apply.
-    #[error("only actions to apply can stand here")]
-    BadInstructions,
     /// A field that this message or action has no way to name.
     #[error("field {0} cannot stand here")]
     BadField(&'static str),

@@ -1,6 +1,6 @@
 //! Nicira's spelling of flow mods, flow removals and packet-ins: matches without a header, ports of 16 bits.
 
-use crate::openflow::action::{Action, PacketInReason};
+use crate::openflow::action::PacketInReason;
 use crate::openflow::flow_mod::{FlowMod, FlowModCommand, FlowModFlags};
 use crate::openflow::flow_removed::{FlowRemoved, FlowRemovedReason};
 use crate::openflow::instruction::Instruction;
@@ -8,7 +8,7 @@ use crate::openflow::oxm::Match;
 use crate::openflow::packet_in::PacketIn;
 use crate::openflow::port_no;
 use crate::types::{Cookie, PortNo, Priority, TableId};
-use crate::wire::{DecodeError, EncodeError, Mark, Part, Reader, Writer};
+use crate::wire::{DecodeError, Mark, Part, Reader, Wire, Writer};
 
 /// Reads a match of `len` bytes, which bears no header, and the zeros behind it up to a multiple of 8.
 fn decode_match(r: &mut Reader<'_>, len: usize) -> Result<Match, DecodeError> {
@@ -28,9 +28,10 @@ fn encode_match(flow_match: &Match, len_at: Mark, w: &mut Writer<'_>) {
 }
 
 /// Shape: cookie `u64`, table `u8`, command `u8`, idle and hard timeout `u16`, priority `u16`, buffer `u32`, out port
-/// `u16`, flags `u16`, length of the match `u16`, 6 zeros, match, actions.
+/// `u16`, flags `u16`, length of the match `u16`, 6 zeros, match, instructions
+/// (before OpenFlow 1.1: actions).
 ///
-/// Source: NXT_FLOW_MOD in `nicira-ext.h` of Open vSwitch 3.1.
+/// Source: NXT_FLOW_MOD in `nicira-ext.h` and `lib/ofp-flow.c` of Open vSwitch 3.1.
 pub(super) fn decode_flow_mod(r: &mut Reader<'_>) -> Result<FlowMod, DecodeError> {
     r.set_part(Part::FlowMod);
     let cookie = Cookie(r.u64()?);
@@ -43,8 +44,6 @@ pub(super) fn decode_flow_mod(r: &mut Reader<'_>) -> Result<FlowMod, DecodeError
     let match_len = usize::from(r.u16()?);
     r.skip(6)?;
     let flow_match = decode_match(r, match_len)?;
-    let actions = Action::decode_list(r)?;
-    let instructions = if actions.is_empty() { vec![] } else { vec![Instruction::ApplyActions(actions)] };
     Ok(FlowMod {
         command,
         table,
@@ -56,7 +55,7 @@ pub(super) fn decode_flow_mod(r: &mut Reader<'_>) -> Result<FlowMod, DecodeError
         out_port,
         flags,
         flow_match,
-        instructions,
+        instructions: Instruction::decode_list(r)?,
         ..FlowMod::default()
     })
 }
@@ -75,11 +74,7 @@ pub(super) fn encode_flow_mod(flow_mod: &FlowMod, w: &mut Writer<'_>) {
     let len_at = w.mark();
     w.zeros(8);
     encode_match(&flow_mod.flow_match, len_at, w);
-    match &flow_mod.instructions[..] {
-        [] => {}
-        [Instruction::ApplyActions(actions)] => Action::encode_list(actions, w),
-        _ => w.fail(EncodeError::BadInstructions),
-    }
+    flow_mod.instructions.iter().for_each(|instruction| instruction.encode(w));
 }
 
 /// Shape: cookie `u64`, priority `u16`, reason `u8`, table plus one `u8` (0: not known, here [`TableId::ALL`]),
