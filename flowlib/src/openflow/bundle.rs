@@ -3,7 +3,9 @@
 use crate::types::Xid;
 use crate::wire::{DecodeError, EncodeError, Part, Problem, Reader, Wire, Writer, open_enum};
 
+use super::header::{HEADER_LEN, Header};
 use super::message::{Message, Nesting};
+use super::message_len;
 use super::oxm::OxmId;
 
 /// ONF's experimenter type of [`BundleControl`].
@@ -147,12 +149,12 @@ impl BundleAdd {
         r.skip(2)?;
         let flags = BundleFlags::from_bits_retain(r.u16()?);
         let at = r.clone();
-        let len = at.peek().get(2..4).map_or(0, |len| usize::from(len[0]) << 8 | usize::from(len[1]));
-        let inner = r.body(len, 0, Part::Message)?;
-        let (inner_xid, message) = Message::decode_at(inner, Nesting::Inner)?;
+        let inner = take_message(r)?;
+        let inner_xid = Header::decode(&mut inner.clone())?.xid;
         if inner_xid != xid {
             return Err(at.error(Problem::BadValue { found: inner_xid.0.into() }));
         }
+        let (_, message) = Message::decode_at(inner, Nesting::Inner)?;
         Ok(Self { bundle_id, flags, message: Box::new(message), properties: r.rest().into() })
     }
 
@@ -163,4 +165,24 @@ impl BundleAdd {
         self.message.write(xid, w);
         w.bytes(&self.properties);
     }
+}
+
+/// Takes a message that lies in another one, by the length in its header.
+///
+/// # Errors
+/// `BadLength` if the length is less than a header or more than there is; `BadType` if a message of its type cannot be
+/// that long.
+pub(super) fn take_message<'a>(r: &mut Reader<'a>) -> Result<Reader<'a>, DecodeError> {
+    r.set_part(Part::Bundle);
+    let at = r.clone();
+    let header = Header::decode(&mut at.clone())?;
+    let len = usize::from(header.len);
+    if len < HEADER_LEN || len > at.len() {
+        return Err(at.error(Problem::BadLength { found: len }));
+    }
+    let inner = r.sub(len, Part::Message)?;
+    if !message_len::is_possible(header.message_type, inner.peek()) {
+        return Err(at.error(Problem::BadType { found: header.message_type.into() }));
+    }
+    Ok(inner)
 }

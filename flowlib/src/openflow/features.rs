@@ -1,7 +1,7 @@
 //! What a switch is and how it is set up: features and configuration.
 
 use crate::types::DatapathId;
-use crate::wire::{DecodeError, Reader, Wire, Writer};
+use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
 
 /// What a switch says of itself. Source: OpenFlow 1.3.5 §7.3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,22 @@ pub struct SwitchConfig {
     pub flags: u16,
     /// Bytes of a packet in a packet-in that no action asked for.
     pub miss_send_len: u16,
+}
+
+impl SwitchConfig {
+    /// OFPC_FRAG_MASK: the bits that say how fragments are treated; in OpenFlow 1.3 there are no others.
+    pub const FRAG_MASK: u16 = 3;
+
+    /// Reads one that is asked for. Strict: flags that do not exist are an error.
+    pub(super) fn decode_request(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.set_part(Part::Config);
+        let at = r.clone();
+        let found = Self::decode(r)?;
+        if found.flags & !Self::FRAG_MASK != 0 {
+            return Err(at.error(Problem::BadFlags { found: found.flags.into() }));
+        }
+        Ok(found)
+    }
 }
 
 /// Shape: flags `u16`, length `u16`.

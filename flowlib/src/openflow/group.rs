@@ -50,8 +50,16 @@ pub struct Bucket {
 impl Wire for Bucket {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::Bucket);
+        let at = r.clone();
         let len = usize::from(r.u16()?);
+        if len < 16 {
+            return Err(at.error(Problem::BadLength { found: len }));
+        }
         let mut body = r.body(len, 2, Part::Bucket)?;
+        if len % 8 != 0 {
+            r.set_part(Part::Message);
+            return Err(r.error(Problem::BadLength { found: len }));
+        }
         let weight = body.u16()?;
         let watch_port = PortNo(body.u32()?);
         let watch_group = GroupId(body.u32()?);
@@ -143,19 +151,55 @@ impl GroupMod {
         let group = Group { group, group_type: GroupType::ALL, buckets: Vec::new() };
         Self { command: GroupCommand::DELETE, group }
     }
+
+    /// Checks that there is such a type and that it can have these buckets.
+    fn check(&self) -> Result<(), Problem> {
+        let Group { group, group_type, buckets } = &self.group;
+        let invalid = Err(Problem::BadValue { found: group.0.into() });
+        if group_type.name().is_none() {
+            return Err(Problem::BadType { found: group_type.0.into() });
+        }
+        if self.command == GroupCommand::DELETE {
+            return Ok(());
+        }
+        if *group_type == GroupType::INDIRECT && buckets.len() != 1 {
+            return invalid;
+        }
+        for bucket in buckets {
+            let is_watching = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
+            if bucket.weight != 0 && *group_type != GroupType::SELECT {
+                return invalid;
+            }
+            match *group_type {
+                GroupType::FAST_FAILOVER if !is_watching => return invalid,
+                GroupType::ALL | GroupType::INDIRECT if is_watching => return Err(Problem::BadWatch),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
+/// Strict: a command or a type that does not exist, or buckets that the type cannot have, are an error.
+///
 /// Shape: command `u16`, type `u8`, a zero, number `u32`, buckets.
 ///
-/// Source: OpenFlow 1.3.5 §7.3.4.2.
+/// Source: OpenFlow 1.3.5 §7.3.4.2; `lib/ofp-group.c` of Open vSwitch 3.1.
 impl Wire for GroupMod {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::GroupMod);
+        let at = r.clone();
         let command = GroupCommand(r.u16()?);
         let group_type = GroupType(r.u8()?);
         r.skip(1)?;
         let group = GroupId(r.u32()?);
-        Ok(Self { command, group: Group { group, group_type, buckets: decode_buckets(r)? } })
+        if command.name().is_none() {
+            return Err(at.error(Problem::BadCommand { found: command.0.into() }));
+        }
+        let group = Group { group, group_type, buckets: decode_buckets(r)? };
+        let found = Self { command, group };
+        found.check().map_err(|problem| at.error(problem))?;
+        Ok(found)
     }
 
     fn encode(&self, w: &mut Writer<'_>) {

@@ -16,6 +16,8 @@ pub struct Hello {
 pub enum HelloElement {
     /// OFPHET_VERSIONBITMAP: bit `v % 32` of word `v / 32` is set if version `v` is spoken.
     VersionBitmap(Vec<u32>),
+    /// What cannot be cut into elements, byte for byte: the last that there is.
+    Garbage(Box<[u8]>),
     /// Anything else, byte for byte.
     Unknown {
         /// The type.
@@ -43,7 +45,7 @@ impl Hello {
     pub fn speaks(&self, version: u8) -> bool {
         let bitmap = self.elements.iter().find_map(|element| match element {
             HelloElement::VersionBitmap(words) => Some(words),
-            HelloElement::Unknown { .. } => None,
+            HelloElement::Garbage(_) | HelloElement::Unknown { .. } => None,
         });
         match bitmap {
             Some(words) => {
@@ -53,27 +55,22 @@ impl Hello {
         }
     }
 
-    /// Shape: elements: type `u16`, length `u16` without padding, body, zeros to a multiple of 8 that may be
-    /// missing at the end.
+    /// Shape: elements: type `u16`, length `u16` without padding, body, zeros to a multiple of 8. What cannot be cut
+    /// like that is kept: a HELLO may come from a version that is yet to be.
     ///
     /// Source: OpenFlow 1.3.5 §7.5.1.
     pub(super) fn decode(version: u8, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::Hello);
         let mut elements = Vec::new();
         while !r.is_empty() {
-            let element_type = r.u16()?;
-            let len = usize::from(r.u16()?);
-            let mut body = r.body(len, 4, Part::Hello)?;
-            r.skip((len.next_multiple_of(8) - len).min(r.len()))?;
-            elements.push(if element_type == VERSION_BITMAP && body.len() % 4 == 0 {
-                let mut words = Vec::new();
-                while !body.is_empty() {
-                    words.push(body.u32()?);
+            let at = r.clone();
+            match HelloElement::decode(r) {
+                Ok(element) => elements.push(element),
+                Err(_) => {
+                    elements.push(HelloElement::Garbage(at.peek().into()));
+                    r.rest();
                 }
-                HelloElement::VersionBitmap(words)
-            } else {
-                HelloElement::Unknown { element_type, body: body.rest().into() }
-            });
+            }
         }
         Ok(Self { version, elements })
     }
@@ -89,6 +86,10 @@ impl Hello {
                         w.u32(*word);
                     }
                 }
+                HelloElement::Garbage(bytes) => {
+                    w.bytes(bytes);
+                    continue;
+                }
                 HelloElement::Unknown { element_type, body } => {
                     w.u16(*element_type);
                     w.u16(0);
@@ -98,6 +99,23 @@ impl Hello {
             w.patch_len(mark, 2);
             w.pad8(mark);
         }
+    }
+}
+
+impl HelloElement {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let element_type = r.u16()?;
+        let len = usize::from(r.u16()?);
+        let mut body = r.body(len, 4, Part::Hello)?;
+        r.skip(len.next_multiple_of(8) - len)?;
+        if element_type != VERSION_BITMAP || body.len() % 4 != 0 {
+            return Ok(Self::Unknown { element_type, body: body.rest().into() });
+        }
+        let mut words = Vec::new();
+        while !body.is_empty() {
+            words.push(body.u32()?);
+        }
+        Ok(Self::VersionBitmap(words))
     }
 }
 

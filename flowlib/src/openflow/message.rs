@@ -251,7 +251,7 @@ impl Message {
             FEATURES_REPLY => Self::FeaturesReply(Wire::decode(r)?),
             GET_CONFIG_REQUEST => Self::GetConfigRequest,
             GET_CONFIG_REPLY => Self::GetConfigReply(Wire::decode(r)?),
-            SET_CONFIG => Self::SetConfig(Wire::decode(r)?),
+            SET_CONFIG => Self::SetConfig(SwitchConfig::decode_request(r)?),
             PACKET_IN => Self::PacketIn(Wire::decode(r)?),
             FLOW_REMOVED => Self::FlowRemoved(Wire::decode(r)?),
             PORT_STATUS => Self::PortStatus(Wire::decode(r)?),

@@ -128,7 +128,7 @@ fn multipart_reply(bytes: &[u8]) -> Lengths {
         Some((GROUP_STATS | GROUP_DESC | METER_STATS | METER_CONFIG, ..)) => from(16, 8),
         Some((GROUP_FEATURES, ..)) => exactly(56),
         Some((METER_FEATURES, ..)) => exactly(32),
-        Some((TABLE_FEATURES, ..)) => from(16, 8),
+        Some((TABLE_FEATURES, ..)) => from(80, 8),
         Some((PORT_DESC, ..)) => from(16, 64),
         Some((EXPERIMENTER, OxmId::NICIRA, IPFIX_BRIDGE)) => exactly(112),
         Some((EXPERIMENTER, OxmId::NICIRA, IPFIX_FLOW)) => from(24, 88),

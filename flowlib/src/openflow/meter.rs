@@ -178,15 +178,24 @@ impl MeterMod {
     }
 }
 
+/// Strict: a command that does not exist, or two units at once, are an error.
+///
 /// Shape: command `u16`, flags `u16`, number `u32`, bands.
 ///
 /// Source: OpenFlow 1.3.5 §7.3.4.4.
 impl Wire for MeterMod {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::MeterMod);
+        let at = r.clone();
         let command = MeterCommand(r.u16()?);
         let flags = MeterFlags::from_bits_retain(r.u16()?);
         let meter = MeterId(r.u32()?);
+        if command.name().is_none() {
+            return Err(at.error(Problem::BadCommand { found: command.0.into() }));
+        }
+        if command != MeterCommand::DELETE && flags.contains(MeterFlags::KBPS | MeterFlags::PKTPS) {
+            return Err(at.error(Problem::BadFlags { found: flags.bits().into() }));
+        }
         Ok(Self { command, meter: Meter { meter, flags, bands: decode_bands(r)? } })
     }
 

@@ -1,7 +1,7 @@
 //! Packets that the controller sends through a switch.
 
 use crate::types::PortNo;
-use crate::wire::{DecodeError, Part, Reader, Wire, Writer};
+use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
 
 use super::action::Action;
 
@@ -27,7 +27,7 @@ impl Wire for PacketOut {
         let in_port = PortNo(r.u32()?);
         let len = usize::from(r.u16()?);
         r.skip(6)?;
-        let actions = Action::decode_list(&mut r.body(len, 0, Part::Action)?)?;
+        let actions = Action::decode_list(&mut take_actions(r, len)?)?;
         Ok(Self { buffer_id, in_port, actions, data: r.rest().to_vec() })
     }
 
@@ -42,4 +42,12 @@ impl Wire for PacketOut {
         w.set_u16_len(len_at, w.len_since(actions));
         w.bytes(&self.data);
     }
+}
+
+/// Takes the actions by their length; that length being wrong lies in the message, not in the actions.
+fn take_actions<'a>(r: &mut Reader<'a>, len: usize) -> Result<Reader<'a>, DecodeError> {
+    if len % 8 != 0 || len > r.len() {
+        return Err(r.error(Problem::BadLength { found: len }));
+    }
+    r.sub(len, Part::Action)
 }

@@ -2,8 +2,6 @@
 
 use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer, open_enum};
 
-use super::property::{self, EXPERIMENTER, RawProperty};
-
 open_enum! {
     /// What a controller may do. Source: OpenFlow 1.3.5 §7.3.9.
     pub struct ControllerRole(u32) {
@@ -106,8 +104,8 @@ pub struct RoleStatus {
     pub reason: RoleReason,
     /// The election it comes from.
     pub generation_id: u64,
-    /// What else is said, byte for byte.
-    pub properties: Vec<RawProperty>,
+    /// Properties, byte for byte.
+    pub properties: Box<[u8]>,
 }
 
 /// Shape: role `u32`, reason `u8`, 3 zeros, generation `u64`, properties.
@@ -119,13 +117,7 @@ impl Wire for RoleStatus {
         let role = decode_role(r)?;
         let reason = RoleReason(r.u8()?);
         r.skip(3)?;
-        let generation_id = r.u64()?;
-        let mut properties = Vec::new();
-        while !r.is_empty() {
-            let (property_type, value) = property::take(r, EXPERIMENTER.into())?;
-            properties.push(RawProperty::keep(property_type, value));
-        }
-        Ok(Self { role, reason, generation_id, properties })
+        Ok(Self { role, reason, generation_id: r.u64()?, properties: r.rest().into() })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
@@ -133,8 +125,6 @@ impl Wire for RoleStatus {
         w.u8(self.reason.0);
         w.zeros(3);
         w.u64(self.generation_id);
-        for property in &self.properties {
-            property.encode(w);
-        }
+        w.bytes(&self.properties);
     }
 }

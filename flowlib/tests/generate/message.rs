@@ -13,9 +13,7 @@ use flowlib::openflow::oxm::field;
 use flowlib::openflow::port::{PortConfig, PortReason, PortState};
 use flowlib::openflow::role::{ControllerRole, RoleReason};
 use flowlib::openflow::*;
-use flowlib::types::{
-    Cookie, DatapathId, GroupId, MacAddr, MeterId, PortNo, Priority, TableId, Xid,
-};
+use flowlib::types::{Cookie, DatapathId, GroupId, MacAddr, MeterId, PortNo, Priority, TableId, Xid};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -129,8 +127,11 @@ pub fn group() -> impl Strategy<Value = Group> {
     let types = [GroupType::ALL, GroupType::SELECT, GroupType::INDIRECT, GroupType::FAST_FAILOVER];
     (1u32..0xffff_ff00, select(types.to_vec())).prop_flat_map(move |(group, group_type)| {
         let n = if group_type == GroupType::INDIRECT { 1..2 } else { 0..4 };
-        vec(bucket(group_type), n)
-            .prop_map(move |buckets| Group { group: GroupId(group), group_type, buckets })
+        vec(bucket(group_type), n).prop_map(move |buckets| Group {
+            group: GroupId(group),
+            group_type,
+            buckets,
+        })
     })
 }
 
@@ -196,7 +197,8 @@ fn switch() -> impl Strategy<Value = Message> {
             })
         },
     );
-    let config = (0u16..4, any::<u16>()).prop_map(|(flags, miss_send_len)| SwitchConfig { flags, miss_send_len });
+    let config =
+        (0u16..4, any::<u16>()).prop_map(|(flags, miss_send_len)| SwitchConfig { flags, miss_send_len });
     prop_oneof![
         features,
         config.clone().prop_map(Message::GetConfigReply),
@@ -231,7 +233,12 @@ fn packet_in() -> impl Strategy<Value = PacketIn> {
 
 fn flow_removed() -> impl Strategy<Value = FlowRemoved> {
     (any::<(u64, u16, u8, u32, u32)>(), any::<(u16, u16, u64, u64)>(), 0u8..6, flow_match()).prop_map(
-        |((cookie, priority, table, duration_s, duration_ns), (idle, hard, packets, bytes), reason, flow_match)| {
+        |(
+            (cookie, priority, table, duration_s, duration_ns),
+            (idle, hard, packets, bytes),
+            reason,
+            flow_match,
+        )| {
             FlowRemoved {
                 cookie: Cookie(cookie),
                 priority: Priority(priority),
@@ -261,25 +268,34 @@ fn asynchronous() -> impl Strategy<Value = Message> {
 
 pub fn flow_mod() -> impl Strategy<Value = FlowMod> {
     let fixed = any::<(u64, u64, u16, u16, u16)>();
-    (0u8..5, 0u8..100, fixed, option::of(0..u32::MAX), option::of(port()), flow_match(), instructions()).prop_map(
-        |(command, table, (cookie, cookie_mask, idle, hard, priority), buffer_id, out_port, flow_match, instructions)| {
-            FlowMod {
-                command: FlowModCommand(command),
-                table: TableId(table),
-                priority: Priority(priority),
-                cookie: Cookie(cookie),
-                cookie_mask,
-                idle_timeout_s: idle,
-                hard_timeout_s: hard,
+    (0u8..5, 0u8..100, fixed, option::of(0..u32::MAX), option::of(port()), flow_match(), instructions())
+        .prop_map(
+            |(
+                command,
+                table,
+                (cookie, cookie_mask, idle, hard, priority),
                 buffer_id,
                 out_port,
-                out_group: None,
-                flags: FlowModFlags::SEND_FLOW_REM,
                 flow_match,
                 instructions,
-            }
-        },
-    )
+            )| {
+                FlowMod {
+                    command: FlowModCommand(command),
+                    table: TableId(table),
+                    priority: Priority(priority),
+                    cookie: Cookie(cookie),
+                    cookie_mask,
+                    idle_timeout_s: idle,
+                    hard_timeout_s: hard,
+                    buffer_id,
+                    out_port,
+                    out_group: None,
+                    flags: FlowModFlags::SEND_FLOW_REM,
+                    flow_match,
+                    instructions,
+                }
+            },
+        )
 }
 
 fn group_mod() -> impl Strategy<Value = GroupMod> {
@@ -312,8 +328,8 @@ fn changes() -> impl Strategy<Value = Message> {
             Message::PortMod(PortMod { port, hw_addr: MacAddr(mac), config, mask, advertise })
         },
     );
-    let table_mod =
-        (any::<u8>(), 0u32..4).prop_map(|(table, config)| Message::TableMod(TableMod { table: TableId(table), config }));
+    let table_mod = (any::<u8>(), 0u32..4)
+        .prop_map(|(table, config)| Message::TableMod(TableMod { table: TableId(table), config }));
     prop_oneof![
         packet_out,
         port_mod,
@@ -330,8 +346,11 @@ fn queues() -> impl Strategy<Value = Message> {
         any::<u16>().prop_map(QueueProperty::MaxRate),
         any::<[u8; 8]>().prop_map(|body| QueueProperty::Unknown { property_type: 0xffff, body: body.into() }),
     ];
-    let queue = (any::<u32>(), port(), vec(property, 0..4))
-        .prop_map(|(queue, port, properties)| Queue { queue, port, properties });
+    let queue = (any::<u32>(), port(), vec(property, 0..4)).prop_map(|(queue, port, properties)| Queue {
+        queue,
+        port,
+        properties,
+    });
     let reply = (port(), vec(queue, 0..4))
         .prop_map(|(port, queues)| Message::QueueGetConfigReply(QueueConfig { port, queues }));
     prop_oneof![(1u32..0xff00).prop_map(|port| Message::QueueGetConfigRequest(PortNo(port))), reply]
@@ -340,12 +359,12 @@ fn queues() -> impl Strategy<Value = Message> {
 fn roles() -> impl Strategy<Value = Message> {
     let role = (0u32..4, any::<u64>())
         .prop_map(|(role, generation_id)| Role { role: ControllerRole(role), generation_id });
-    let status = (0u32..4, 0u8..3, any::<u64>(), vec(raw_property(), 0..2)).prop_map(
-        |(role, reason, generation_id, properties)| RoleStatus {
+    let status = (0u32..4, 0u8..3, any::<u64>(), any::<bool>()).prop_map(
+        |(role, reason, generation_id, has_property)| RoleStatus {
             role: ControllerRole(role),
             reason: RoleReason(reason),
             generation_id,
-            properties,
+            properties: if has_property { PROPERTY.into() } else { Box::default() },
         },
     );
     prop_oneof![
@@ -368,19 +387,18 @@ fn experimenter() -> impl Strategy<Value = Message> {
             })
         },
     );
-    let inner = prop_oneof![
-        flow_mod().prop_map(Message::FlowMod),
-        group_mod().prop_map(Message::GroupMod),
-    ];
+    let inner = prop_oneof![flow_mod().prop_map(Message::FlowMod), group_mod().prop_map(Message::GroupMod),];
     let add = (any::<u32>(), 0u16..4, inner).prop_map(|(bundle_id, flags, message)| {
         Message::BundleAdd(BundleAdd::new(bundle_id, BundleFlags::from_bits_retain(flags), message))
     });
-    let forwarded = prop_oneof![
-        group_mod().prop_map(Message::GroupMod),
-        meter_mod().prop_map(Message::MeterMod),
-    ];
+    let forwarded =
+        prop_oneof![group_mod().prop_map(Message::GroupMod), meter_mod().prop_map(Message::MeterMod),];
     let forward = (any::<u32>(), forwarded).prop_map(|(xid, request)| {
-        Message::RequestForward(RequestForward { xid: Xid(xid), request: Box::new(request) })
+        Message::RequestForward(RequestForward {
+            xid: Xid(xid),
+            request: Box::new(request),
+            rest: Box::default(),
+        })
     });
     prop_oneof![
         control,
@@ -399,7 +417,8 @@ fn nicira() -> impl Strategy<Value = Message> {
     prop_oneof![
         select(vec![Message::NxFlowAge, Message::NxTlvTableRequest]),
         packet_in().prop_map(Message::NxPacketIn),
-        flow_removed().prop_map(|removed| Message::NxFlowRemoved(FlowRemoved { hard_timeout_s: 0, ..removed })),
+        flow_removed()
+            .prop_map(|removed| Message::NxFlowRemoved(FlowRemoved { hard_timeout_s: 0, ..removed })),
         flow_mod().prop_map(|flow_mod| Message::NxFlowMod(FlowMod { cookie_mask: 0, ..flow_mod })),
         any::<bool>().prop_map(Message::NxFlowModTableId),
         (0u32..3).prop_map(|format| Message::NxSetPacketInFormat(PacketInFormat(format))),
@@ -415,7 +434,8 @@ fn nicira() -> impl Strategy<Value = Message> {
 }
 
 fn packet_in2() -> impl Strategy<Value = PacketIn2> {
-    let numbers = (option::of(64u32..), option::of(any::<u32>()), option::of(any::<u8>()), option::of(any::<u64>()));
+    let numbers =
+        (option::of(64u32..), option::of(any::<u32>()), option::of(any::<u8>()), option::of(any::<u64>()));
     (vec(any::<u8>(), 1..64), numbers, option::of(0u8..6), metadata(), bytes(9)).prop_map(
         |(data, (full_len, buffer_id, table, cookie), reason, metadata, userdata)| PacketIn2 {
             data,
@@ -443,13 +463,20 @@ fn asynchronous_properties() -> impl Strategy<Value = Vec<AsyncProperty>> {
 }
 
 fn tlv_tables() -> impl Strategy<Value = Message> {
-    let map = (any::<u16>(), any::<u8>(), 0u8..32, 0u16..64).prop_map(|(option_class, option_type, words, index)| {
-        TlvMap { option_class, option_type, option_len: words * 4, index }
-    });
+    let map = (any::<u16>(), any::<u8>(), 0u8..32, 0u16..64).prop_map(
+        |(option_class, option_type, words, index)| TlvMap {
+            option_class,
+            option_type,
+            option_len: words * 4,
+            index,
+        },
+    );
     let maps = vec(map, 0..4);
     prop_oneof![
-        (0u16..3, maps.clone())
-            .prop_map(|(command, maps)| Message::NxTlvTableMod(TlvTableMod { command: TlvTableCommand(command), maps })),
+        (0u16..3, maps.clone()).prop_map(|(command, maps)| Message::NxTlvTableMod(TlvTableMod {
+            command: TlvTableCommand(command),
+            maps
+        })),
         (any::<u32>(), any::<u16>(), maps).prop_map(|(max_option_space, max_fields, maps)| {
             Message::NxTlvTableReply(TlvTable { max_option_space, max_fields, maps })
         }),

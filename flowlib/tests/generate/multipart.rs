@@ -93,21 +93,23 @@ fn flow_update() -> impl Strategy<Value = FlowUpdate> {
 fn flow_stats() -> impl Strategy<Value = FlowStats> {
     let numbers = any::<(u64, u16, u16, u16, u32, u32, u64, u64)>();
     (0u8..100, 0u16..32, numbers, flow_match(), instructions()).prop_map(
-        |(table, flags, (cookie, priority, idle, hard, s, ns, packets, bytes), flow_match, instructions)| FlowStats {
-            flow: Flow {
-                table: TableId(table),
-                priority: Priority(priority),
-                cookie: Cookie(cookie),
-                flow_match,
-                instructions,
-                idle_timeout_s: idle,
-                hard_timeout_s: hard,
-                flags: FlowModFlags::from_bits_retain(flags),
-            },
-            duration_s: s,
-            duration_ns: ns,
-            packet_count: packets,
-            byte_count: bytes,
+        |(table, flags, (cookie, priority, idle, hard, s, ns, packets, bytes), flow_match, instructions)| {
+            FlowStats {
+                flow: Flow {
+                    table: TableId(table),
+                    priority: Priority(priority),
+                    cookie: Cookie(cookie),
+                    flow_match,
+                    instructions,
+                    idle_timeout_s: idle,
+                    hard_timeout_s: hard,
+                    flags: FlowModFlags::from_bits_retain(flags),
+                },
+                duration_s: s,
+                duration_ns: ns,
+                packet_count: packets,
+                byte_count: bytes,
+            }
         },
     )
 }
@@ -129,11 +131,13 @@ fn table_feature_list() -> impl Strategy<Value = Vec<TableFeature>> {
         }
     };
     let miss = select(vec![None, Some(1u16), Some(3), Some(5), Some(7), Some(13), Some(15)]);
-    (vec((codes, tables, fields), 9), miss, option::of(raw_property())).prop_map(move |(values, miss, raw)| {
-        let types = [0, 2, 4, 6, 8, 10, 12, 14].into_iter().chain(miss);
-        let known = types.zip(values).map(|(feature_type, value)| one(feature_type, value));
-        known.chain(raw.map(TableFeature::Unknown)).collect()
-    })
+    (vec((codes, tables, fields), 9), miss, option::of(raw_property())).prop_map(
+        move |(values, miss, raw)| {
+            let types = [0, 2, 4, 6, 8, 10, 12, 14].into_iter().chain(miss);
+            let known = types.zip(values).map(|(feature_type, value)| one(feature_type, value));
+            known.chain(raw.map(TableFeature::Unknown)).collect()
+        },
+    )
 }
 
 fn table_features() -> impl Strategy<Value = TableFeatures> {
@@ -165,9 +169,10 @@ fn of_tables_and_flows() -> impl Strategy<Value = MultipartReplyBody> {
     let aggregate = any::<(u64, u64, u32)>().prop_map(|(packet_count, byte_count, flow_count)| {
         Body::Aggregate(AggregateStats { packet_count, byte_count, flow_count })
     });
-    let table = any::<(u8, u32, u64, u64)>().prop_map(|(table, active_count, lookup_count, matched_count)| {
-        TableStats { table: TableId(table), active_count, lookup_count, matched_count }
-    });
+    let table =
+        any::<(u8, u32, u64, u64)>().prop_map(|(table, active_count, lookup_count, matched_count)| {
+            TableStats { table: TableId(table), active_count, lookup_count, matched_count }
+        });
     prop_oneof![
         desc,
         aggregate,
@@ -180,23 +185,24 @@ fn of_tables_and_flows() -> impl Strategy<Value = MultipartReplyBody> {
 
 fn of_ports_and_queues() -> impl Strategy<Value = MultipartReplyBody> {
     use MultipartReplyBody as Body;
-    let port_stats = (port(), any::<[u64; 12]>(), any::<(u32, u32)>()).prop_map(|(port, n, (s, ns))| PortStats {
-        port,
-        rx_packets: n[0],
-        tx_packets: n[1],
-        rx_bytes: n[2],
-        tx_bytes: n[3],
-        rx_dropped: n[4],
-        tx_dropped: n[5],
-        rx_errors: n[6],
-        tx_errors: n[7],
-        rx_frame_errors: n[8],
-        rx_over_errors: n[9],
-        rx_crc_errors: n[10],
-        collisions: n[11],
-        duration_s: s,
-        duration_ns: ns,
-    });
+    let port_stats =
+        (port(), any::<[u64; 12]>(), any::<(u32, u32)>()).prop_map(|(port, n, (s, ns))| PortStats {
+            port,
+            rx_packets: n[0],
+            tx_packets: n[1],
+            rx_bytes: n[2],
+            tx_bytes: n[3],
+            rx_dropped: n[4],
+            tx_dropped: n[5],
+            rx_errors: n[6],
+            tx_errors: n[7],
+            rx_frame_errors: n[8],
+            rx_over_errors: n[9],
+            rx_crc_errors: n[10],
+            collisions: n[11],
+            duration_s: s,
+            duration_ns: ns,
+        });
     let queue_stats = (port(), any::<(u32, u64, u64, u64, u32, u32)>()).prop_map(
         |(port, (queue, tx_bytes, tx_packets, tx_errors, duration_s, duration_ns))| QueueStats {
             port,
@@ -245,11 +251,10 @@ fn of_groups_and_meters() -> impl Strategy<Value = MultipartReplyBody> {
             bands,
         },
     );
-    let group_features = any::<(u32, u32, [u32; 4], [u32; 4])>().prop_map(
-        |(types, capabilities, max_groups, actions)| {
+    let group_features =
+        any::<(u32, u32, [u32; 4], [u32; 4])>().prop_map(|(types, capabilities, max_groups, actions)| {
             Body::GroupFeatures(GroupFeatures { types, capabilities, max_groups, actions })
-        },
-    );
+        });
     let meter_features = any::<(u32, u32, u32, u8, u8)>().prop_map(
         |(max_meters, band_types, capabilities, max_bands, max_color)| {
             Body::MeterFeatures(MeterFeatures { max_meters, band_types, capabilities, max_bands, max_color })

@@ -108,8 +108,8 @@ impl FlowStats {
 /// Source: OpenFlow 1.3.5 §7.3.5.2.
 impl Wire for FlowStats {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = r.clone();
         let len = usize::from(r.u16()?);
-        let mut r = r.body(len, 2, Part::Multipart)?;
         let table = TableId(r.u8()?);
         r.skip(1)?;
         let (duration_s, duration_ns) = (r.u32()?, r.u32()?);
@@ -119,8 +119,12 @@ impl Wire for FlowStats {
         r.skip(4)?;
         let cookie = Cookie(r.u64()?);
         let (packet_count, byte_count) = (r.u64()?, r.u64()?);
-        let flow_match = Match::decode(&mut r)?;
-        let instructions = Instruction::decode_list(&mut r)?;
+        let flow_match = Match::decode(r)?;
+        // The length is known to be wrong only here, where what it leaves for instructions is.
+        r.set_part(Part::Instruction);
+        let mut rest = r.body(len, start.len() - r.len(), Part::Instruction)?;
+        r.set_part(start.part());
+        let instructions = Instruction::decode_list(&mut rest)?;
         let flow =
             Flow { table, priority, cookie, flow_match, instructions, idle_timeout_s, hard_timeout_s, flags };
         Ok(Self { flow, duration_s, duration_ns, packet_count, byte_count })

@@ -61,7 +61,6 @@ impl Family {
     fn address(&mut self, value: &mut Reader<'_>) -> Result<Ipv6Addr, DecodeError> {
         let at = value.clone();
         let address = Ipv6Addr::from(value.array::<16>()?);
-        value.rest();
         let is_ipv4 = (!address.is_unspecified()).then(|| address.to_ipv4_mapped().is_some());
         if self.0.is_some() && is_ipv4.is_some() && self.0 != is_ipv4 {
             return Err(at.error(Problem::BadValue { found: 0 }));
@@ -72,7 +71,8 @@ impl Family {
 }
 
 /// Shape: IP protocol `u8`, 7 zeros, properties: a tuple each for both sides, which are properties on an 8-byte
-/// boundary, and a zone `u16`. The last of several of one type counts.
+/// boundary, and a zone `u16`. The last of several of one type counts;
+/// what follows a value in its property does not.
 ///
 /// Source: NXT_CT_FLUSH in `nicira-ext.h` and `lib/ofp-ct-util.c` of Open vSwitch 3.1.
 impl Wire for CtFlush {
@@ -86,10 +86,7 @@ impl Wire for CtFlush {
                 ORIGINAL => found.original.get_or_insert_default().decode_into(&mut value, &mut family)?,
                 REPLY => found.reply.get_or_insert_default().decode_into(&mut value, &mut family)?,
                 ZONE => found.zone = Some(property::u16(&mut value)?),
-                _ => found.unknown.push(RawProperty::keep(property_type, value.clone())),
-            }
-            if property_type <= ZONE {
-                value.finish()?;
+                _ => found.unknown.push(RawProperty::keep(property_type, value)),
             }
         }
         Ok(found)
@@ -124,12 +121,8 @@ impl CtTuple {
                 ICMP_ID => self.icmp_id = Some(property::u16(&mut value)?),
                 ICMP_TYPE => self.icmp_type = Some(property::u8(&mut value)?),
                 ICMP_CODE => self.icmp_code = Some(property::u8(&mut value)?),
-                _ => {
-                    self.unknown.push(RawProperty::keep(property_type, value.clone()));
-                    continue;
-                }
+                _ => self.unknown.push(RawProperty::keep(property_type, value)),
             }
-            value.finish()?;
         }
         Ok(())
     }

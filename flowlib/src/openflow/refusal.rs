@@ -1,0 +1,221 @@
+//! What a switch refuses although it can be decoded: what is not known in a message.
+//!
+//! Decoding keeps what it does not know, so that it can be shown, stored and sent on. A switch that is asked to do it
+//! answers with an error. Says what Open vSwitch 3.1 answers; whether its tables, groups and ports allow what is asked
+//! is for the switch itself to say.
+
+use crate::types::{PortNo, TableId};
+
+use super::async_config::AsyncProperty;
+use super::error::ErrorCode;
+use super::group::Bucket;
+use super::instruction::Instruction;
+use super::message::Message;
+use super::meter::{BandKind, Meter};
+use super::multipart::{FlowUpdate, MultipartReplyBody, MultipartRequestBody, TableFeature, TableFeatures};
+use super::oxm::{Match, OxmId};
+use super::{Action, FlowMod, FlowModFlags};
+
+/// What is refused.
+type Checked = Result<(), ErrorCode>;
+
+impl Message {
+    /// Checks that a switch like Open vSwitch 3.1 knows all that is in the message.
+    ///
+    /// # Errors
+    /// What it would answer.
+    pub fn check_known(&self) -> Result<(), ErrorCode> {
+        match self {
+            Self::Unknown { .. } => Err(ErrorCode::OFPBRC_BAD_TYPE),
+            Self::Experimenter { experimenter, .. } => Err(unknown_experimenter(*experimenter)),
+            Self::PortStatus(status) => {
+                if status.reason.name().is_none() {
+                    return Err(ErrorCode::NXBRC_BAD_REASON);
+                }
+                port(status.port.port)
+            }
+            Self::FlowRemoved(removed) | Self::NxFlowRemoved(removed) => fields(&removed.flow_match),
+            Self::PacketOut(out) => port(out.in_port).and_then(|()| actions(&out.actions)),
+            Self::FlowMod(body) | Self::NxFlowMod(body) => flow_mod(body),
+            Self::GroupMod(body) => buckets(&body.group.buckets),
+            Self::PortMod(body) => port(body.port),
+            Self::QueueGetConfigRequest(number) => port(*number),
+            Self::QueueGetConfigReply(body) => port(body.port),
+            Self::MeterMod(body) => bands(&body.meter),
+            Self::MultipartRequest(body) => request(&body.body),
+            Self::MultipartReply(body) => reply(&body.body),
+            Self::RequestForward(body) => body.request.check_known(),
+            Self::BundleAdd(body) => match &*body.message {
+                inner @ (Self::FlowMod(_) | Self::NxFlowMod(_) | Self::GroupMod(_)) => inner.check_known(),
+                inner @ (Self::PortMod(_) | Self::PacketOut(_)) => inner.check_known(),
+                _ => Err(ErrorCode::OFPBFC_MSG_UNSUP),
+            },
+            Self::NxSetAsyncConfig2(list) => list.iter().try_for_each(|property| match property {
+                AsyncProperty::Unknown(raw) if raw.property_type < 0xfffe => {
+                    Err(ErrorCode::OFPACFC_UNSUPPORTED)
+                }
+                AsyncProperty::Unknown(_) => Err(ErrorCode::OFPBPC_BAD_EXP_TYPE),
+                AsyncProperty::Mask { .. } => Ok(()),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn unknown_experimenter(experimenter: u32) -> ErrorCode {
+    match experimenter {
+        OxmId::NICIRA | OxmId::ONF => ErrorCode::OFPBRC_BAD_SUBTYPE,
+        _ => ErrorCode::OFPBRC_BAD_VENDOR,
+    }
+}
+
+/// Ports of Open vSwitch have 16 bits.
+fn port(number: PortNo) -> Checked {
+    if number <= PortNo::MAX_OVS || number >= PortNo::MAX {
+        Ok(())
+    } else {
+        Err(ErrorCode::OFPBAC_BAD_OUT_PORT)
+    }
+}
+
+fn fields(flow_match: &Match) -> Checked {
+    if flow_match.unknown().is_empty() { Ok(()) } else { Err(ErrorCode::OFPBMC_BAD_FIELD) }
+}
+
+fn actions(list: &[Action]) -> Checked {
+    list.iter().try_for_each(|action| match action {
+        Action::Output { port: number, .. } => port(*number),
+        Action::Unknown { action_type: 0xffff, body } => Err(
+            if body.starts_with(&OxmId::NICIRA.to_be_bytes()) || body.starts_with(&OxmId::ONF.to_be_bytes()) {
+                ErrorCode::OFPBAC_BAD_VENDOR_TYPE
+            } else {
+                ErrorCode::OFPBAC_BAD_VENDOR
+            },
+        ),
+        Action::Unknown { .. } => Err(ErrorCode::OFPBAC_BAD_TYPE),
+        _ => Ok(()),
+    })
+}
+
+fn instructions(list: &[Instruction]) -> Checked {
+    list.iter().try_for_each(|instruction| match instruction {
+        Instruction::WriteActions(list) | Instruction::ApplyActions(list) => actions(list),
+        Instruction::Unknown { instruction_type: 0xffff, .. } => Err(ErrorCode::OFPBIC_BAD_EXPERIMENTER),
+        Instruction::Unknown { .. } => Err(ErrorCode::OFPBIC_UNKNOWN_INST),
+        _ => Ok(()),
+    })
+}
+
+fn flow_mod(flow_mod: &FlowMod) -> Checked {
+    let known = FlowModFlags::SEND_FLOW_REM
+        | FlowModFlags::CHECK_OVERLAP
+        | FlowModFlags::RESET_COUNTS
+        | FlowModFlags::NO_PKT_COUNTS
+        | FlowModFlags::NO_BYT_COUNTS;
+    fields(&flow_mod.flow_match)?;
+    flow_mod.out_port.map_or(Ok(()), port)?;
+    if flow_mod.flags.bits() & !known.bits() != 0 {
+        return Err(ErrorCode::OFPFMFC_BAD_FLAGS);
+    }
+    instructions(&flow_mod.instructions)?;
+    if flow_mod.command.name().is_none() { Err(ErrorCode::OFPFMFC_BAD_COMMAND) } else { Ok(()) }
+}
+
+fn buckets(list: &[Bucket]) -> Checked {
+    list.iter().try_for_each(|bucket| {
+        port(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
+        actions(&bucket.actions)
+    })
+}
+
+fn bands(meter: &Meter) -> Checked {
+    meter.bands.iter().try_for_each(|band| match &band.kind {
+        BandKind::Unknown { body, .. } if body.len() != 4 => Err(ErrorCode::OFPBRC_BAD_LEN),
+        BandKind::Unknown { .. } => Err(ErrorCode::OFPMMFC_BAD_BAND),
+        BandKind::Drop | BandKind::DscpRemark(_) => Ok(()),
+    })
+}
+
+fn request(body: &MultipartRequestBody) -> Checked {
+    use MultipartRequestBody as Body;
+    match body {
+        Body::Unknown { .. } => Err(ErrorCode::OFPBRC_BAD_STAT),
+        Body::Experimenter { experimenter, .. } => Err(unknown_experimenter(*experimenter)),
+        Body::Flow(body) | Body::Aggregate(body) => {
+            body.out_port.map_or(Ok(()), port)?;
+            fields(&body.flow_match)
+        }
+        Body::PortStats(number) => port(*number),
+        Body::QueueStats(body) => port(body.port),
+        Body::TableFeatures(list) => list.iter().try_for_each(table_features),
+        Body::FlowMonitor(list) => list.iter().try_for_each(|monitor| {
+            monitor.out_port.map_or(Ok(()), port)?;
+            fields(&monitor.flow_match)
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn reply(body: &MultipartReplyBody) -> Checked {
+    use MultipartReplyBody as Body;
+    match body {
+        Body::Unknown { .. } => Err(ErrorCode::OFPBRC_BAD_STAT),
+        Body::Experimenter { experimenter, .. } => Err(unknown_experimenter(*experimenter)),
+        Body::Flow(list) => list.iter().try_for_each(|stats| {
+            fields(&stats.flow.flow_match)?;
+            instructions(&stats.flow.instructions)
+        }),
+        Body::PortStats(list) => list.iter().try_for_each(|stats| port(stats.port)),
+        Body::QueueStats(list) => list.iter().try_for_each(|stats| port(stats.port)),
+        Body::PortDesc(list) => list.iter().try_for_each(|found| port(found.port)),
+        Body::GroupDesc(list) => list.iter().try_for_each(|group| buckets(&group.buckets)),
+        Body::MeterConfig(list) => list.iter().try_for_each(bands),
+        Body::TableFeatures(list) => list.iter().try_for_each(table_features),
+        Body::FlowMonitor(list) => list.iter().try_for_each(|update| match update {
+            FlowUpdate::Full { flow_match, instructions: list, .. } => {
+                fields(flow_match)?;
+                instructions(list)
+            }
+            FlowUpdate::Abbreviated(_) => Ok(()),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The types of properties that a table must have, each once.
+const REQUIRED: [u16; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
+
+/// The types of properties whose fields must not have a mask.
+const EXACT: [u16; 5] = [10, 12, 13, 14, 15];
+
+fn table_features(features: &TableFeatures) -> Checked {
+    if features.table == TableId::ALL {
+        return Err(ErrorCode::OFPTFFC_BAD_TABLE);
+    }
+    let mut seen = 0u16;
+    for property in &features.properties {
+        let property_type = match property {
+            TableFeature::Tables { tables, .. } if tables.contains(&TableId::ALL) => {
+                return Err(ErrorCode::OFPBPC_BAD_VALUE);
+            }
+            TableFeature::Fields { feature_type, fields }
+                if EXACT.contains(&feature_type.0) && fields.iter().any(|field| field.has_mask()) =>
+            {
+                return Err(ErrorCode::OFPBMC_BAD_MASK);
+            }
+            TableFeature::Codes { feature_type, .. }
+            | TableFeature::Tables { feature_type, .. }
+            | TableFeature::Fields { feature_type, .. } => feature_type.0,
+            TableFeature::Unknown(_) => continue,
+        };
+        let bit = 1u16.checked_shl(property_type.into()).unwrap_or(0);
+        if seen & bit != 0 {
+            return Err(BAD_FEATURES);
+        }
+        seen |= bit;
+    }
+    if REQUIRED.iter().all(|required| seen & 1 << required != 0) { Ok(()) } else { Err(BAD_FEATURES) }
+}
+
+/// Open vSwitch's OFPTFFC_BAD_FEATURES, of which OpenFlow 1.3 has no code.
+const BAD_FEATURES: ErrorCode = ErrorCode::NXBRC_UNENCODABLE_ERROR;
