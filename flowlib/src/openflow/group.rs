@@ -28,6 +28,10 @@ open_enum! {
         MODIFY = 1 => "modify",
         /// Removes it, and all flows that use it.
         DELETE = 2 => "delete",
+        /// More buckets; over 1.3 there is no way to say where.
+        INSERT_BUCKET = 3 => "insert_bucket",
+        /// Fewer buckets; over 1.3 there is no way to say which.
+        REMOVE_BUCKET = 5 => "remove_bucket",
         /// A new group, or new type and buckets for one that exists (Open vSwitch's own).
         ADD_OR_MODIFY = 0x8000 => "add_or_mod",
     }
@@ -165,6 +169,9 @@ impl GroupMod {
         if *group_type == GroupType::INDIRECT && buckets.len() != 1 {
             return invalid;
         }
+        if self.command.name().is_none() {
+            return Err(Problem::BadCommand { found: self.command.0.into() });
+        }
         for bucket in buckets {
             let is_watching = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
             if bucket.weight != 0 && *group_type != GroupType::SELECT {
@@ -193,9 +200,6 @@ impl Wire for GroupMod {
         let group_type = GroupType(r.u8()?);
         r.skip(1)?;
         let group = GroupId(r.u32()?);
-        if command.name().is_none() {
-            return Err(at.error(Problem::BadCommand { found: command.0.into() }));
-        }
         let group = Group { group, group_type, buckets: decode_buckets(r)? };
         let found = Self { command, group };
         found.check().map_err(|problem| at.error(problem))?;

@@ -46,7 +46,7 @@ impl Wire for PacketOut {
 
 /// Takes the actions by their length; that length being wrong lies in the message, not in the actions.
 fn take_actions<'a>(r: &mut Reader<'a>, len: usize) -> Result<Reader<'a>, DecodeError> {
-    if len % 8 != 0 || len > r.len() {
+    if !len.is_multiple_of(8) || len > r.len() {
         return Err(r.error(Problem::BadLength { found: len }));
     }
     r.sub(len, Part::Action)
