@@ -23,7 +23,8 @@ fn parse(text: &str) {
 
 #[divan::bench(args = FLOWS)]
 fn print(bencher: Bencher<'_, '_>, text: &str) {
-    let parsed = parse_flow_mod(text, Some(FlowModCommand::ADD), None).expect("the flows above are well written");
+    let parsed =
+        parse_flow_mod(text, Some(FlowModCommand::ADD), None).expect("the flows above are well written");
     bencher.bench_local(|| format_flow_mod(black_box(&parsed.flow_mod)));
 }
 

@@ -7,6 +7,7 @@ use super::action::Action;
 
 /// One instruction of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u64)]
 pub enum Instruction {
     /// On to a later table.
     GotoTable(TableId),

@@ -74,15 +74,18 @@ impl<'a> Piece<'a> {
         Self { whole, start: 0, end: whole.len() }
     }
 
+    #[inline]
     pub(super) fn text(self) -> &'a str {
         &self.whole[self.start..self.end]
     }
 
+    #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.start == self.end
     }
 
     /// The piece from byte `from` to byte `to` of this one; both must be places that `find` or `len` gave.
+    #[inline]
     pub(super) fn slice(self, from: usize, to: usize) -> Self {
         Self { whole: self.whole, start: self.start + from, end: self.start + to }
     }
@@ -95,14 +98,24 @@ impl<'a> Piece<'a> {
 
     pub(super) fn trim(self) -> Self {
         let text = self.text();
+        // Most pieces begin and end with ASCII that is no space.
+        let is_plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+        if is_plain(text.as_bytes().first()) && is_plain(text.as_bytes().last()) {
+            return self;
+        }
         let from = text.len() - text.trim_start().len();
         self.slice(from, from + text.trim().len())
     }
 
     /// The pieces before and behind the first `separator`.
+    #[inline]
     pub(super) fn split_once(self, separator: &str) -> Option<(Self, Self)> {
-        let text = self.text();
-        let at = text.find(separator)?;
+        let (text, separator) = (self.text().as_bytes(), separator.as_bytes());
+        let first = *separator.first()?;
+        // Texts are short, and so are separators: a plain search is the fastest.
+        let at = text.iter().enumerate().position(|(at, byte)| {
+            *byte == first && text.get(at..).is_some_and(|rest| rest.starts_with(separator))
+        })?;
         Some((self.slice(0, at), self.slice(at + separator.len(), text.len())))
     }
 
@@ -122,15 +135,21 @@ impl<'a> Piece<'a> {
     ///
     /// # Errors
     /// `Unbalanced`.
-    pub(super) fn split_list(self, is_separator: fn(char) -> bool) -> Result<Vec<Self>, ParseError> {
+    pub(super) fn split_list(self, is_separator: impl Fn(char) -> bool) -> Result<Vec<Self>, ParseError> {
         let (mut pieces, mut depth, mut start) = (Vec::new(), 0u32, 0);
         let text = self.text();
+        let mut push = |piece: Self| {
+            let piece = piece.trim();
+            if !piece.is_empty() {
+                pieces.push(piece);
+            }
+        };
         for (at, c) in text.char_indices() {
             match c {
                 '(' => depth += 1,
                 ')' => depth = depth.checked_sub(1).ok_or_else(|| self.error(Problem::Unbalanced))?,
                 _ if depth == 0 && is_separator(c) => {
-                    pieces.push(self.slice(start, at));
+                    push(self.slice(start, at));
                     start = at + c.len_utf8();
                 }
                 _ => {}
@@ -139,8 +158,8 @@ impl<'a> Piece<'a> {
         if depth != 0 {
             return Err(self.error(Problem::Unbalanced));
         }
-        pieces.push(self.slice(start, text.len()));
-        Ok(pieces.into_iter().map(Self::trim).filter(|piece| !piece.is_empty()).collect())
+        push(self.slice(start, text.len()));
+        Ok(pieces)
     }
 
     /// The keys and their values, as `key`, `key=value`, `key:value` or `key(value)`, with commas and white space
@@ -211,6 +230,7 @@ impl<'a> Piece<'a> {
     }
 
     /// An error that lies in this piece.
+    #[cold]
     pub(super) fn error(self, problem: Problem) -> ParseError {
         let column = self.whole[..self.start].chars().count() + 1;
         ParseError { column, found: self.text().to_owned(), problem }

@@ -250,7 +250,6 @@ impl Kind {
         let of_protocol = match (ethertype, protocol) {
             _ if !is_ethernet => None,
             (Some(0x0800), Some(1)) => Some("icmp"),
-            (Some(0x0800), Some(2)) => Some("igmp"),
             (Some(0x0800), Some(6)) => Some("tcp"),
             (Some(0x0800), Some(17)) => Some("udp"),
             (Some(0x0800), Some(132)) => Some("sctp"),
@@ -315,7 +314,7 @@ impl Words<'_, '_, '_> {
             field::VLAN_VID => self.vlan(),
             field::VLAN_PCP if self.flow_match.get(field::VLAN_VID).is_some() => {}
             field::VLAN_PCP => self.vlan(),
-            field::VLAN_TCI => self.tci(value.to_u16(), mask.map_or(0xffff, FieldValue::to_u16)),
+            field::VLAN_TCI => self.tag(value.to_u16(), mask.map_or(0xffff, FieldValue::to_u16)),
             field::PACKET_TYPE if value == FieldValue::ZERO => {}
             field::PACKET_TYPE => self.packet_type(value.to_u32()),
             field::CONJ_ID => {
@@ -547,10 +546,8 @@ impl Words<'_, '_, '_> {
         }
     }
 
-    /// `dl_vlan`, `dl_vlan_pcp` or `vlan_tci`, whichever says it.
+    /// The fields of a VLAN tag.
     fn vlan(&mut self) {
-        const VID: u16 = 0x0fff;
-        const PCP: u16 = 0xe000;
         let bits = |field: Field, shift: u16| {
             self.flow_match.get(field).map_or((0, 0), |entry| {
                 let mask = entry.mask.unwrap_or(field.full_mask());
@@ -561,7 +558,13 @@ impl Words<'_, '_, '_> {
         let (pcp, pcp_mask) = bits(field::VLAN_PCP, 13);
         // Only tagged packets have a priority.
         let tagged = if pcp_mask != 0 { VLAN_PRESENT } else { 0 };
-        let (tci, mask) = (vid | pcp | tagged, vid_mask | pcp_mask | tagged);
+        self.tag(vid | pcp | tagged, vid_mask | pcp_mask | tagged);
+    }
+
+    /// `dl_vlan`, `dl_vlan_pcp` or `vlan_tci`, whichever says it.
+    fn tag(&mut self, tci: u16, mask: u16) {
+        const VID: u16 = 0x0fff;
+        const PCP: u16 = 0xe000;
         let is_whole = |part: u16| mask & part == 0 || mask & part == part;
         let is_tagged = tci & mask & VLAN_PRESENT != 0;
         if !(is_tagged && is_whole(VID) && is_whole(PCP) && mask & (VID | PCP) != 0) {

@@ -72,7 +72,7 @@ pub fn parse_flow_mod(
     if flow_mod.table == TableId::ALL && reader.of.has_actions() {
         flow_mod.table = TableId(0);
     }
-    let protocols = reader.words.protocols;
+    let protocols = reader.words.protocols();
     let (flow_match, normalized) = reader.words.finish();
     flow_mod.flow_match = flow_match;
     Ok(ParsedFlowMod { flow_mod, protocols, normalized })

@@ -117,8 +117,11 @@ impl MatchWords {
                 self.set(field, parse_port(value, names)?.into(), None);
             }
             Word::Field(field) => {
-                let (value, mask) = field_value::parse(field, value)?;
-                self.set(field, value, mask);
+                let (bits, mask) = field_value::parse(field, value)?;
+                if field == field::CT_STATE && !(bits.fits(8) && mask.is_none_or(|mask| mask.fits(8))) {
+                    return Err(value.error(Problem::TooBig(8)));
+                }
+                self.set(field, bits, mask);
             }
         }
         self.is_ethernet |= word.needs_ethernet();
@@ -234,6 +237,18 @@ impl MatchWords {
         Ok(())
     }
 
+    /// The protocols that can say the match. Only extensible ones can match IPv6 packets by more than addresses.
+    pub(super) fn protocols(&self) -> Protocols {
+        let is_more = |field: &Field| self.places.get(*field).is_some();
+        let more = [field::IP_PROTO, field::IP_DSCP, field::IP_ECN, field::TCP_SRC, field::TCP_DST];
+        let is_ipv6 = Kind::of(&self.places, self.packet_type.unwrap_or(0)).ethertype == 0x86dd;
+        if is_ipv6 && more.iter().any(is_more) {
+            self.protocols & (Protocols::NXM | Protocols::OXM)
+        } else {
+            self.protocols
+        }
+    }
+
     /// Understands the words; says what was left out.
     pub(super) fn finish(self) -> (Match, Option<Box<Normalized>>) {
         let kind = Kind::of(&self.places, self.packet_type.unwrap_or(0));
@@ -273,6 +288,8 @@ impl Word {
             "icmp_type" => Self::Field(field::ICMPV4_TYPE),
             "icmp_code" => Self::Field(field::ICMPV4_CODE),
             "in_port" | "in_port_oxm" => Self::Field(field::IN_PORT),
+            // Names on the wire stand only before brackets.
+            _ if name.starts_with(|c: char| c.is_ascii_uppercase()) => return None,
             _ => Self::Field(subfield::find_field(name)?),
         })
     }
@@ -423,19 +440,29 @@ impl Kind {
             }
         }
         let normalized = is_lost.then(|| {
-            let before = format_match(&self.spelled(places));
-            Box::new(Normalized { before, after: format_match(&found) })
+            let before = format_match(&self.spelled(places, |_| true));
+            let is_kept = |meaning| meaning != Meaning::None { is_quiet: false };
+            Box::new(Normalized { before, after: format_match(&self.spelled(places, is_kept)) })
         });
         (found, normalized)
     }
 
-    /// The places as a match to be printed, with what means nothing.
-    fn spelled(self, places: &Match) -> Match {
+    /// The places that are kept as a match to be printed, with what means nothing but would be printed.
+    fn spelled(self, places: &Match, is_kept: fn(Meaning) -> bool) -> Match {
         let mut spelled = Match::new();
-        for entry in places {
-            let field = match self.meaning(entry) {
-                Meaning::Field(field) => field,
-                _ => entry.field,
+        let is_icmpv6 = self.ethertype == 0x86dd && self.protocol == 58;
+        for entry in places.iter().filter(|entry| is_kept(self.meaning(entry))) {
+            let field = match (entry.field, self.meaning(entry)) {
+                (_, Meaning::Field(field)) => field,
+                (field::ARP_SHA, _) if is_icmpv6 => field::ND_SLL,
+                (field::ARP_THA, _) if is_icmpv6 => field::ND_TLL,
+                (field::ND_TARGET, _) if is_icmpv6 => field::ND_TARGET,
+                (field::ARP_SHA | field::ARP_THA | field::ND_TARGET | field::TCP_FLAGS, _) => continue,
+                (field::IPV6_SRC | field::IPV6_DST | field::IPV6_FLABEL, _) => continue,
+                (field::IPV4_SRC | field::IPV4_DST, _) if matches!(self.ethertype, 0x86dd | 0x894f) => {
+                    continue;
+                }
+                (other, _) => other,
             };
             spelled.set(field, entry.value, entry.mask);
         }

@@ -25,41 +25,48 @@ impl<'a> Reader<'a> {
 
     /// The bytes left.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.data.len()
     }
 
     /// Whether nothing is left.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
 
     /// Bytes from the start of the message to here.
     #[must_use]
+    #[inline]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
     /// What errors are said to lie in.
     #[must_use]
+    #[inline]
     pub fn part(&self) -> Part {
         self.part
     }
 
     /// From here on errors lie in `part`.
+    #[inline]
     pub fn set_part(&mut self, part: Part) {
         self.part = part;
     }
 
     /// An error at this place.
     #[must_use]
+    #[cold]
     pub fn error(&self, problem: Problem) -> DecodeError {
         DecodeError { part: self.part, offset: self.offset, problem }
     }
 
     /// The bytes left, without taking them.
     #[must_use]
+    #[inline]
     pub fn peek(&self) -> &'a [u8] {
         self.data
     }
@@ -174,6 +181,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes everything that is left.
+    #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = self.data;
         self.offset += rest.len();

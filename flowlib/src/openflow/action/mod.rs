@@ -31,6 +31,7 @@ use super::oxm::{Field, FieldValue, MatchField, OxmId, SubField, WideField};
 /// One action.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum Action {
     /// To a port. `max_len` is how much of the packet a packet-in shows (`PortNo::CONTROLLER` only).
     Output {

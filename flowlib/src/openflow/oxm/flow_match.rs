@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{Field, FieldValue, OxmId, WideField, read_header};
+use super::{Field, FieldValue, Header, OxmId, WideField, read_header};
 use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
 
 /// One field of a match.
@@ -161,30 +161,47 @@ impl Match {
     fn decode_oxm(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let at = r.clone();
         let header = read_header(r)?;
-        let raw_len = (header.raw & 0xff) as usize;
         let Some(field) = header.field else {
             *r = at;
             r.skip(4)?;
-            let body = r.bytes(raw_len)?.into();
+            let body = r.bytes((header.raw & 0xff) as usize)?.into();
             self.unknown.push(RawOxm { header: header.raw, body });
             return Ok(());
         };
-        *r = at.clone();
         if field.is_wide() {
+            *r = at;
             return self.decode_wide(r);
         }
-        let MatchField { field, value, mask } = MatchField::decode(r)?;
-        if mask.is_some() && !field.info().maskable {
+        let entry = MatchField::decode_body(r, &at, field, header)?;
+        if entry.mask.is_some() && !field.info().maskable {
             return Err(at.error(Problem::BadMask { header: header.raw }));
         }
         match self.fields.last() {
-            Some(last) if last.field >= field && self.get(field).is_some() => {
-                Err(at.error(Problem::DuplicateField { header: header.raw }))
-            }
+            // A mask of zeros matches nothing: canonical form has no such entry.
+            _ if entry.mask == Some(FieldValue::ZERO) => self.decode_empty(&at, field, header.raw),
+            Some(last) if last.field >= field => self.decode_late(&at, entry, header.raw),
             _ => {
-                self.set(field, value, mask);
+                self.fields.push(entry);
                 Ok(())
             }
+        }
+    }
+
+    /// Takes a field that comes behind one that stands behind it in the registry.
+    fn decode_late(&mut self, at: &Reader<'_>, entry: MatchField, header: u32) -> Result<(), DecodeError> {
+        match self.fields.binary_search_by_key(&entry.field, |entry| entry.field) {
+            Ok(_) => Err(at.error(Problem::DuplicateField { header })),
+            Err(place) => {
+                self.fields.insert(place, entry);
+                Ok(())
+            }
+        }
+    }
+
+    fn decode_empty(&self, at: &Reader<'_>, field: Field, header: u32) -> Result<(), DecodeError> {
+        match self.get(field) {
+            Some(_) => Err(at.error(Problem::DuplicateField { header })),
+            None => Ok(()),
         }
     }
 
@@ -269,9 +286,20 @@ impl MatchField {
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at = r.clone();
         let header = read_header(r)?;
-        let Some(field) = header.field else {
-            return Err(at.error(Problem::BadField { header: header.raw }));
-        };
+        match header.field {
+            Some(field) => Self::decode_body(r, &at, field, header),
+            None => Err(at.error(Problem::BadField { header: header.raw })),
+        }
+    }
+
+    /// Reads what follows the header that begins at `at`.
+    #[inline]
+    fn decode_body(
+        r: &mut Reader<'_>,
+        at: &Reader<'_>,
+        field: Field,
+        header: Header,
+    ) -> Result<Self, DecodeError> {
         let n_bytes = usize::from(field.n_bytes());
         if header.body_len() != Some(n_bytes << u32::from(header.has_mask())) {
             return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));

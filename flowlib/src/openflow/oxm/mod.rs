@@ -225,8 +225,9 @@ impl Field {
 
     /// The mask that covers it all.
     #[must_use]
+    #[inline]
     pub fn full_mask(self) -> FieldValue {
-        FieldValue::ones(self.info().value_bits)
+        registry::FULL_MASKS[usize::from(self.0)]
     }
 
     /// Writes its header as Nicira's actions name it, for a value and perhaps a mask to follow.

@@ -3,7 +3,7 @@
 //! The order of the list is the order of fields in an encoded match: a field stands behind its prerequisites.
 //! Source: ovs-fields(7); OpenFlow 1.3.5 §7.2.3.7.
 
-use super::{Field, FieldInfo, Format, OxmId, Prerequisite};
+use super::{Field, FieldInfo, FieldValue, Format, OxmId, Prerequisite};
 
 /// Declares the fields: constant, name, names on the wire (the first is the one we write), name of subfields in
 /// text, width in bits, bytes on the wire, whether a mask is allowed, whether actions may write it, prerequisite,
@@ -37,6 +37,10 @@ macro_rules! fields {
             prerequisite: Prerequisite::$prereq,
             format: Format::$format,
         }),*];
+
+        /// The mask that covers all of a field, by its index.
+        pub(super) static FULL_MASKS: &[FieldValue] =
+            &[$(FieldValue::ones(value_bits(Index::$konst, $bits))),*];
 
         const IDS: &[(u16, &[OxmId])] = &[$((Index::$konst as u16, &[$($id),+])),*];
     };

@@ -8,7 +8,10 @@ use crate::types::{Cookie, GroupId, MacAddr, PortNo, VlanVid, Vni};
 /// The value, or the mask, of a field: up to 128 bits.
 ///
 /// Shape: a number; under a field of `n` bytes it is written as its last `n` bytes, big-endian.
+///
+/// It is aligned so that it is moved in whole words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(align(8))]
 pub struct FieldValue([u8; 16]);
 
 impl FieldValue {
@@ -23,7 +26,20 @@ impl FieldValue {
 
     /// The value in at most 16 big-endian bytes; of longer ones, `None`.
     #[must_use]
+    #[inline]
     pub fn from_be_bytes(bytes: &[u8]) -> Option<Self> {
+        // The widths that fields have are read whole, which is much faster than to copy some bytes.
+        Some(match *bytes {
+            [a] => a.into(),
+            [a, b] => u16::from_be_bytes([a, b]).into(),
+            [a, b, c, d] => u32::from_be_bytes([a, b, c, d]).into(),
+            [a, b, c, d, e, f] => u64::from_be_bytes([0, 0, a, b, c, d, e, f]).into(),
+            [a, b, c, d, e, f, g, h] => u64::from_be_bytes([a, b, c, d, e, f, g, h]).into(),
+            _ => Self::from_odd_bytes(bytes)?,
+        })
+    }
+
+    fn from_odd_bytes(bytes: &[u8]) -> Option<Self> {
         let mut value = [0; 16];
         let start = value.len().checked_sub(bytes.len())?;
         value[start..].copy_from_slice(bytes);
@@ -32,42 +48,49 @@ impl FieldValue {
 
     /// Its last `n` bytes, big-endian; all 16 if `n` is more.
     #[must_use]
+    #[inline]
     pub fn be_bytes(&self, n: usize) -> &[u8] {
         &self.0[16_usize.saturating_sub(n)..]
     }
 
     /// As a number.
     #[must_use]
+    #[inline]
     pub const fn to_u128(self) -> u128 {
         u128::from_be_bytes(self.0)
     }
 
     /// Its lower 32 bits.
     #[must_use]
+    #[inline]
     pub const fn to_u32(self) -> u32 {
         self.to_u128() as u32
     }
 
     /// Its lower 16 bits.
     #[must_use]
+    #[inline]
     pub const fn to_u16(self) -> u16 {
         self.to_u128() as u16
     }
 
     /// Its lower 32 bits as an address.
     #[must_use]
+    #[inline]
     pub const fn to_ipv4(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.to_u32())
     }
 
     /// All its bits as an address.
     #[must_use]
+    #[inline]
     pub const fn to_ipv6(self) -> Ipv6Addr {
         Ipv6Addr::from_bits(self.to_u128())
     }
 
     /// Its lower 48 bits as an address.
     #[must_use]
+    #[inline]
     pub const fn to_mac(self) -> MacAddr {
         let [.., a, b, c, d, e, f] = self.0;
         MacAddr([a, b, c, d, e, f])
@@ -75,12 +98,15 @@ impl FieldValue {
 
     /// The bits that both have.
     #[must_use]
+    #[inline]
     pub const fn and(self, other: Self) -> Self {
-        Self((self.to_u128() & other.to_u128()).to_be_bytes())
+        // The order of the bytes does not matter to this.
+        Self((u128::from_ne_bytes(self.0) & u128::from_ne_bytes(other.0)).to_ne_bytes())
     }
 
     /// Whether it needs no more than `n_bits` bits.
     #[must_use]
+    #[inline]
     pub const fn fits(self, n_bits: u16) -> bool {
         n_bits >= 128 || self.to_u128() >> n_bits == 0
     }
@@ -101,6 +127,7 @@ impl fmt::Debug for FieldValue {
 macro_rules! from_numbers {
     ($($int:ty),*) => {$(
         impl From<$int> for FieldValue {
+            #[inline]
             fn from(number: $int) -> Self {
                 Self(u128::from(number).to_be_bytes())
             }
