@@ -76,7 +76,6 @@ pub fn error_code(error: &DecodeError) -> ErrorCode {
         Problem::DuplicateField { .. } => ErrorCode::OFPBMC_DUP_FIELD,
         Problem::BadExperimenter { .. } => ErrorCode::OFPBPC_BAD_EXPERIMENTER,
         Problem::NotZero if error.part == Part::Action => ErrorCode::NXBAC_MUST_BE_ZERO,
-        Problem::BadWatch => ErrorCode::OFPGMFC_WATCH_UNSUPPORTED,
         Problem::NotZero => ErrorCode::NXBRC_MUST_BE_ZERO,
         Problem::TooDeep => ErrorCode::OFPBAC_TOO_MANY,
         Problem::BadConjunction { .. } => ErrorCode::NXBAC_BAD_CONJUNCTION,

@@ -155,55 +155,19 @@ impl GroupMod {
         let group = Group { group, group_type: GroupType::ALL, buckets: Vec::new() };
         Self { command: GroupCommand::DELETE, group }
     }
-
-    /// Checks that there is such a type and that it can have these buckets.
-    fn check(&self) -> Result<(), Problem> {
-        let Group { group, group_type, buckets } = &self.group;
-        let invalid = Err(Problem::BadValue { found: group.0.into() });
-        if group_type.name().is_none() {
-            return Err(Problem::BadType { found: group_type.0.into() });
-        }
-        if self.command == GroupCommand::DELETE {
-            return Ok(());
-        }
-        if *group_type == GroupType::INDIRECT && buckets.len() != 1 {
-            return invalid;
-        }
-        if self.command.name().is_none() {
-            return Err(Problem::BadCommand { found: self.command.0.into() });
-        }
-        for bucket in buckets {
-            let is_watching = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
-            if bucket.weight != 0 && *group_type != GroupType::SELECT {
-                return invalid;
-            }
-            match *group_type {
-                GroupType::FAST_FAILOVER if !is_watching => return invalid,
-                GroupType::ALL | GroupType::INDIRECT if is_watching => return Err(Problem::BadWatch),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Strict: a command or a type that does not exist, or buckets that the type cannot have, are an error.
-///
 /// Shape: command `u16`, type `u8`, a zero, number `u32`, buckets.
 ///
 /// Source: OpenFlow 1.3.5 §7.3.4.2; `lib/ofp-group.c` of Open vSwitch 3.1.
 impl Wire for GroupMod {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::GroupMod);
-        let at = r.clone();
         let command = GroupCommand(r.u16()?);
         let group_type = GroupType(r.u8()?);
         r.skip(1)?;
         let group = GroupId(r.u32()?);
-        let group = Group { group, group_type, buckets: decode_buckets(r)? };
-        let found = Self { command, group };
-        found.check().map_err(|problem| at.error(problem))?;
-        Ok(found)
+        Ok(Self { command, group: Group { group, group_type, buckets: decode_buckets(r)? } })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {

@@ -4,11 +4,11 @@
 //! answers with an error. Says what Open vSwitch 3.1 answers; whether its tables, groups and ports allow what is asked
 //! is for the switch itself to say.
 
-use crate::types::{PortNo, TableId};
+use crate::types::{GroupId, PortNo, TableId};
 
 use super::async_config::AsyncProperty;
 use super::error::ErrorCode;
-use super::group::Bucket;
+use super::group::{Bucket, Group, GroupCommand, GroupMod, GroupType};
 use super::instruction::Instruction;
 use super::message::Message;
 use super::meter::{BandKind, Meter};
@@ -37,7 +37,7 @@ impl Message {
             Self::FlowRemoved(removed) | Self::NxFlowRemoved(removed) => fields(&removed.flow_match),
             Self::PacketOut(out) => port(out.in_port).and_then(|()| actions(&out.actions)),
             Self::FlowMod(body) | Self::NxFlowMod(body) => flow_mod(body),
-            Self::GroupMod(body) => buckets(&body.group.buckets),
+            Self::GroupMod(body) => group_mod(body),
             Self::PortMod(body) => port(body.port),
             Self::QueueGetConfigRequest(number) => port(*number),
             Self::QueueGetConfigReply(body) => port(body.port),
@@ -119,6 +119,35 @@ fn flow_mod(flow_mod: &FlowMod) -> Checked {
     }
     instructions(&flow_mod.instructions)?;
     if flow_mod.command.name().is_none() { Err(ErrorCode::OFPFMFC_BAD_COMMAND) } else { Ok(()) }
+}
+
+/// Whether there is such a command and such a type, and the type can have these buckets.
+fn group_mod(group_mod: &GroupMod) -> Checked {
+    let Group { group_type, buckets: list, .. } = &group_mod.group;
+    let is_select = *group_type == GroupType::SELECT;
+    if group_type.name().is_none() {
+        return Err(ErrorCode::OFPGMFC_BAD_TYPE);
+    }
+    if group_mod.command == GroupCommand::DELETE {
+        return buckets(list);
+    }
+    if *group_type == GroupType::INDIRECT && list.len() != 1 {
+        return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
+    }
+    if group_mod.command.name().is_none() {
+        return Err(ErrorCode::OFPGMFC_BAD_COMMAND);
+    }
+    for bucket in list {
+        let is_watching = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
+        let must_watch = *group_type == GroupType::FAST_FAILOVER;
+        if bucket.weight != 0 && !is_select || must_watch && !is_watching {
+            return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
+        }
+        if is_watching && !must_watch && !is_select {
+            return Err(ErrorCode::OFPGMFC_WATCH_UNSUPPORTED);
+        }
+    }
+    buckets(list)
 }
 
 fn buckets(list: &[Bucket]) -> Checked {

@@ -133,9 +133,6 @@ pub enum Problem {
         /// The experimenter as it came.
         found: u32,
     },
-    /// A bucket that watches a port or group though its group's type never asks.
-    #[error("a bucket watches a port or group, which only fast-failover and select groups can")]
-    BadWatch,
     /// A reserved byte that must be zero and is not.
     #[error("reserved bytes are not zero")]
     NotZero,

@@ -255,11 +255,17 @@ impl Wire for Match {
         let part = r.part();
         r.set_part(Part::Match);
         let at = r.clone();
-        let match_type = r.u16()?;
+        let (match_type, len) = (r.u16()?, usize::from(r.u16()?));
         if match_type != 1 {
-            return Err(at.error(Problem::BadType { found: match_type.into() }));
+            // The match of OpenFlow 1.1 is known by its one length; it is no match of 1.3.
+            let is_short = match_type == 0 && len != 88;
+            let length = Problem::BadLength { found: len };
+            return Err(at.error(if is_short {
+                length
+            } else {
+                Problem::BadType { found: match_type.into() }
+            }));
         }
-        let len = usize::from(r.u16()?);
         let found = Self::decode_oxms(&mut r.body(len, 4, Part::Match)?)?;
         r.skip(len.next_multiple_of(8) - len)?;
         r.set_part(part);
