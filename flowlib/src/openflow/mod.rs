@@ -30,7 +30,7 @@ pub mod port;
 mod port_no;
 pub mod property;
 pub mod queue;
-mod refusal;
+pub(crate) mod refusal;
 pub mod request_forward;
 pub mod role;
 pub mod table_mod;

@@ -78,11 +78,11 @@ fn port(number: PortNo) -> Checked {
     }
 }
 
-fn fields(flow_match: &Match) -> Checked {
+pub(crate) fn fields(flow_match: &Match) -> Checked {
     if flow_match.unknown().is_empty() { Ok(()) } else { Err(ErrorCode::OFPBMC_BAD_FIELD) }
 }
 
-fn actions(list: &[Action]) -> Checked {
+pub(crate) fn actions(list: &[Action]) -> Checked {
     list.iter().try_for_each(|action| match action {
         Action::Output { port: number, .. } => port(*number),
         Action::Unknown { action_type: 0xffff, body } => Err(
@@ -97,7 +97,7 @@ fn actions(list: &[Action]) -> Checked {
     })
 }
 
-fn instructions(list: &[Instruction]) -> Checked {
+pub(crate) fn instructions(list: &[Instruction]) -> Checked {
     list.iter().try_for_each(|instruction| match instruction {
         Instruction::WriteActions(list) | Instruction::ApplyActions(list) => actions(list),
         Instruction::Unknown { instruction_type: 0xffff, .. } => Err(ErrorCode::OFPBIC_BAD_EXPERIMENTER),

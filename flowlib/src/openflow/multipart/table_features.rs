@@ -182,7 +182,10 @@ impl Wire for TableFeature {
                 feature_type,
                 tables: value.rest().iter().map(|table| TableId(*table)).collect(),
             },
-            8 | 10 | 12..=15 => Self::Fields { feature_type, fields: super::decode_list(&mut value)? },
+            8 | 10 | 12..=15 => {
+                value.set_part(Part::Match);
+                Self::Fields { feature_type, fields: super::decode_list(&mut value)? }
+            }
             _ => Self::Unknown(RawProperty::keep(property_type, value)),
         })
     }

@@ -5,7 +5,7 @@ use super::{Received, Result, put};
 use crate::openflow::action::PacketInReason;
 use crate::openflow::async_config::{AsyncProperty, AsyncPropertyType};
 use crate::openflow::flow_removed::FlowRemovedReason;
-use crate::openflow::{AsyncConfig, AsyncMask, ErrorCode, Message};
+use crate::openflow::{AsyncConfig, AsyncMask, ErrorCode};
 
 /// A kind of message: how its line begins, which reasons it may have, and their names.
 struct Kind {
@@ -76,9 +76,8 @@ pub(super) fn format_config(p: &mut Printer<'_>, config: &AsyncConfig) -> Result
 
 /// What is not said stays as it was, for which ovs-ofctl prints that it is off.
 pub(super) fn format_properties(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    let Message::NxSetAsyncConfig2(properties) = message.read_whole()? else { return Ok(()) };
     let mut masks = Masks::default();
-    for property in &properties {
+    message.read_list(|property: AsyncProperty| {
         let AsyncProperty::Mask { property_type: AsyncPropertyType(number), mask } = property else {
             return Err(match property {
                 AsyncProperty::Unknown(raw) if raw.property_type >= 0xfffe => ErrorCode::OFPBPC_BAD_EXP_TYPE,
@@ -86,16 +85,17 @@ pub(super) fn format_properties(p: &mut Printer<'_>, message: Received<'_>) -> R
             });
         };
         let n = usize::from(number / 2);
-        let (Some(place), Some(kind)) = (masks.get_mut(n), KINDS.get(n)) else { continue };
+        let (Some(place), Some(kind)) = (masks.get_mut(n), KINDS.get(n)) else { return Ok(()) };
         if mask & !kind.allowed != 0 {
             return Err(ErrorCode::OFPACFC_INVALID);
         }
         if number % 2 == 0 {
-            place.secondary = *mask;
+            place.secondary = mask;
         } else {
-            place.primary = *mask;
+            place.primary = mask;
         }
-    }
+        Ok(())
+    })?;
     format_masks(p, &masks);
     Ok(())
 }

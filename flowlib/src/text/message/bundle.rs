@@ -72,7 +72,7 @@ pub(super) fn format_forward(p: &mut Printer<'_>, message: Received<'_>) -> Resu
     p.push_str(if kind == Kind::GroupMod { " reason=group_mod" } else { " reason=meter_mod" });
     let message = Received { whole: request, body, ..message };
     let result = match kind {
-        Kind::GroupMod => message.read().and_then(|change| group::format_mod(p, &change)),
+        Kind::GroupMod => group::format_mod(p, message),
         Kind::MeterMod => meter::format_mod(p, message),
         _ => Err(ErrorCode::OFPBFC_MSG_UNSUP),
     };

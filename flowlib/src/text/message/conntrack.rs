@@ -10,8 +10,9 @@ use crate::packet::protocol;
 
 /// Both directions, where what is not said is zero.
 pub(super) fn format_flush(p: &mut Printer<'_>, flush: &CtFlush) -> Result {
+    // The last address decides.
     let tuples = flush.original.iter().chain(&flush.reply);
-    let is_ipv4 = tuples.flat_map(|tuple| [tuple.src, tuple.dst]).flatten().any(is_mapped);
+    let is_ipv4 = tuples.flat_map(|tuple| [tuple.src, tuple.dst]).flatten().last().is_some_and(is_mapped);
     put(p, format_args!(" zone={} '", flush.zone.unwrap_or(0)));
     format_tuple(p, flush.original.as_ref(), flush.ip_proto, is_ipv4);
     put(p, format_args!(",ct_nw_proto={}' '", flush.ip_proto));

@@ -2,7 +2,7 @@
 
 use super::super::printer::{Printer, Role};
 use super::{Result, decoded, format_actions, put};
-use crate::openflow::{Action, ErrorCode, property};
+use crate::openflow::{Action, ErrorCode, property, refusal};
 use crate::types::{Cookie, TableId};
 use crate::wire::{DecodeError, Part, Problem, Reader};
 
@@ -49,7 +49,11 @@ impl<'a> Continuation<'a> {
             match property_type {
                 TABLE_ID => table = TableId(decoded(property::u8(&mut value))?),
                 COOKIE => cookie = Cookie(decoded(whole(&mut value, aligned_u64))?),
-                ACTIONS => found.actions.push((table, cookie, decoded(read_actions(&mut value))?)),
+                ACTIONS => {
+                    let actions = decoded(read_actions(&mut value))?;
+                    refusal::actions(&actions)?;
+                    found.actions.push((table, cookie, actions));
+                }
                 _ => found.read_other(property_type, &mut value)?,
             }
         }
@@ -64,7 +68,10 @@ impl<'a> Continuation<'a> {
             MIRRORS => self.mirrors = decoded(whole(value, Reader::u32))?,
             CONNTRACKED => self.is_tracked = true,
             ODP_PORT => self.odp_port = Some(decoded(whole(value, Reader::u32))?),
-            ACTION_SET => self.action_set = decoded(read_actions(value))?,
+            ACTION_SET => {
+                self.action_set = decoded(read_actions(value))?;
+                refusal::actions(&self.action_set)?;
+            }
             // What a packet-in reports is kept, known or not.
             _ => {}
         }
@@ -147,13 +154,15 @@ fn format_origin(p: &mut Printer<'_>, table: TableId, cookie: Cookie) {
     p.put(Role::Paren, ")");
 }
 
+/// Open vSwitch sends the four words of it as it has them, which is little-endian nearly everywhere.
 fn format_uuid(p: &mut Printer<'_>, uuid: [u8; 16]) {
-    for (at, byte) in uuid.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            p.push_str("-");
-        }
-        put(p, format_args!("{byte:02x}"));
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(uuid.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
     }
+    let [a, b, c, d] = words;
+    put(p, format_args!("{a:08x}-{:04x}-{:04x}", b >> 16, b & 0xffff));
+    put(p, format_args!("-{:04x}-{:04x}{d:08x}", c >> 16, c & 0xffff));
 }
 
 /// Appends a space and a big-endian number of any length in hex.

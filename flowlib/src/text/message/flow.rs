@@ -5,27 +5,23 @@ use super::super::printer::Printer;
 use super::super::{flow_match, flow_mod};
 use super::{Received, Result, port, put};
 use crate::openflow::multipart::{AggregateStats, FlowStats, FlowStatsRequest};
-use crate::openflow::{FlowMod, Message};
+use crate::openflow::{Message, refusal};
 use crate::types::{Cookie, TableId};
 
 pub(super) fn format_mod(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    let (Message::FlowMod(change) | Message::NxFlowMod(change)) = message.read_whole()? else {
-        return Ok(());
-    };
-    check_mod(&change)?;
-    p.push_str(" ");
-    flow_mod::format(p, &change);
+    let whole = message.read_whole()?;
+    whole.check_known()?;
+    if let Message::FlowMod(change) | Message::NxFlowMod(change) = &whole {
+        p.push_str(" ");
+        flow_mod::format(p, change);
+    }
     Ok(())
 }
 
-fn check_mod(change: &FlowMod) -> Result {
-    change.out_port.map_or(Ok(()), |port| port::check_no(port).map(drop))
-}
-
 pub(super) fn format_removed(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    let (Message::FlowRemoved(removed) | Message::NxFlowRemoved(removed)) = message.read_whole()? else {
-        return Ok(());
-    };
+    let whole = message.read_whole()?;
+    whole.check_known()?;
+    let (Message::FlowRemoved(removed) | Message::NxFlowRemoved(removed)) = whole else { return Ok(()) };
     p.push_str(" ");
     flow_match::format(p, removed.priority, &removed.flow_match);
     p.push_str(" reason=");
@@ -54,6 +50,7 @@ pub(super) fn format_stats_request(p: &mut Printer<'_>, request: &FlowStatsReque
     if let Some(port) = request.out_port {
         port::check_no(port)?;
     }
+    refusal::fields(&request.flow_match)?;
     if request.table != TableId::ALL {
         p.push_str(" table=");
         p.table(request.table);
@@ -69,6 +66,8 @@ pub(super) fn format_stats_request(p: &mut Printer<'_>, request: &FlowStatsReque
 
 pub(super) fn format_stats_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
     message.read_list(|stats: FlowStats| {
+        refusal::fields(&stats.flow.flow_match)?;
+        refusal::instructions(&stats.flow.instructions)?;
         p.push_str("\n ");
         format_stats(p, &stats, true);
         Ok(())

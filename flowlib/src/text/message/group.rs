@@ -2,11 +2,12 @@
 
 use super::super::flow::format_duration;
 use super::super::printer::Printer;
-use super::{Received, Result, action_bits, format_actions, port, put};
+use super::{Received, Result, action_bits, decoded, format_actions, port, put};
 use crate::openflow::group::GroupCommand;
 use crate::openflow::multipart::{GroupFeatures, GroupStats};
-use crate::openflow::{Bucket, ErrorCode, Group, GroupMod, GroupType};
+use crate::openflow::{Bucket, ErrorCode, Group, GroupMod, GroupType, refusal};
 use crate::types::{GroupId, PortNo};
+use crate::wire::{Part, Reader, Wire};
 
 /// Appends a group's number, or what a reserved one means.
 fn format_id(p: &mut Printer<'_>, group: GroupId) {
@@ -46,8 +47,15 @@ fn format_bucket(p: &mut Printer<'_>, bucket: &Bucket, group_type: GroupType) {
     format_actions(p, &bucket.actions);
 }
 
-pub(super) fn format_mod(p: &mut Printer<'_>, change: &GroupMod) -> Result {
-    check(change)?;
+/// What is wrong is said in the order in which Open vSwitch finds it.
+pub(super) fn format_mod(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    let r = &mut message.body;
+    let command = GroupCommand(decoded(r.u16())?);
+    let group_type = GroupType(decoded(r.u8())?);
+    decoded(r.skip(1))?;
+    let group = GroupId(decoded(r.u32())?);
+    let change = GroupMod { command, group: Group { group, group_type, buckets: read_buckets(r)? } };
+    check(&change)?;
     let (name, with_type) = match change.command {
         GroupCommand::ADD => ("ADD", true),
         GroupCommand::MODIFY => ("MOD", true),
@@ -68,9 +76,6 @@ const REMOVE_BUCKET: u16 = 5;
 fn check(change: &GroupMod) -> Result {
     let Group { group_type, buckets, .. } = &change.group;
     let is_delete = change.command == GroupCommand::DELETE;
-    for bucket in buckets {
-        port::check_no(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
-    }
     if is_delete && !buckets.is_empty() {
         return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
     }
@@ -101,15 +106,29 @@ fn check_bucket(bucket: &Bucket, group_type: GroupType) -> Result {
     }
 }
 
-pub(super) fn format_desc_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    message.read_list(|group: Group| {
-        for bucket in &group.buckets {
-            port::check_no(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
-        }
+pub(super) fn format_desc_reply(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    while !message.body.is_empty() {
+        let r = &mut message.body;
+        let len = usize::from(decoded(r.u16())?);
+        let group_type = GroupType(decoded(r.u8())?);
+        decoded(r.skip(1))?;
+        let group = GroupId(decoded(r.u32())?);
+        let buckets = read_buckets(&mut decoded(r.body(len, 8, Part::Message))?)?;
         p.push_str("\n ");
-        format(p, &group, true);
-        Ok(())
-    })
+        format(p, &Group { group, group_type, buckets }, true);
+    }
+    Ok(())
+}
+
+fn read_buckets(r: &mut Reader<'_>) -> Result<Vec<Bucket>> {
+    let mut buckets = Vec::new();
+    while !r.is_empty() {
+        let bucket = decoded(Bucket::decode(r))?;
+        refusal::actions(&bucket.actions)?;
+        port::check_no(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
+        buckets.push(bucket);
+    }
+    Ok(buckets)
 }
 
 pub(super) fn format_stats_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {

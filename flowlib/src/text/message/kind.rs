@@ -2,12 +2,13 @@
 //!
 //! Source: `include/openvswitch/ofp-msgs.h` of Open vSwitch 3.1, whose names and lengths these are.
 
+use super::other_version;
 use crate::openflow::oxm::OxmId;
 use crate::openflow::{ErrorCode, HEADER_LEN};
 
 /// What follows the header decides over the kind: a type, or an experimenter and its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
+pub(super) enum Key {
     /// A type of the header.
     Type(u8),
     /// A type of a multipart request.
@@ -29,12 +30,12 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
     /// Its name as ovs-ofctl prints it.
     pub(super) name: &'static str,
-    versions: (u8, u8),
-    key: Key,
+    pub(super) versions: (u8, u8),
+    pub(super) key: Key,
     /// The least length of its body.
-    min: usize,
+    pub(super) min: usize,
     /// The body is longer than that by a multiple of this; 0: never.
-    step: usize,
+    pub(super) step: usize,
 }
 
 /// The headers of a message.
@@ -54,6 +55,8 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Kind {
             $(#[doc = $name] $kind,)*
+            /// A message of another version, of which only the headers are read.
+            Unread,
         }
 
         const ENTRIES: &[Entry] = &[$(Entry {
@@ -74,7 +77,7 @@ const OF11: (u8, u8) = (2, 6);
 const OF12: (u8, u8) = (3, 6);
 const OF13: (u8, u8) = (4, 4);
 const OF13_UP: (u8, u8) = (4, 6);
-const NX: u32 = OxmId::NICIRA;
+pub(super) const NX: u32 = OxmId::NICIRA;
 const ONF: u32 = OxmId::ONF;
 
 use Key::{Experimenter, ExperimenterReply, ExperimenterRequest, Reply, Request, Type};
@@ -162,9 +165,9 @@ kinds! {
     BundleControl "ONFT_BUNDLE_CONTROL" OF13, Experimenter(ONF, 2300), 8 + 8;
     BundleAdd "ONFT_BUNDLE_ADD_MESSAGE" OF13, Experimenter(ONF, 2301), 8 + 1;
     RequestForward "ONFT_REQUESTFORWARD" OF13, Experimenter(ONF, 2350), 8 + 8;
-    IpfixBridgeRequest "NXST_IPFIX_BRIDGE request" KNOWN, ExperimenterRequest(NX, 3), 0;
+    IpfixBridgeRequest "NXST_IPFIX_BRIDGE request" OF11, ExperimenterRequest(NX, 3), 0;
     IpfixBridgeReply "NXST_IPFIX_BRIDGE reply" OF13_UP, ExperimenterReply(NX, 3), 88;
-    IpfixFlowRequest "NXST_IPFIX_FLOW request" KNOWN, ExperimenterRequest(NX, 4), 0;
+    IpfixFlowRequest "NXST_IPFIX_FLOW request" OF11, ExperimenterRequest(NX, 4), 0;
     IpfixFlowReply "NXST_IPFIX_FLOW reply" OF13_UP, ExperimenterReply(NX, 4), 0 + 88;
     MonitorRequest "ONFST_FLOW_MONITOR request" OF13, ExperimenterRequest(ONF, 1870), 0 + 8;
     MonitorReply "ONFST_FLOW_MONITOR reply" OF13, ExperimenterReply(ONF, 1870), 0 + 8;
@@ -199,21 +202,21 @@ impl Headers {
         let number = |at| u32_at(bytes, at).ok_or(ErrorCode::OFPBRC_BAD_LEN);
         let (key, len, flags) = match message_type {
             EXPERIMENTER => {
-                let who = known(number(8)?)?;
-                (Experimenter(who, number(12)?), 16, None)
+                let (who, what) = (number(8)?, number(12)?);
+                (Experimenter(known(who)?, what), 16, None)
             }
-            other if (other == request || other == reply) && version >= 1 => {
+            other if other == request || other == reply => {
                 Self::read_multipart(bytes, version, other == request)?
             }
             other => (Type(other), HEADER_LEN, None),
         };
-        let entry = ENTRIES.iter().find(|entry| {
+        let entry = ENTRIES.iter().chain(other_version::ENTRIES).find(|entry| {
             let (first, last) = entry.versions;
             entry.key == key && first <= version && version <= last
         });
         match entry {
             Some(entry) => Ok(Self { entry, len, flags }),
-            None => Err(unknown(key)),
+            None => Err(unknown(key, version)),
         }
     }
 
@@ -231,8 +234,8 @@ impl Headers {
         };
         let (key, len) = if multipart_type == EXPERIMENTER_MULTIPART {
             let number = |at| u32_at(bytes, at).ok_or(ErrorCode::OFPBRC_BAD_LEN);
-            let who = known(number(len)?)?;
-            let what = number(len + 4)?;
+            let (who, what) = (number(len)?, number(len + 4)?);
+            let who = known(who)?;
             let key = if is_request { ExperimenterRequest(who, what) } else { ExperimenterReply(who, what) };
             (key, len + 8)
         } else {
@@ -261,10 +264,10 @@ fn known(experimenter: u32) -> Result<u32, ErrorCode> {
 }
 
 /// What is wrong with a message that is not in the list.
-fn unknown(key: Key) -> ErrorCode {
+fn unknown(key: Key, version: u8) -> ErrorCode {
     match key {
-        Type(_) => ErrorCode::OFPBRC_BAD_TYPE,
-        Request(_) | Reply(_) => ErrorCode::OFPBRC_BAD_STAT,
+        Request(_) | Reply(_) if (1..=6).contains(&version) => ErrorCode::OFPBRC_BAD_STAT,
+        Type(_) | Request(_) | Reply(_) => ErrorCode::OFPBRC_BAD_TYPE,
         Experimenter(..) | ExperimenterRequest(..) | ExperimenterReply(..) => ErrorCode::OFPBRC_BAD_SUBTYPE,
     }
 }

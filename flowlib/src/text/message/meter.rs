@@ -5,8 +5,9 @@ use super::super::printer::Printer;
 use super::{Received, Result, bits, decoded, put};
 use crate::openflow::meter::MeterCommand;
 use crate::openflow::multipart::{MeterFeatures, MeterStats};
-use crate::openflow::{Band, BandKind, ErrorCode, Meter, MeterFlags, MeterMod};
+use crate::openflow::{Band, BandKind, ErrorCode, Meter, MeterFlags};
 use crate::types::MeterId;
+use crate::wire::{Part, Reader, Wire};
 
 const FLAGS: &[(MeterFlags, &str)] = &[
     (MeterFlags::KBPS, "kbps "),
@@ -62,37 +63,48 @@ fn format_band(p: &mut Printer<'_>, band: &Band, flags: MeterFlags) {
     }
 }
 
+/// What is wrong is said in the order in which Open vSwitch finds it.
 pub(super) fn format_mod(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
-    if message.body.peek().starts_with(&MeterCommand::DELETE.0.to_be_bytes()) {
-        // Of a meter to remove only the number counts.
-        decoded(message.body.skip(4))?;
-        let meter = MeterId(message.first_u32()?);
-        p.push_str(" DEL ");
-        format(p, &Meter { meter, flags: MeterFlags::empty(), bands: Vec::new() });
-        return Ok(());
+    let r = &mut message.body;
+    let command = MeterCommand(decoded(r.u16())?);
+    let flags = MeterFlags::from_bits_retain(decoded(r.u16())?);
+    let meter = MeterId(decoded(r.u32())?);
+    let name = match command {
+        MeterCommand::ADD => " ADD ",
+        MeterCommand::MODIFY => " MOD ",
+        MeterCommand::DELETE => {
+            // Of a meter to remove only the number counts.
+            p.push_str(" DEL ");
+            format(p, &Meter { meter, flags: MeterFlags::empty(), bands: Vec::new() });
+            return Ok(());
+        }
+        _ => return Err(ErrorCode::OFPMMFC_BAD_COMMAND),
+    };
+    if flags.contains(MeterFlags::KBPS | MeterFlags::PKTPS) {
+        return Err(ErrorCode::OFPMMFC_BAD_FLAGS);
     }
-    let change: MeterMod = message.read()?;
-    check(&change)?;
-    p.push_str(if change.command == MeterCommand::ADD { " ADD " } else { " MOD " });
-    format(p, &change.meter);
+    let bands = read_bands(r)?;
+    p.push_str(name);
+    format(p, &Meter { meter, flags, bands });
     Ok(())
 }
 
-/// What Open vSwitch refuses in a meter mod before it looks at its meters.
-fn check(change: &MeterMod) -> Result {
-    match change.command {
-        MeterCommand::ADD | MeterCommand::MODIFY => {}
-        _ => return Err(ErrorCode::OFPMMFC_BAD_COMMAND),
+/// Bands of the types that Open vSwitch has, which are all of one length.
+fn read_bands(r: &mut Reader<'_>) -> Result<Vec<Band>> {
+    const LEN: u16 = 16;
+    let mut bands = Vec::new();
+    while !r.is_empty() {
+        let len = r.peek().get(2..4).map(|len| len.iter().fold(0, |len, byte| len << 8 | u16::from(*byte)));
+        if len != Some(LEN) || r.len() < usize::from(LEN) {
+            return Err(ErrorCode::OFPBRC_BAD_LEN);
+        }
+        let band = decoded(Band::decode(r))?;
+        if matches!(band.kind, BandKind::Unknown { .. }) {
+            return Err(ErrorCode::OFPMMFC_BAD_BAND);
+        }
+        bands.push(band);
     }
-    if change.meter.flags.contains(MeterFlags::KBPS | MeterFlags::PKTPS) {
-        return Err(ErrorCode::OFPMMFC_BAD_FLAGS);
-    }
-    check_bands(&change.meter)
-}
-
-fn check_bands(meter: &Meter) -> Result {
-    let is_unknown = |band: &Band| matches!(band.kind, BandKind::Unknown { .. });
-    if meter.bands.iter().any(is_unknown) { Err(ErrorCode::OFPMMFC_BAD_BAND) } else { Ok(()) }
+    Ok(bands)
 }
 
 pub(super) fn format_request(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
@@ -102,13 +114,17 @@ pub(super) fn format_request(p: &mut Printer<'_>, mut message: Received<'_>) -> 
     Ok(())
 }
 
-pub(super) fn format_config_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    message.read_list(|meter: Meter| {
-        check_bands(&meter)?;
+pub(super) fn format_config_reply(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    while !message.body.is_empty() {
+        let r = &mut message.body;
+        let len = usize::from(decoded(r.u16())?);
+        let flags = MeterFlags::from_bits_retain(decoded(r.u16())?);
+        let meter = MeterId(decoded(r.u32())?);
+        let bands = read_bands(&mut decoded(r.body(len, 8, Part::Message))?)?;
         p.push_str("\n");
-        format(p, &meter);
-        Ok(())
-    })
+        format(p, &Meter { meter, flags, bands });
+    }
+    Ok(())
 }
 
 pub(super) fn format_stats_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {

@@ -21,6 +21,7 @@ mod kind;
 mod meter;
 mod meter_mod;
 mod monitor;
+mod other_version;
 mod packet_in;
 mod packet_out;
 mod port;
@@ -69,6 +70,9 @@ type Result<T = ()> = std::result::Result<T, ErrorCode>;
 /// OFPBFC_BAD_VERSION: a message of another version than its bundle. OpenFlow 1.3 has no number for it; this is that
 /// of 1.4.
 const BAD_BUNDLE_VERSION: ErrorCode = ErrorCode { error_type: 17, code: 16, experimenter: 0 };
+
+/// OFPTFFC_BAD_FEATURES: properties of a table that are missing or come twice. The number is that of OpenFlow 1.5.
+const BAD_FEATURES: ErrorCode = ErrorCode { error_type: 13, code: 8, experimenter: 0 };
 
 /// Errors within errors are printed to this depth, the bytes of those further in.
 const MAX_DEPTH: u8 = 8;
@@ -134,6 +138,7 @@ fn format_whole(p: &mut Printer<'_>, bytes: &[u8], verbosity: Verbosity, depth: 
     if let Err(code) = result {
         match code {
             BAD_BUNDLE_VERSION => p.push_str("***decode error: OFPBFC_BAD_VERSION***\n"),
+            BAD_FEATURES => p.push_str("***decode error: OFPTFFC_BAD_FEATURES***\n"),
             code => put(p, format_args!("***decode error: {code}***\n")),
         }
     }
@@ -203,7 +208,7 @@ fn format_body(
         Kind::TableMod => table::format_mod(p, &message.read()?),
         Kind::TableStatsReply => table::format_stats_reply(p, message),
         Kind::TableFeaturesRequest | Kind::TableFeaturesReply => table_features::format(p, message),
-        Kind::GroupMod => group::format_mod(p, &message.read()?),
+        Kind::GroupMod => group::format_mod(p, message),
         Kind::GroupDescRequest => text(p, " group_id=ALL"),
         Kind::GroupDescReply => group::format_desc_reply(p, message),
         Kind::GroupStatsRequest => group::format_stats_request(p, message),
@@ -221,9 +226,14 @@ fn format_body(
         Kind::RoleRequest => role::format_request(p, &message.read()?),
         Kind::RoleReply => role::format_reply(p, &message.read()?),
         Kind::NxRoleRequest | Kind::NxRoleReply => role::format_nx(p, message.read()?),
-        Kind::RoleStatus => role::format_status(p, &message.read()?),
+        Kind::RoleStatus => role::format_status(p, message),
         Kind::GetAsyncReply | Kind::SetAsync | Kind::NxSetAsyncConfig => {
             asynchronous::format_config(p, &message.read()?)
+        }
+        Kind::Unread => {
+            p.push_str(" ***of this version only the headers are read***\n");
+            hex_dump::format(p, message.whole);
+            Ok(())
         }
         Kind::NxSetAsyncConfig2 => asynchronous::format_properties(p, message),
         Kind::MonitorRequest => monitor::format_requests(p, message),
@@ -358,7 +368,11 @@ fn format_echo(p: &mut Printer<'_>, message: Received<'_>) -> Result {
 /// An error and the message that it is about, or the text of a failed HELLO.
 fn format_error(p: &mut Printer<'_>, message: Received<'_>) -> Result {
     let depth = message.depth + 1;
-    let error: ErrorMsg = message.read()?;
+    let mut error: ErrorMsg = message.read()?;
+    if error.code.error_type == ErrorCode::EXPERIMENTER && error.code.experimenter == 0 {
+        // Nobody's error is read as a standard one of that type.
+        error.code = ErrorCode { error_type: error.code.code, code: 0, experimenter: 0 };
+    }
     if error.code.name().is_none() {
         return Err(ErrorCode::OFPBRC_BAD_LEN);
     }

@@ -9,7 +9,7 @@ use super::super::{flow_match, instruction};
 use super::{Received, Result, port, put};
 use crate::openflow::flow_removed::FlowRemovedReason;
 use crate::openflow::multipart::{FlowEvent, FlowUpdate, MonitorFlags, MonitorRequest};
-use crate::openflow::{Instruction, Match};
+use crate::openflow::{Instruction, Match, refusal};
 use crate::types::{Cookie, TableId};
 
 const FLAGS: &[(MonitorFlags, &str)] = &[
@@ -26,6 +26,7 @@ pub(super) fn format_requests(p: &mut Printer<'_>, message: Received<'_>) -> Res
         if let Some(out_port) = request.out_port {
             port::check_no(out_port)?;
         }
+        refusal::fields(&request.flow_match)?;
         put(p, format_args!("\n id={} flags=", request.monitor));
         let mut separator = "";
         for (_, name) in FLAGS.iter().filter(|(flag, _)| request.flags.contains(*flag)) {
@@ -55,6 +56,10 @@ fn format_match(p: &mut Printer<'_>, flow_match: &Match) {
 
 pub(super) fn format_updates(p: &mut Printer<'_>, message: Received<'_>) -> Result {
     message.read_list(|update: FlowUpdate| {
+        if let FlowUpdate::Full { flow_match, instructions, .. } = &update {
+            refusal::fields(flow_match)?;
+            refusal::instructions(instructions)?;
+        }
         match &update {
             FlowUpdate::Abbreviated(xid) => put(p, format_args!("\n event=ABBREV xid={xid}")),
             FlowUpdate::Full { .. } => format_full(p, &update),

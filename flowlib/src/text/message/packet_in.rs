@@ -6,7 +6,7 @@ use super::super::printer::Printer;
 use super::continuation::Continuation;
 use super::{Received, Result, Verbosity, format_actions, hex_dump, port, put};
 use crate::openflow::action::PacketInReason;
-use crate::openflow::{ErrorCode, Match, Message, PacketIn2, PacketOut};
+use crate::openflow::{ErrorCode, Match, Message, PacketIn2, PacketOut, refusal};
 use crate::types::{Cookie, PortNo, TableId};
 
 /// What all kinds of packet-in have.
@@ -128,6 +128,8 @@ fn format_data(p: &mut Printer<'_>, data: &[u8], verbosity: Verbosity) {
 pub(super) fn format_out(p: &mut Printer<'_>, message: Received<'_>) -> Result {
     let verbosity = message.verbosity;
     let out: PacketOut = message.read()?;
+    port::check_no(out.in_port)?;
+    refusal::actions(&out.actions)?;
     check_in_port(out.in_port)?;
     p.push_str(" in_port=");
     p.port(out.in_port);
@@ -152,7 +154,7 @@ pub(super) fn format_out(p: &mut Printer<'_>, message: Received<'_>) -> Result {
 
 /// Where a packet can come from: a port, LOCAL, the controller, or nowhere.
 fn check_in_port(in_port: PortNo) -> Result {
-    match port::check_no(in_port)? {
+    match in_port {
         PortNo::LOCAL | PortNo::CONTROLLER | PortNo::ANY => Ok(()),
         port if port <= PortNo::MAX_OVS => Ok(()),
         _ => Err(ErrorCode::OFPBRC_BAD_PORT),

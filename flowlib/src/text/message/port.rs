@@ -92,7 +92,7 @@ pub(super) fn format_mod(p: &mut Printer<'_>, change: &PortMod) -> Result {
     p.push_str(" port: ");
     p.port(change.port);
     put(p, format_args!(": addr:{}\n", change.hw_addr));
-    for (key, config) in [("     config: ", change.config), ("     mask:   ", change.mask)] {
+    for (key, config) in [("     config: ", change.config & change.mask), ("     mask:   ", change.mask)] {
         p.push_str(key);
         let known = CONFIG.iter().fold(0, |known, (bit, _)| known | 1 << bit);
         bits::format(p, config.bits() & known, CONFIG);

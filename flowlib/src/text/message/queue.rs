@@ -7,7 +7,6 @@ use crate::openflow::multipart::{QueueStats, QueueStatsRequest};
 use crate::openflow::queue::ALL;
 use crate::openflow::{ErrorCode, Queue, QueueProperty};
 use crate::types::PortNo;
-use crate::wire::Wire;
 
 pub(super) fn format_config_request(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
     let port = port::check_no(PortNo(message.first_u32()?))?;
@@ -23,22 +22,22 @@ pub(super) fn format_config_request(p: &mut Printer<'_>, mut message: Received<'
 pub(super) fn format_config_reply(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
     let port = PortNo(message.first_u32()?);
     decoded(message.body.skip(4))?;
-    if message.body.is_empty() {
-        return Ok(());
+    if !message.body.is_empty() {
+        port::check_no(port)?;
     }
-    let mut is_first = true;
-    while !message.body.is_empty() {
-        let port = port::check_no(port)?;
-        let queue = decoded(Queue::decode(&mut message.body))?;
-        if is_first {
-            p.push_str(" port=");
-            p.port(port);
-            p.push_str("\n");
-            is_first = false;
-        }
-        format_queue(p, &queue);
+    let mut queues = Vec::new();
+    let result = message.read_list(|queue: Queue| {
+        queues.push(queue);
+        Ok(())
+    });
+    if !queues.is_empty() {
+        p.push_str(" port=");
+        p.port(port);
+        p.push_str("\n");
     }
-    Ok(())
+    queues.sort_by_key(|queue| queue.queue);
+    queues.iter().for_each(|queue| format_queue(p, queue));
+    result
 }
 
 fn format_queue(p: &mut Printer<'_>, queue: &Queue) {

@@ -1,9 +1,10 @@
 //! Roles of controllers.
 
 use super::super::printer::Printer;
-use super::{Result, put};
+use super::{Received, Result, decoded, put};
 use crate::openflow::role::{ControllerRole, NxRole, RoleReason};
 use crate::openflow::{Role, RoleStatus};
+use crate::wire::{Part, Wire};
 
 fn format_role(p: &mut Printer<'_>, role: ControllerRole) {
     put(p, format_args!(" role={role}"));
@@ -38,7 +39,11 @@ pub(super) fn format_nx(p: &mut Printer<'_>, role: NxRole) -> Result {
     Ok(())
 }
 
-pub(super) fn format_status(p: &mut Printer<'_>, status: &RoleStatus) -> Result {
+/// Whatever properties follow it.
+pub(super) fn format_status(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    const LEN: usize = 16;
+    let mut body = decoded(message.body.sub(LEN, Part::Role))?;
+    let status = decoded(RoleStatus::decode(&mut body))?;
     format_role(p, status.role);
     put(p, format_args!(" generation_id={} reason=", status.generation_id));
     p.push_str(match status.reason {

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use super::super::printer::Printer;
 use super::field_names::{self, Fields};
 use super::table::Ditto;
-use super::{Received, Result, action_bits, put};
-use crate::openflow::ErrorCode;
+use super::{BAD_FEATURES, Received, Result, action_bits, put};
 use crate::openflow::multipart::{FieldId, TableFeature, TableFeatureType, TableFeatures};
+use crate::openflow::{ErrorCode, Field};
 use crate::types::TableId;
 
 /// Instructions in the order in which ovs-ofctl lists them. Source: OpenFlow 1.3.5 §7.2.4.
@@ -21,6 +21,9 @@ const INSTRUCTIONS: &[(u32, &str)] = &[
     (2, "write_metadata"),
     (1, "goto_table"),
 ];
+
+/// The properties that each table must have, by their bits: all but those for table-miss flows.
+const REQUIRED: u16 = 0x5555;
 
 /// Actions of an instruction, and fields that its `set_field` can set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,30 +93,72 @@ impl Table {
             return Err(ErrorCode::OFPTFFC_BAD_TABLE);
         }
         let mut found = Self::default();
+        let mut seen = 0_u16;
         for property in &features.properties {
-            match property {
-                TableFeature::Codes { feature_type, codes } => {
-                    let bits = codes
-                        .iter()
-                        .filter(|code| code.code < 32)
-                        .fold(0, |bits, code| bits | 1 << code.code);
-                    found.set_codes(*feature_type, bits);
-                }
-                TableFeature::Tables { feature_type, tables } => {
-                    if tables.contains(&TableId::ALL) {
-                        return Err(ErrorCode::OFPBPC_BAD_VALUE);
-                    }
-                    let place = found.of(*feature_type);
-                    place.next = tables.iter().map(|table| table.0).collect();
-                }
-                TableFeature::Fields { feature_type, fields } => found.set_fields(*feature_type, fields)?,
-                TableFeature::Unknown(_) => {}
+            let feature_type = match property {
+                TableFeature::Codes { feature_type, .. }
+                | TableFeature::Tables { feature_type, .. }
+                | TableFeature::Fields { feature_type, .. } => *feature_type,
+                TableFeature::Unknown(_) => continue,
+            };
+            let bit = 1_u16.checked_shl(feature_type.0.into()).unwrap_or(0);
+            if seen & bit != 0 {
+                return Err(BAD_FEATURES);
             }
+            seen |= bit;
+            found.set(property)?;
         }
+        if seen & REQUIRED != REQUIRED {
+            return Err(BAD_FEATURES);
+        }
+        found.fill_miss(seen);
         found.matching.extend(&found.masking);
         found.wildcards.extend(&found.masking);
         found.wildcards = &found.wildcards & &found.matching;
         Ok(found)
+    }
+
+    fn set(&mut self, property: &TableFeature) -> Result {
+        match property {
+            TableFeature::Codes { feature_type, codes } => {
+                let bits =
+                    codes.iter().filter(|code| code.code < 32).fold(0, |bits, code| bits | 1 << code.code);
+                self.set_codes(*feature_type, bits);
+            }
+            TableFeature::Tables { feature_type, tables } => {
+                if tables.contains(&TableId::ALL) {
+                    return Err(ErrorCode::OFPBPC_BAD_VALUE);
+                }
+                self.of(*feature_type).next = tables.iter().map(|table| table.0).collect();
+            }
+            TableFeature::Fields { feature_type, fields } => self.set_fields(*feature_type, fields)?,
+            TableFeature::Unknown(_) => {}
+        }
+        Ok(())
+    }
+
+    /// What is not said of table-miss flows is as for the others.
+    fn fill_miss(&mut self, seen: u16) {
+        let Self { others, miss, .. } = self;
+        let is_missing = |feature_type: TableFeatureType| seen >> feature_type.0 & 1 == 0;
+        if is_missing(TableFeatureType::INSTRUCTIONS_MISS) {
+            miss.instructions = others.instructions;
+        }
+        if is_missing(TableFeatureType::NEXT_TABLES_MISS) {
+            miss.next.clone_from(&others.next);
+        }
+        if is_missing(TableFeatureType::WRITE_ACTIONS_MISS) {
+            miss.write.types = others.write.types;
+        }
+        if is_missing(TableFeatureType::APPLY_ACTIONS_MISS) {
+            miss.apply.types = others.apply.types;
+        }
+        if is_missing(TableFeatureType::WRITE_SET_FIELD_MISS) {
+            miss.write.fields.clone_from(&others.write.fields);
+        }
+        if is_missing(TableFeatureType::APPLY_SET_FIELD_MISS) {
+            miss.apply.fields.clone_from(&others.apply.fields);
+        }
     }
 
     /// What table-miss flows can do has the odd types.
@@ -136,7 +181,7 @@ impl Table {
     fn set_fields(&mut self, feature_type: TableFeatureType, fields: &[FieldId]) -> Result {
         let named = |has_mask: bool| -> Fields {
             let of_kind = fields.iter().filter(|id| id.has_mask() == has_mask);
-            of_kind.filter_map(|id| field_names::place(id.field()?)).collect()
+            of_kind.filter_map(|id| field_names::place(field_of(id)?)).collect()
         };
         let (whole, masked) = (named(false), named(true));
         if feature_type == TableFeatureType::MATCH {
@@ -154,6 +199,14 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// The field that an OXM header names, if it says the field's length too.
+fn field_of(id: &FieldId) -> Option<Field> {
+    let len = |id: FieldId| id.header & 0xff;
+    let field = id.field()?;
+    let is_exact = len(FieldId::new(field, id.has_mask())) == len(*id);
+    (is_exact || field.name().starts_with("tun_metadata")).then_some(field)
 }
 
 pub(super) fn format(p: &mut Printer<'_>, message: Received<'_>) -> Result {
