@@ -3,7 +3,8 @@
 use crate::types::{MeterId, TableId};
 use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
 
-use super::action::Action;
+use super::action::{Action, CheckError, Within};
+use super::oxm::{Match, Packets};
 
 /// One instruction of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +55,82 @@ impl Instruction {
         }
         Ok(instructions)
     }
+
+    /// Checks the instructions of a flow in `table` with that match.
+    ///
+    /// # Errors
+    /// Says what is wrong with the first that cannot stand there.
+    pub fn check_list(
+        instructions: &[Self],
+        flow_match: &Match,
+        table: Option<TableId>,
+    ) -> Result<(), CheckError> {
+        let packets = Packets::of(flow_match);
+        for (n, instruction) in instructions.iter().enumerate() {
+            let is_again = |other: &Self| other.rank() == instruction.rank() && other.rank() != UNKNOWN_RANK;
+            if instructions.iter().skip(n + 1).any(is_again) {
+                return Err(CheckError::Duplicate(instruction.name()));
+            }
+            instruction.check(packets, table)?;
+        }
+        Ok(())
+    }
+
+    /// Checks one instruction of a flow in `table` for packets of `packets`.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn check(&self, packets: Packets, table: Option<TableId>) -> Result<(), CheckError> {
+        match self {
+            Self::GotoTable(next) if table.is_some_and(|table| *next <= table) => {
+                Err(CheckError::NotALaterTable(next.0))
+            }
+            Self::Meter(meter) if meter.0 == 0 || meter.0 > MAX_METER => Err(CheckError::BadMeter(meter.0)),
+            Self::ApplyActions(actions) => Action::check_list(actions, packets, Within::List),
+            Self::WriteActions(actions) => {
+                match Action::check_list(actions, packets, Within::ActionSet) {
+                    // What an action set does depends on packets that come later.
+                    Err(error) if error.is_inconsistency() => Ok(()),
+                    checked => checked,
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Its place among the others, as they are carried out.
+    #[must_use]
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Meter(_) => 0,
+            Self::ApplyActions(_) => 1,
+            Self::ClearActions => 2,
+            Self::WriteActions(_) => 3,
+            Self::WriteMetadata { .. } => 4,
+            Self::GotoTable(_) => 5,
+            Self::Unknown { .. } => UNKNOWN_RANK,
+        }
+    }
+
+    /// Its name in text.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Meter(_) => "meter",
+            Self::ApplyActions(_) => "apply_actions",
+            Self::ClearActions => "clear_actions",
+            Self::WriteActions(_) => "write_actions",
+            Self::WriteMetadata { .. } => "write_metadata",
+            Self::GotoTable(_) => "goto_table",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
 }
+
+const UNKNOWN_RANK: u8 = 6;
+
+/// OFPM_MAX.
+const MAX_METER: u32 = 0xffff_0000;
 
 /// Loose: what is not known is kept.
 ///

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::openflow::ErrorCode;
+use crate::openflow::action::CheckError;
+
 /// Why text could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
@@ -47,9 +50,49 @@ pub enum Problem {
     /// Bits that the field does not have, or not in that order.
     #[error("are not bits of the field")]
     BadBits,
+    /// Bits that are not as many as those that go with them.
+    #[error("should be as many bits as {0} has there: {1}")]
+    BitsFor(&'static str, u16),
+    /// A field that no action may change.
+    #[error("is read-only")]
+    ReadOnly,
+    /// Actions in actions, too deep.
+    #[error("is nested too deep")]
+    TooDeep,
+    /// The word that is no action, beside one.
+    #[error("stands only without other actions")]
+    DropBesideOthers,
+    /// An action that cannot stand where it does.
+    #[error("{0}")]
+    Check(CheckError),
     /// No `actions=`.
     #[error("has no actions=")]
     NoActions,
+}
+
+impl From<CheckError> for Problem {
+    fn from(error: CheckError) -> Self {
+        Self::Check(error)
+    }
+}
+
+impl ParseError {
+    /// The error that would answer a message that says the same.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self.problem {
+            Problem::UnknownField => ErrorCode::OFPBMC_BAD_FIELD,
+            Problem::UnknownAction => ErrorCode::OFPBAC_BAD_TYPE,
+            Problem::UnknownSubField => ErrorCode::OFPBAC_BAD_SET_TYPE,
+            Problem::BadBits | Problem::BitsFor(..) => ErrorCode::OFPBAC_BAD_SET_LEN,
+            Problem::ReadOnly => ErrorCode::OFPBAC_BAD_SET_ARGUMENT,
+            Problem::NoMask => ErrorCode::OFPBMC_BAD_MASK,
+            Problem::Prerequisite(_) => ErrorCode::OFPBMC_BAD_PREREQ,
+            Problem::TooDeep => ErrorCode::OFPBAC_TOO_MANY,
+            Problem::Check(error) => error.code(),
+            _ => ErrorCode::OFPBAC_BAD_ARGUMENT,
+        }
+    }
 }
 
 impl fmt::Display for ParseError {
@@ -96,6 +139,16 @@ impl<'a> Piece<'a> {
         Self { whole: self.whole, start: self.start, end: end.end + usize::from(closes) }
     }
 
+    /// The words between commas and white space.
+    pub(super) fn tokens(self) -> impl Iterator<Item = Self> {
+        let mut start = 0;
+        self.text().split(|c: char| u8::try_from(c).is_ok_and(is_separator)).filter_map(move |word| {
+            let at = start;
+            start += word.len() + 1;
+            (!word.is_empty()).then(|| self.slice(at, at + word.len()))
+        })
+    }
+
     pub(super) fn trim(self) -> Self {
         let text = self.text();
         // Most pieces begin and end with ASCII that is no space.
@@ -129,37 +182,6 @@ impl<'a> Piece<'a> {
     pub(super) fn strip_suffix(self, suffix: &str) -> Option<Self> {
         let text = self.text();
         text.ends_with(suffix).then(|| self.slice(0, text.len() - suffix.len()))
-    }
-
-    /// The pieces between those separators that are in no parentheses; empty ones are left out.
-    ///
-    /// # Errors
-    /// `Unbalanced`.
-    pub(super) fn split_list(self, is_separator: impl Fn(char) -> bool) -> Result<Vec<Self>, ParseError> {
-        let (mut pieces, mut depth, mut start) = (Vec::new(), 0u32, 0);
-        let text = self.text();
-        let mut push = |piece: Self| {
-            let piece = piece.trim();
-            if !piece.is_empty() {
-                pieces.push(piece);
-            }
-        };
-        for (at, c) in text.char_indices() {
-            match c {
-                '(' => depth += 1,
-                ')' => depth = depth.checked_sub(1).ok_or_else(|| self.error(Problem::Unbalanced))?,
-                _ if depth == 0 && is_separator(c) => {
-                    push(self.slice(start, at));
-                    start = at + c.len_utf8();
-                }
-                _ => {}
-            }
-        }
-        if depth != 0 {
-            return Err(self.error(Problem::Unbalanced));
-        }
-        push(self.slice(start, text.len()));
-        Ok(pieces)
     }
 
     /// The keys and their values, as `key`, `key=value`, `key:value` or `key(value)`, with commas and white space
@@ -258,7 +280,13 @@ impl<'a> Iterator for KeyValues<'a> {
         let value_start = (key_end + 1).min(bytes.len());
         let value_end = match bytes.get(key_end) {
             Some(b':' | b'=') => value_end(bytes, value_start, |byte| is_separator(*byte)),
-            Some(b'(') => value_end(bytes, value_start, |byte| *byte == b')'),
+            Some(b'(') => match value_end(bytes, value_start, |byte| *byte == b')') {
+                // `check_pkt_larger(100)->reg0[0]` has its target behind the parentheses.
+                end if bytes.get(end + 1..end + 3) == Some(b"->") => {
+                    value_end(bytes, end + 1, |byte| is_separator(*byte))
+                }
+                end => end,
+            },
             _ => {
                 self.rest = self.rest.slice(key_end, bytes.len());
                 return Some((key, key.slice(key.text().len(), key.text().len())));

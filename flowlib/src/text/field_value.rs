@@ -1,24 +1,14 @@
 //! Values of fields.
 
-use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::error::{ParseError, Piece, Problem};
+use super::names::Names;
+use super::port::parse_port;
 use super::printer::Printer;
-use crate::openflow::oxm::Format;
+use crate::openflow::oxm::{Format, WideField, field};
 use crate::openflow::{Field, FieldValue};
 use crate::types::{MacAddr, PortNo};
-
-const PORT_NAMES: &[(PortNo, &str)] = &[
-    (PortNo::IN_PORT, "IN_PORT"),
-    (PortNo::TABLE, "TABLE"),
-    (PortNo::NORMAL, "NORMAL"),
-    (PortNo::FLOOD, "FLOOD"),
-    (PortNo::ALL, "ALL"),
-    (PortNo::CONTROLLER, "CONTROLLER"),
-    (PortNo::LOCAL, "LOCAL"),
-    (PortNo::ANY, "ANY"),
-];
 
 pub(super) const CT_STATE: &[&str] = &["new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"];
 pub(super) const TCP_FLAGS: &[&str] =
@@ -32,9 +22,81 @@ const FRAGMENTS: &[(u8, u8, &str)] =
 /// A port by number, or by name if it is a reserved one.
 #[must_use]
 pub fn format_port(port: PortNo) -> String {
-    match PORT_NAMES.iter().find(|(number, _)| *number == port) {
-        Some((_, name)) => (*name).to_owned(),
-        None => port.to_string(),
+    let mut out = String::new();
+    Printer::plain(&mut out).port(port);
+    out
+}
+
+/// Appends a value, and its mask if it has one.
+///
+/// Source: `mf_format` in `lib/meta-flow.c` of Open vSwitch 3.1.
+pub(super) fn format(out: &mut Printer<'_>, field: Field, value: FieldValue, mask: Option<FieldValue>) {
+    if mask == Some(FieldValue::ZERO) {
+        return out.push_str("ANY");
+    }
+    let mask = mask.filter(|mask| *mask != field.wire_mask());
+    match field.info().format {
+        Format::Port => out.port(port_of(field, value)),
+        Format::Mac => {
+            out.mac(value.to_mac());
+            if let Some(mask) = mask {
+                out.push_str("/");
+                out.mac(mask.to_mac());
+            }
+        }
+        Format::Ipv4 => {
+            out.ipv4(value.to_ipv4());
+            match mask.map(|mask| (mask, prefix_len(mask.to_u32().into(), 32))) {
+                None => {}
+                Some((_, Some(len))) => prefix(out, len),
+                Some((mask, None)) => {
+                    out.push_str("/");
+                    out.ipv4(mask.to_ipv4());
+                }
+            }
+        }
+        Format::Ipv6 => {
+            out.ipv6(value.to_ipv6());
+            match mask.map(|mask| (mask, prefix_len(mask.to_u128(), 128))) {
+                None => {}
+                Some((_, Some(len))) => prefix(out, len),
+                Some((mask, None)) => {
+                    out.push_str("/");
+                    out.ipv6(mask.to_ipv6());
+                }
+            }
+        }
+        Format::Frag => out.push_str(fragment_name(value, mask).unwrap_or("<error>")),
+        Format::CtState => format_flags(out, CT_STATE, value, mask),
+        Format::TcpFlags => format_flags(out, TCP_FLAGS, value, mask),
+        Format::TunFlags => format_flags(out, TUN_FLAGS, value, mask),
+        Format::PacketType => {
+            out.push_str("(");
+            out.dec(value.to_u32() >> 16);
+            out.push_str(",");
+            out.hex(value.to_u16());
+            out.push_str(")");
+        }
+        Format::Decimal => {
+            out.dec(value.to_u128() as u64);
+            hex_mask(out, mask);
+        }
+        Format::Hex => {
+            out.alternate_hex(value.to_u128());
+            hex_mask(out, mask);
+        }
+    }
+}
+
+fn prefix(out: &mut Printer<'_>, len: u32) {
+    out.push_str("/");
+    out.dec(len);
+}
+
+fn hex_mask(out: &mut Printer<'_>, mask: Option<FieldValue>) {
+    if let Some(mask) = mask {
+        out.push_str("/");
+        out.alternate_hex(mask.to_u128());
     }
 }
 
@@ -42,67 +104,11 @@ pub fn format_port(port: PortNo) -> String {
 pub(super) fn format_wide(out: &mut Printer<'_>, bytes: &[u8]) {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     let mut digits = bytes.iter().skip(zeros);
-    let result = match digits.next() {
-        None => write!(out, "0"),
-        Some(first) => write!(out, "{first:#x}"),
-    };
-    result.expect("writing to a string does not fail");
-    digits.for_each(|byte| write!(out, "{byte:02x}").expect("writing to a string does not fail"));
-}
-
-/// The port that a name (in any case) or a number says.
-pub(super) fn parse_port(piece: Piece<'_>) -> Result<PortNo, ParseError> {
-    let named = PORT_NAMES.iter().find(|(_, name)| piece.text().eq_ignore_ascii_case(name));
-    match named {
-        Some((port, _)) => Ok(*port),
-        None => match piece.number(32) {
-            // Numbers of reserved ports in OpenFlow 1.0, as ovs-ofctl takes them.
-            Ok(number @ 0xfff8..=0xffff) => Ok(PortNo(number as u32 | 0xffff_0000)),
-            Ok(number) => Ok(PortNo(number as u32)),
-            Err(_) => Err(piece.error(Problem::Expected("a port"))),
-        },
+    match digits.next() {
+        None => out.push_str("0"),
+        Some(first) => out.hex(*first),
     }
-}
-
-/// Appends a value, and its mask if it has one.
-pub(super) fn format(out: &mut Printer<'_>, field: Field, value: FieldValue, mask: Option<FieldValue>) {
-    let result = match field.info().format {
-        Format::Port => {
-            out.push_str(&format_port(port_of(field, value)));
-            Ok(())
-        }
-        Format::Mac => match mask {
-            None => write!(out, "{}", value.to_mac()),
-            Some(mask) => write!(out, "{}/{}", value.to_mac(), mask.to_mac()),
-        },
-        Format::Ipv4 => match mask.map(|mask| (mask, prefix_len(mask.to_u32().into(), 32))) {
-            None => write!(out, "{}", value.to_ipv4()),
-            Some((_, Some(len))) => write!(out, "{}/{len}", value.to_ipv4()),
-            Some((mask, None)) => write!(out, "{}/{}", value.to_ipv4(), mask.to_ipv4()),
-        },
-        Format::Ipv6 => match mask.map(|mask| (mask, prefix_len(mask.to_u128(), 128))) {
-            None => write!(out, "{}", value.to_ipv6()),
-            Some((_, Some(len))) => write!(out, "{}/{len}", value.to_ipv6()),
-            Some((mask, None)) => write!(out, "{}/{}", value.to_ipv6(), mask.to_ipv6()),
-        },
-        Format::Frag => {
-            out.push_str(fragment_name(value, mask).unwrap_or("<error>"));
-            Ok(())
-        }
-        Format::CtState => format_flags(out, CT_STATE, value, mask),
-        Format::TcpFlags => format_flags(out, TCP_FLAGS, value, mask),
-        Format::TunFlags => format_flags(out, TUN_FLAGS, value, mask),
-        Format::PacketType => write!(out, "({},{:#x})", value.to_u32() >> 16, value.to_u16()),
-        Format::Decimal => match mask {
-            None => write!(out, "{}", value.to_u128()),
-            Some(mask) => write!(out, "{value}/{mask}"),
-        },
-        Format::Hex => match mask {
-            None => write!(out, "{value}"),
-            Some(mask) => write!(out, "{value}/{mask}"),
-        },
-    };
-    result.expect("writing to a string does not fail");
+    digits.for_each(|byte| out.hex_digits((*byte).into(), 2));
 }
 
 fn port_of(field: Field, value: FieldValue) -> PortNo {
@@ -119,27 +125,27 @@ fn prefix_len(mask: u128, n_bits: u32) -> Option<u32> {
 }
 
 /// Flags that are matched each bear a sign; a value matched whole is a list of those that are set.
-fn format_flags(
-    out: &mut Printer<'_>,
-    names: &[&str],
-    value: FieldValue,
-    mask: Option<FieldValue>,
-) -> std::fmt::Result {
-    let (bits, Some(mask)) = (value.to_u32(), mask.map(FieldValue::to_u32)) else {
-        let set: Vec<_> = flags_in(names, value.to_u32()).collect();
-        return if set.is_empty() { write!(out, "0") } else { write!(out, "{}", set.join("|")) };
-    };
-    if mask >> names.len() != 0 {
-        return write!(out, "{bits:#x}/{mask:#x}");
+fn format_flags(out: &mut Printer<'_>, names: &[&str], value: FieldValue, mask: Option<FieldValue>) {
+    let bits = value.to_u32();
+    let shown = mask.map_or(bits, FieldValue::to_u32);
+    if shown == 0 {
+        return out.push_str("0");
     }
-    for (at, name) in names.iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1) {
-        write!(out, "{}{name}", if bits >> at & 1 == 1 { '+' } else { '-' })?;
+    if mask.is_some() && shown >> names.len() != 0 {
+        out.hex(bits);
+        out.push_str("/");
+        return out.hex(shown);
     }
-    Ok(())
-}
-
-fn flags_in<'a>(names: &'a [&str], bits: u32) -> impl Iterator<Item = &'a str> {
-    names.iter().enumerate().filter(move |(at, _)| bits >> at & 1 == 1).map(|(_, name)| *name)
+    let mut is_first = true;
+    for (at, name) in names.iter().enumerate().filter(|(at, _)| shown >> at & 1 == 1) {
+        match mask {
+            Some(_) => out.push_str(if bits >> at & 1 == 1 { "+" } else { "-" }),
+            None if is_first => {}
+            None => out.push_str("|"),
+        }
+        out.push_str(name);
+        is_first = false;
+    }
 }
 
 fn fragment_name(value: FieldValue, mask: Option<FieldValue>) -> Option<&'static str> {
@@ -150,8 +156,17 @@ fn fragment_name(value: FieldValue, mask: Option<FieldValue>) -> Option<&'static
         .map(|(_, _, name)| *name)
 }
 
-/// Reads a value, and the mask behind a slash if there is one.
-pub(super) fn parse(field: Field, piece: Piece<'_>) -> Result<(FieldValue, Option<FieldValue>), ParseError> {
+/// Reads a value, and the mask behind a slash if there is one. The field is not one of tunnel metadata.
+///
+/// # Errors
+/// Says what would be a value; that the field cannot have that mask.
+///
+/// Source: `mf_parse` in `lib/meta-flow.c` of Open vSwitch 3.1.
+pub(super) fn parse(
+    field: Field,
+    piece: Piece<'_>,
+    names: Option<&Names>,
+) -> Result<(FieldValue, Option<FieldValue>), ParseError> {
     match field.info().format {
         Format::CtState => return parse_flags(field, CT_STATE, piece),
         Format::TcpFlags => return parse_flags(field, TCP_FLAGS, piece),
@@ -163,30 +178,29 @@ pub(super) fn parse(field: Field, piece: Piece<'_>) -> Result<(FieldValue, Optio
                 None => Err(piece.error(Problem::Expected("no, yes, first, later or not_later"))),
             };
         }
+        Format::PacketType => return parse_packet_type(piece).map(|value| (value, None)),
+        Format::Port => {
+            let port = parse_port(piece, names)?;
+            return Ok((FieldValue::from(port).and(field.full_mask()), None));
+        }
         _ => {}
     }
-    let (value, mask) = match piece.split_once("/") {
-        Some((value, mask)) => (value, Some(mask)),
-        None => (piece, None),
+    let Some((value, mask)) = piece.split_once("/") else {
+        return Ok((parse_whole(field, piece)?, None));
     };
     let parsed = parse_whole(field, value)?;
-    match mask {
-        None => Ok((parsed, None)),
-        Some(mask) if !field.info().maskable => Err(mask.error(Problem::NoMask)),
-        Some(mask) => Ok((parsed, Some(parse_mask(field, mask)?))),
+    let bits = parse_mask(field, mask)?;
+    let is_whole = bits.and(field.full_mask()) == field.full_mask();
+    if !is_whole && !field.info().maskable {
+        return Err(mask.error(Problem::NoMask));
     }
+    Ok((parsed.and(bits), Some(bits)))
 }
 
 fn parse_whole(field: Field, piece: Piece<'_>) -> Result<FieldValue, ParseError> {
     let text = piece.text();
     let value = match field.info().format {
-        Format::Port => {
-            let port = parse_port(piece)?;
-            FieldValue::from(port).and(field.full_mask())
-        }
-        Format::Mac => {
-            text.parse::<MacAddr>().map_err(|_| piece.error(Problem::Expected("a MAC address")))?.into()
-        }
+        Format::Mac => parse_mac(piece)?.into(),
         Format::Ipv4 => {
             text.parse::<Ipv4Addr>().map_err(|_| piece.error(Problem::Expected("an IPv4 address")))?.into()
         }
@@ -195,7 +209,37 @@ fn parse_whole(field: Field, piece: Piece<'_>) -> Result<FieldValue, ParseError>
         }
         _ => piece.number(field.info().value_bits)?.into(),
     };
+    if field == field::NW_TOS && FieldValue::to_u16(value) & 3 != 0 {
+        return Err(piece.error(Problem::Expected("a multiple of 4")));
+    }
     Ok(value)
+}
+
+/// Reads six numbers of one or two hex digits with colons between them.
+pub(super) fn parse_mac(piece: Piece<'_>) -> Result<MacAddr, ParseError> {
+    let mut octets = [0_u8; 6];
+    let (mut at, mut n_digits) = (0, 0);
+    for byte in piece.text().bytes() {
+        match char::from(byte).to_digit(16) {
+            Some(digit) if n_digits < 2 => {
+                octets[at] = octets[at] << 4 | digit as u8;
+                n_digits += 1;
+            }
+            None if byte == b':' && n_digits > 0 && at < 5 => {
+                at += 1;
+                n_digits = 0;
+            }
+            _ => {
+                at = 0;
+                break;
+            }
+        }
+    }
+    if at == 5 && n_digits > 0 {
+        Ok(MacAddr(octets))
+    } else {
+        Err(piece.error(Problem::Expected("an Ethernet address: 00:11:22:33:44:55")))
+    }
 }
 
 fn parse_mask(field: Field, piece: Piece<'_>) -> Result<FieldValue, ParseError> {
@@ -207,8 +251,55 @@ fn parse_mask(field: Field, piece: Piece<'_>) -> Result<FieldValue, ParseError> 
             let mask = field.full_mask().to_u128();
             Ok(mask.checked_shr(zeros.into()).map_or(0, |bits| bits << zeros).into())
         }
-        _ => parse_whole(field, piece),
+        _ if is_address || field.info().format == Format::Mac => parse_whole(field, piece),
+        _ => piece.number(8 * u16::from(field.n_bytes())).map(Into::into),
     }
+}
+
+/// Reads `(NAMESPACE,TYPE)`.
+fn parse_packet_type(piece: Piece<'_>) -> Result<FieldValue, ParseError> {
+    let bad = || piece.error(Problem::Expected("a namespace and a type: (1,0x800)"));
+    let inside = piece.strip_prefix("(").and_then(|rest| rest.strip_suffix(")")).ok_or_else(bad)?;
+    let (namespace, of_it) = inside.split_once(",").ok_or_else(bad)?;
+    Ok((u32::from(namespace.trim().u16()?) << 16 | u32::from(of_it.trim().u16()?)).into())
+}
+
+/// Reads a value of a field of tunnel metadata, and the mask behind a slash if there is one.
+pub(super) fn parse_wide(field: Field, piece: Piece<'_>) -> Result<WideField, ParseError> {
+    let n_bits = field.n_bits();
+    let found = match piece.split_once("/") {
+        Some((value, mask)) => {
+            let mut number = parse_wide_number(value, n_bits)?;
+            let mask = parse_wide_number(mask, n_bits)?;
+            let mask_len = mask.len();
+            for (at, byte) in number.iter_mut().rev().enumerate() {
+                *byte &= mask_len.checked_sub(1 + at).map_or(0, |at| mask[at]);
+            }
+            WideField::new(field, &number, Some(&mask))
+        }
+        None => WideField::new(field, &parse_wide_number(piece, n_bits)?, None),
+    };
+    found.ok_or_else(|| piece.error(Problem::TooBig(n_bits)))
+}
+
+/// Reads a number of any width; one of more than 128 bits in hex.
+pub(super) fn parse_wide_number(piece: Piece<'_>, n_bits: u16) -> Result<Vec<u8>, ParseError> {
+    let text = piece.text();
+    let digits = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) if digits.len() > 32 => digits.trim_start_matches('0'),
+        _ => return piece.number(n_bits).map(|number| number.to_be_bytes().to_vec()),
+    };
+    if digits.len() > usize::from(n_bits).div_ceil(4) {
+        return Err(piece.error(Problem::TooBig(n_bits)));
+    }
+    let mut bytes = vec![0_u8; digits.len().div_ceil(2)];
+    for (at, digit) in digits.bytes().rev().enumerate() {
+        let digit =
+            char::from(digit).to_digit(16).ok_or_else(|| piece.error(Problem::Expected("a number")))?;
+        let from_end = bytes.len() - 1 - at / 2;
+        bytes[from_end] |= (digit as u8) << (4 * (at % 2));
+    }
+    Ok(bytes)
 }
 
 /// Reads `+new-est`, a list `syn|ack`, or a number with or without a mask.

@@ -1,5 +1,6 @@
 //! Changes to flow tables.
 
+use super::action::ActionReader;
 use super::error::{KeyValues, ParseError, Piece, Problem};
 use super::flow_match::{self, DEFAULT_PRIORITY};
 use super::match_words::{MatchWords, Normalized};
@@ -8,6 +9,7 @@ use super::port::{parse_port, parse_table};
 use super::printer::{Printer, Style};
 use super::protocols::Protocols;
 use super::{flow, instruction};
+use crate::openflow::oxm::Packets;
 use crate::openflow::{FlowMod, FlowModCommand, FlowModFlags, FlowStatsRequest};
 use crate::types::{Cookie, GroupId, Priority, TableId};
 
@@ -20,6 +22,8 @@ pub struct ParsedFlowMod {
     pub protocols: Protocols,
     /// What was left out of the match because the packets do not have it.
     pub normalized: Option<Box<Normalized>>,
+    /// An action on a header that the match does not ask for, which every version but OpenFlow 1.0 refuses.
+    pub inconsistency: Option<Box<ParseError>>,
 }
 
 /// What a text of a flow is read as, which decides the words that may stand in it.
@@ -66,16 +70,21 @@ pub fn parse_flow_mod(
     let actions = if reader.of.has_actions() { Some(extract_actions(whole)?) } else { None };
     reader.read(actions.map_or(whole, |(before, _)| before))?;
     let mut flow_mod = reader.flow_mod;
+    let mut protocols = reader.words.protocols();
+    let (flow_match, normalized) = reader.words.finish();
+    let mut inconsistency = None;
     if let Some((_, actions)) = actions {
-        flow_mod.instructions = instruction::parse(actions.trim())?;
+        let table = Some(flow_mod.table).filter(|table| *table != TableId::ALL);
+        let mut actions_reader = ActionReader::new(Packets::of(&flow_match), names);
+        flow_mod.instructions = instruction::parse(actions.trim(), &mut actions_reader, table)?;
+        protocols &= actions_reader.protocols;
+        inconsistency = actions_reader.inconsistency.map(Box::new);
     }
     if flow_mod.table == TableId::ALL && reader.of.has_actions() {
         flow_mod.table = TableId(0);
     }
-    let protocols = reader.words.protocols();
-    let (flow_match, normalized) = reader.words.finish();
     flow_mod.flow_match = flow_match;
-    Ok(ParsedFlowMod { flow_mod, protocols, normalized })
+    Ok(ParsedFlowMod { flow_mod, protocols, normalized, inconsistency })
 }
 
 /// Reads which flows are meant, in the syntax of a flow: a match, and `table`, `cookie=VALUE/MASK`, `out_port` and

@@ -117,7 +117,7 @@ impl MatchWords {
                 self.set(field, parse_port(value, names)?.into(), None);
             }
             Word::Field(field) => {
-                let (bits, mask) = field_value::parse(field, value)?;
+                let (bits, mask) = field_value::parse(field, value, names)?;
                 if field == field::CT_STATE && !(bits.fits(8) && mask.is_none_or(|mask| mask.fits(8))) {
                     return Err(value.error(Problem::TooBig(8)));
                 }

@@ -106,6 +106,20 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// Begins the colour of a role.
+    pub(super) fn begin(&mut self, role: Role) {
+        if self.color {
+            self.out.push_str(role.start());
+        }
+    }
+
+    /// Ends a colour.
+    pub(super) fn end(&mut self) {
+        if self.color {
+            self.out.push_str(END);
+        }
+    }
+
     /// Appends the name of something that follows.
     pub(super) fn param(&mut self, name: fmt::Arguments<'_>) {
         let (start, end) = if self.color { (Role::Param.start(), END) } else { ("", "") };

@@ -5,6 +5,7 @@
 //! shows in text ([`Legacy`], [`Action::CopyField`]) keep it.
 
 mod bundle;
+mod check;
 mod controller;
 mod ct;
 mod encap;
@@ -16,6 +17,7 @@ mod standard;
 mod subfield;
 
 pub use bundle::{Bundle, BundleAlgorithm, HashFields, Multipath, MultipathAlgorithm};
+pub use check::{CheckError, Within};
 pub use controller::{Controller, PacketInReason};
 pub use ct::{Ct, CtFlags, CtZone, Nat, NatFlags, NatRange};
 pub use encap::{Encap, EncapProperty};

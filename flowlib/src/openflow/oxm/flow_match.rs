@@ -172,7 +172,11 @@ impl Match {
             *r = at;
             return self.decode_wide(r);
         }
-        let entry = MatchField::decode_body(r, &at, field, header)?;
+        let mut entry = MatchField::decode_body(r, &at, field, header)?;
+        if let Some(mask) = entry.mask {
+            let full = field.full_mask();
+            entry.mask = Some(mask.and(full)).filter(|mask| *mask != full);
+        }
         if entry.mask.is_some() && !field.info().maskable {
             return Err(at.error(Problem::BadMask { header: header.raw }));
         }
@@ -283,7 +287,8 @@ impl Wire for Match {
 }
 
 impl MatchField {
-    /// Reads one OXM of a known field that is not one of tunnel metadata; a full mask becomes none.
+    /// Reads one OXM of a known field that is not one of tunnel metadata. A mask of nothing but ones
+    /// becomes none.
     ///
     /// # Errors
     /// `BadLength` if the length is not the field's width (twice it with a mask); `BadWildcards` if there are bits
@@ -310,17 +315,16 @@ impl MatchField {
         if header.body_len() != Some(n_bytes << u32::from(header.has_mask())) {
             return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
         }
-        let full = field.full_mask();
         let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
         let mask = if header.has_mask() {
-            FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default().and(full)
+            FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default()
         } else {
-            full
+            field.wire_mask()
         };
-        if value.and(mask) != value {
+        if value.and(mask).and(field.full_mask()) != value {
             return Err(at.error(Problem::BadWildcards { header: header.raw }));
         }
-        Ok(Self { field, value, mask: (mask != full).then_some(mask) })
+        Ok(Self { field, value, mask: (mask != field.wire_mask()).then_some(mask) })
     }
 
     /// Writes it as Nicira's actions name it.

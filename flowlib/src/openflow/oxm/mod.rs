@@ -3,6 +3,8 @@
 //! The fields are one list, in `registry`. A field that is not in it is kept byte for byte in a match.
 
 mod flow_match;
+mod names;
+mod prerequisite;
 mod registry;
 mod subfield;
 mod value;
@@ -11,6 +13,7 @@ mod wide;
 use std::fmt;
 
 pub use flow_match::{Match, MatchField, RawOxm};
+pub use prerequisite::{MissingPrerequisite, Packets};
 pub use registry::field;
 pub use subfield::SubField;
 pub use value::FieldValue;
@@ -228,6 +231,12 @@ impl Field {
     #[inline]
     pub fn full_mask(self) -> FieldValue {
         registry::FULL_MASKS[usize::from(self.0)]
+    }
+
+    /// A mask of its bytes on the wire, which may have more bits than the field.
+    #[inline]
+    pub(crate) fn wire_mask(self) -> FieldValue {
+        FieldValue::ones(8 * u16::from(self.n_bytes()))
     }
 
     /// Writes its header as Nicira's actions name it, for a value and perhaps a mask to follow.

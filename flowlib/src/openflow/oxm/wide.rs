@@ -61,3 +61,25 @@ impl WideField {
         }
     }
 }
+
+impl WideField {
+    /// A value and the bits of it that are meant, without the zeros that both begin with; `None` if they are longer
+    /// than the field.
+    #[must_use]
+    pub fn new(field: Field, value: &[u8], mask: Option<&[u8]>) -> Option<Self> {
+        let n_bytes = usize::from(field.n_bytes());
+        let significant = |bytes: &[u8]| bytes.len() - bytes.iter().take_while(|byte| **byte == 0).count();
+        let mask = mask.filter(|mask| mask.len() < n_bytes || mask.iter().any(|byte| *byte != 0xff));
+        let len = significant(value).max(mask.map_or(0, significant)).max(1);
+        if len > n_bytes {
+            return None;
+        }
+        let padded = |bytes: &[u8]| {
+            let mut padded = vec![0; len];
+            let kept = bytes.len().min(len);
+            padded[len - kept..].copy_from_slice(&bytes[bytes.len() - kept..]);
+            padded.into_boxed_slice()
+        };
+        Some(Self { field, value: padded(value), mask: mask.map(padded) })
+    }
+}

@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 
+use super::read::ActionReader;
 use super::{Arguments, format_list};
 use crate::openflow::Action;
-use crate::openflow::action::{Ct, CtFlags, CtZone, Nat, NatFlags, NatRange};
+use crate::openflow::action::{Ct, CtFlags, CtZone, Nat, NatFlags, NatRange, Within};
+use crate::text::error::{ParseError, Piece, Problem};
+use crate::text::port::parse_table;
 use crate::text::printer::{Printer, Role};
 use crate::text::subfield;
+use crate::types::TableId;
 
 /// The protocols whose related connections are found, by their ports.
 const ALGS: &[(u16, &str)] = &[(21, "ftp"), (69, "tftp")];
@@ -93,4 +97,117 @@ fn format_range(out: &mut Printer<'_>, range: &NatRange) {
             put!(out, "-{max}");
         }
     }
+}
+
+/// Reads the arguments of `ct`, in any order.
+pub(super) fn read(reader: &mut ActionReader<'_>, value: Piece<'_>) -> Result<Ct, ParseError> {
+    let mut found = Ct::default();
+    for (key, value) in value.key_values() {
+        match key.text() {
+            "commit" => found.flags |= CtFlags::COMMIT,
+            "force" => found.flags |= CtFlags::FORCE,
+            "table" => {
+                let table = parse_table(value, reader.names)?;
+                if table == TableId::ALL {
+                    return Err(value.error(Problem::Expected("a table up to 254")));
+                }
+                found.recirc_table = Some(table);
+            }
+            "zone" => found.zone = read_zone(value)?,
+            "alg" => {
+                let named = ALGS.iter().find(|(_, name)| *name == value.text());
+                let (alg, _) = named.ok_or_else(|| value.error(Problem::Expected("ftp or tftp")))?;
+                found.alg = *alg;
+            }
+            "nat" => found.actions.push(Action::Nat(Box::new(read_nat(value)?))),
+            "exec" => {
+                let actions = reader.nested(value, Within::Ct)?;
+                found.actions.extend(actions);
+            }
+            _ => {
+                let known = "commit, force, table, zone, alg, nat or exec";
+                return Err(key.error(Problem::Expected(known)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_zone(value: Piece<'_>) -> Result<CtZone, ParseError> {
+    if let Ok(zone) = value.u16() {
+        return Ok(CtZone::Number(zone));
+    }
+    let zone = subfield::parse(value)?;
+    if zone.n_bits != 16 || zone.field.is_experimenter() {
+        return Err(value.error(Problem::Expected("a number, or 16 bits of a field: NXM_NX_REG0[0..15]")));
+    }
+    Ok(CtZone::Field(zone))
+}
+
+/// Reads the arguments of `nat`.
+pub(super) fn read_nat(value: Piece<'_>) -> Result<Nat, ParseError> {
+    let mut found = Nat::default();
+    for (key, value) in value.key_values() {
+        match key.text() {
+            word @ ("src" | "dst") => {
+                found.flags |= if word == "src" { NatFlags::SRC } else { NatFlags::DST };
+                found.range = if value.is_empty() { None } else { Some(read_range(value)?) };
+            }
+            word => match FLAGS.iter().find(|(_, flag)| *flag == word) {
+                Some((flag, _)) => found.flags |= *flag,
+                None => {
+                    return Err(key.error(Problem::Expected("src, dst, persistent, hash or random")));
+                }
+            },
+        }
+    }
+    let is_directed = found.flags.intersects(NatFlags::SRC | NatFlags::DST);
+    if !is_directed && !found.flags.is_empty() {
+        return Err(value.error(Problem::Expected("src or dst beside the flags")));
+    }
+    if !found.is_valid() {
+        return Err(value.error(Problem::Expected("only one of src and dst, and of hash and random")));
+    }
+    Ok(found)
+}
+
+/// Reads `ADDRESS`, `ADDRESS-ADDRESS` and `:PORT` or `:PORT-PORT` behind either; IPv6 addresses may stand in brackets.
+fn read_range(value: Piece<'_>) -> Result<NatRange, ParseError> {
+    let bad = || {
+        value.error(Problem::Expected(
+            "addresses and ports in order: 10.0.0.1-10.0.0.9:1024-2048, [fe80::1]:5",
+        ))
+    };
+    let (min, rest) = read_address(value).ok_or_else(bad)?;
+    let (max, rest) = match rest.strip_prefix("-") {
+        Some(rest) => {
+            let (max, rest) = read_address(rest).ok_or_else(bad)?;
+            (Some(max), rest)
+        }
+        None => (None, rest),
+    };
+    let mut found = NatRange { min, max, min_port: None, max_port: None };
+    if let Some(ports) = rest.strip_prefix(":") {
+        let (min, max) = ports.split_once("-").unwrap_or((ports, ports.slice(0, 0)));
+        found.min_port = Some(min.u16()?);
+        found.max_port = if max.is_empty() { None } else { Some(max.u16()?) };
+    } else if !rest.is_empty() {
+        return Err(bad());
+    }
+    if found.is_valid() { Ok(found) } else { Err(bad()) }
+}
+
+/// An address and what follows it.
+fn read_address(piece: Piece<'_>) -> Option<(IpAddr, Piece<'_>)> {
+    let text = piece.text();
+    if let Some(inside) = piece.strip_prefix("[") {
+        let (address, rest) = inside.split_once("]")?;
+        return Some((IpAddr::V6(address.text().parse().ok()?), rest));
+    }
+    let ipv4_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    if let Ok(address) = text[..ipv4_end].parse() {
+        return Some((IpAddr::V4(address), piece.slice(ipv4_end, text.len())));
+    }
+    let ipv6_end = text.find('-').unwrap_or(text.len());
+    Some((IpAddr::V6(text[..ipv6_end].parse().ok()?), piece.slice(ipv6_end, text.len())))
 }

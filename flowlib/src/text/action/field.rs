@@ -1,9 +1,12 @@
 //! Actions on a field, or on some bits of it.
 
 use super::hex;
-use crate::openflow::oxm::WideField;
-use crate::openflow::{Action, SubField};
+use super::read::{ActionReader, Place};
+use crate::openflow::oxm::{MatchField, WideField};
+use crate::openflow::{Action, FieldValue, SubField};
+use crate::text::error::{ParseError, Piece, Problem};
 use crate::text::printer::{Printer, Role};
+use crate::text::protocols::Protocols;
 use crate::text::{field_value, subfield};
 
 /// Appends an action that names a field.
@@ -63,4 +66,130 @@ fn format_wide(out: &mut Printer<'_>, entry: &WideField) {
         field_value::format_wide(out, mask);
     }
     to_field(out, entry.field.name());
+}
+
+/// The pieces before and behind the arrow.
+pub(super) fn arrow(piece: Piece<'_>) -> Result<(Piece<'_>, Piece<'_>), ParseError> {
+    let (from, to) = piece
+        .split_once("->")
+        .ok_or_else(|| piece.error(Problem::Expected("two things with -> between them")))?;
+    if to.trim().is_empty() {
+        return Err(piece.error(Problem::Expected("a field behind ->")));
+    }
+    Ok((from.trim(), to.trim()))
+}
+
+/// Reads `VALUE->FIELD` or `VALUE/MASK->FIELD`; a mask makes it loads, which OpenFlow 1.3 can say.
+pub(super) fn read_set_field(
+    reader: &mut ActionReader<'_>,
+    value: Piece<'_>,
+    place: &mut Place<'_, '_>,
+) -> Result<(), ParseError> {
+    let (value, name) = arrow(value)?;
+    let field = subfield::parse_field(name)?;
+    if !field.info().writable {
+        return Err(name.error(Problem::ReadOnly));
+    }
+    reader.protocols &= Protocols::of_field(field, None);
+    if field.is_wide() {
+        let entry = field_value::parse_wide(field, value)?;
+        let action = match entry.mask {
+            None => Action::SetWideField(Box::new(entry)),
+            Some(_) => Action::WideRegLoad2(Box::new(entry)),
+        };
+        return reader.push(action, place);
+    }
+    let (parsed, mask) = field_value::parse(field, value, reader.names)?;
+    match mask.filter(|mask| *mask != field.wire_mask()) {
+        None => reader.push(Action::SetField { field, value: parsed }, place),
+        Some(mask) => push_loads(reader, place, MatchField { field, value: parsed, mask: Some(mask) }),
+    }
+}
+
+/// Reads `NUMBER->FIELD[BITS]`.
+pub(super) fn read_load(
+    reader: &mut ActionReader<'_>,
+    value: Piece<'_>,
+    place: &mut Place<'_, '_>,
+) -> Result<(), ParseError> {
+    let (value, name) = arrow(value)?;
+    let dst = subfield::parse(name)?;
+    if dst.field.is_wide() {
+        let entry = wide_load(dst, &field_value::parse_wide_number(value, dst.n_bits)?);
+        return reader.push(Action::WideRegLoad2(Box::new(entry)), place);
+    }
+    let number = value.number(dst.n_bits)?;
+    if dst.n_bits <= 64 && !dst.field.is_experimenter() {
+        return reader.push(Action::RegLoad { dst, value: number as u64 }, place);
+    }
+    let mask = FieldValue::ones(dst.n_bits).to_u128() << dst.start_bit;
+    let entry =
+        MatchField { field: dst.field, value: (number << dst.start_bit).into(), mask: Some(mask.into()) };
+    push_loads(reader, place, entry)
+}
+
+/// Appends loads of at most 64 bits each, from the lowest up, or one load that has room for the field's name.
+fn push_loads(
+    reader: &mut ActionReader<'_>,
+    place: &mut Place<'_, '_>,
+    entry: MatchField,
+) -> Result<(), ParseError> {
+    let MatchField { field, value, mask } = entry;
+    let mask = mask.unwrap_or(field.wire_mask());
+    if field.is_experimenter() {
+        let mask = Some(mask).filter(|mask| *mask != field.wire_mask());
+        let entry = MatchField { field, value: value.and(mask.unwrap_or(field.full_mask())), mask };
+        return reader.push(Action::RegLoad2(Box::new(entry)), place);
+    }
+    let (value, mut left) = (value.to_u128(), mask.and(FieldValue::ones(field.n_bits())).to_u128());
+    while left != 0 {
+        let start = left.trailing_zeros();
+        let n_bits = (left >> start).trailing_ones().min(64);
+        let ones = FieldValue::ones(n_bits as u16).to_u128();
+        let dst = SubField { field, start_bit: start as u16, n_bits: n_bits as u16 };
+        reader.push(Action::RegLoad { dst, value: (value >> start & ones) as u64 }, place)?;
+        left &= !(ones << start);
+    }
+    Ok(())
+}
+
+/// A number in bits of a field of tunnel metadata.
+fn wide_load(dst: SubField, number: &[u8]) -> WideField {
+    let n_bytes = usize::from(dst.field.n_bytes());
+    let (mut value, mut mask) = (vec![0; n_bytes], vec![0; n_bytes]);
+    for bit in 0..usize::from(dst.n_bits) {
+        let at = bit + usize::from(dst.start_bit);
+        let (byte, flag) = (n_bytes - 1 - at / 8, 1 << (at % 8));
+        mask[byte] |= flag;
+        let is_set =
+            number.len().checked_sub(1 + bit / 8).is_some_and(|from| number[from] >> (bit % 8) & 1 == 1);
+        if is_set {
+            value[byte] |= flag;
+        }
+    }
+    WideField::new(dst.field, &value, Some(&mask)).expect("bits of the field make no longer value")
+}
+
+/// Reads `FIELD[BITS]->FIELD[BITS]`.
+pub(super) fn read_move(value: Piece<'_>) -> Result<Action, ParseError> {
+    let (from, to) = arrow(value)?;
+    let (src, dst) = (subfield::parse(from)?, subfield::parse(to)?);
+    if src.n_bits != dst.n_bits {
+        return Err(to.error(Problem::BitsFor(src.field.name(), src.n_bits)));
+    }
+    if !dst.field.info().writable {
+        return Err(to.error(Problem::ReadOnly));
+    }
+    Ok(Action::RegMove { src, dst })
+}
+
+/// Reads `LENGTH)->FIELD[BIT]`.
+pub(super) fn read_check_pkt_larger(value: Piece<'_>) -> Result<Action, ParseError> {
+    let (len, name) = arrow(value)?;
+    let pkt_len = len.strip_suffix(")").unwrap_or(len).u16()?;
+    let dst = subfield::parse(name)?;
+    if dst.n_bits != 1 {
+        return Err(name.error(Problem::Expected("one bit of a field: NXM_NX_REG0[0]")));
+    }
+    Ok(Action::CheckPktLarger { dst, pkt_len })
 }
