@@ -48,7 +48,7 @@ impl Instruction {
     ///
     /// # Errors
     /// As [`Instruction::decode`].
-    pub(crate) fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+    pub fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
         let mut instructions = Vec::new();
         while !r.is_empty() {
             instructions.push(Self::decode(r)?);

@@ -15,6 +15,7 @@ mod match_words;
 pub mod message;
 mod names;
 mod packet;
+mod part;
 mod port;
 mod printer;
 mod protocols;
@@ -29,10 +30,11 @@ pub use flow_mod::{ParsedFlowMod, format_flow_mod, parse_flow_filter, parse_flow
 pub use instruction::format_instructions;
 pub use match_words::Normalized;
 pub use message::{
-    Verbosity, parse_ct_tuple, parse_flow_monitor, parse_group_mod, parse_meter, parse_meter_mod,
-    parse_packet, parse_packet_out, parse_tlv_maps, print_message,
+    TableFeaturesList, Verbosity, parse_ct_tuple, parse_flow_monitor, parse_group_mod, parse_meter,
+    parse_meter_mod, parse_packet, parse_packet_out, parse_tlv_maps, print_message,
 };
 pub use names::Names;
 pub use packet::{format_frame, format_key};
+pub use part::{find_field, parse_port, parse_table, print_instructions, print_match};
 pub use printer::Style;
 pub use protocols::Protocols;

@@ -58,10 +58,10 @@ impl Names {
         self.tables.add(table, name);
     }
 
-    /// The name of that port.
+    /// The name of that port. A reserved port is better known by its own, as `LOCAL`.
     #[must_use]
     pub fn port_name(&self, port: PortNo) -> Option<&str> {
-        self.ports.name(port)
+        if port.reserved_name().is_some() { None } else { self.ports.name(port) }
     }
 
     /// The port of that name.

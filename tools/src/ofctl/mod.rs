@@ -1,101 +1,65 @@
-//! `ofctl`: asks a switch over OpenFlow 1.3 and prints what `ovs-ofctl` would.
+//! `ofctl`: queries, changes and watches switches over OpenFlow 1.3, in the words and with the output of ovs-ofctl(8).
+//!
+//! ```text
+//!  arguments ─▶ run ─▶ dump, sort, json      one question, the answer printed part by part as it comes
+//!                      changes ─▶ change     text ─▶ batch of messages ─▶ sent without waiting, or as a bundle
+//!                      table                 replace-flows, diff-flows
+//!                      monitor, echo, offline
+//!               all over link                bytes ⇄ messages
+//! ```
+//!
+//! A command is one thread that sends and receives in one loop; text of files is read, and printed, on all processors.
+//! Nothing is sent before all of a file has been read without an error.
 
-mod client;
-mod flows;
-mod ports;
+mod arguments;
+mod ask;
+mod batch;
+mod change;
+mod changes;
+mod command;
+mod dump;
+mod echo;
+mod file;
+mod flow_changes;
+mod globals;
+mod json;
+mod link;
+mod manual;
+mod monitor;
+mod offline;
+mod ours;
+mod out;
+mod parallel;
+mod settings;
+mod sort;
 mod switch;
-mod target;
+mod table;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use clap::{Parser, Subcommand, ValueEnum};
-use flowlib::openflow::{FlowStatsRequest, Message, MultipartRequestBody};
-use flowlib::text::parse_flow_filter;
-use flowlib::types::PortNo;
+use anyhow::{Result, bail};
+use clap::{CommandFactory, FromArgMatches};
 
-use client::Client;
-use target::Target;
+use arguments::Arguments;
+use change::Refused;
+use out::NobodyReads;
 
-/// Asks an OpenFlow 1.3 switch.
-///
-/// SWITCH is a bridge of this machine, unix:PATH, tcp:HOST:PORT, or the path of a socket.
-#[derive(Debug, Parser)]
-#[command(name = "ofctl", version)]
-struct Arguments {
-    /// Seconds to wait for the switch.
-    #[arg(long, global = true, default_value_t = 10, value_name = "SECONDS")]
-    timeout: u64,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// What the switch is, its ports and its configuration.
-    Show {
-        /// The switch.
-        switch: Target,
-    },
-    /// The flows in its tables.
-    DumpFlows {
-        /// The switch.
-        switch: Target,
-        /// Which flows, in flow syntax: `table=5,ip,reg0=1`, `cookie=0x700000000/0xffffffff00000000`.
-        #[arg(default_value = "", value_parser = |text: &str| parse_flow_filter(text, None), hide_default_value = true)]
-        flows: FlowStatsRequest,
-        /// How to print them.
-        #[arg(long, value_enum, default_value_t = Output::Text)]
-        output: Output,
-        /// Tables and drop reasons by the names that they have in Weir's pipeline.
-        #[arg(long)]
-        names: bool,
-        /// Without counters and ages.
-        #[arg(long)]
-        no_stats: bool,
-    },
-    /// What its ports counted.
-    DumpPorts {
-        /// The switch.
-        switch: Target,
-    },
-    /// Its ports.
-    DumpPortsDesc {
-        /// The switch.
-        switch: Target,
-    },
-    /// How full its tables are.
-    DumpTables {
-        /// The switch.
-        switch: Target,
-        /// Tables by the names that they have in Weir's pipeline; the others are left out.
-        #[arg(long)]
-        names: bool,
-    },
-}
-
-/// How flows are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// As ovs-ofctl prints them.
-    Text,
-    /// As a JSON list of objects.
-    Json,
-}
-
-/// Reads the arguments, asks and prints. A failure is printed to stderr, and the exit code is 1.
+/// Reads the arguments and does what they say. A failure is printed to standard error.
 #[must_use]
 pub fn run() -> ExitCode {
-    match start(Arguments::parse()) {
-        Ok(text) => {
-            use std::io::Write;
-            // Whoever closes our output has read enough.
-            match std::io::stdout().write_all(text.as_bytes()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::FAILURE,
-            }
-        }
+    let matches = Arguments::command().get_matches();
+    let mut arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let (name, of_command) = matches.subcommand().expect("a command is required");
+    arguments.globals.order_criteria(of_command);
+    match start(&arguments, name) {
+        Ok(code) => code,
+        // Whoever closes our output has read enough, and what a switch refuses is printed when it comes.
+        Err(error) if error.is::<NobodyReads>() => ExitCode::SUCCESS,
+        Err(error) if error.is::<Refused>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("ofctl: {error:#}");
             ExitCode::FAILURE
@@ -103,47 +67,27 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn start(arguments: Arguments) -> Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let limit = Duration::from_secs(arguments.timeout);
-        tokio::time::timeout(limit, ask(arguments.command))
-            .await
-            .map_err(|_| anyhow::anyhow!("no answer within {} s", limit.as_secs()))?
-    })
+fn start(arguments: &Arguments, name: &str) -> Result<ExitCode> {
+    if arguments.globals.read_only && arguments.command.is_change() {
+        bail!("'{name}' command does not work in read only mode");
+    }
+    if let Some(timeout) = arguments.globals.timeout() {
+        give_up_after(timeout);
+    }
+    command::run(&arguments.globals, &arguments.command)
 }
 
-async fn ask(command: Command) -> Result<String> {
-    match command {
-        Command::Show { switch } => {
-            let mut client = Client::connect(&switch).await?;
-            let features = client.request(&Message::FeaturesRequest).await?;
-            let ports = client.multipart(MultipartRequestBody::PortDesc).await?;
-            let config = client.request(&Message::GetConfigRequest).await?;
-            let mut text = switch::format_features(&features)?;
-            text.push_str(&ports::format_descriptions(&ports)?);
-            text.push_str(&switch::format_config(&config)?);
-            Ok(text)
+/// Ends the program when the time has passed, wherever it is then.
+fn give_up_after(timeout: Duration) {
+    std::thread::spawn(move || {
+        let end = Instant::now() + timeout;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(left);
         }
-        Command::DumpFlows { switch, flows, output, names, no_stats } => {
-            let body = Client::connect(&switch).await?.multipart(MultipartRequestBody::Flow(flows)).await?;
-            let stats = flows::of_reply(body)?;
-            match output {
-                Output::Json => flows::to_json(&stats, names),
-                Output::Text => Ok(flows::format(&stats, names, !no_stats)),
-            }
-        }
-        Command::DumpPorts { switch } => {
-            let request = MultipartRequestBody::PortStats(PortNo::ANY);
-            ports::format_stats(&Client::connect(&switch).await?.multipart(request).await?)
-        }
-        Command::DumpPortsDesc { switch } => {
-            let request = MultipartRequestBody::PortDesc;
-            ports::format_descriptions(&Client::connect(&switch).await?.multipart(request).await?)
-        }
-        Command::DumpTables { switch, names } => {
-            let request = MultipartRequestBody::Table;
-            switch::format_tables(Client::connect(&switch).await?.multipart(request).await?, names)
-        }
-    }
+        eprintln!("ofctl: not done within {} s (--timeout)", timeout.as_secs());
+        // As a shell sees a program that SIGALRM has ended, which is what ovs-ofctl(8) does then.
+        std::process::exit(TIMED_OUT);
+    });
 }
+
+const TIMED_OUT: i32 = 142;

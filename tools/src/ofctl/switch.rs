@@ -1,81 +1,237 @@
-//! The switch itself: features, configuration and tables.
+//! A switch that commands talk to, and the names of its ports and tables.
 
-use anyhow::{Result, bail};
-use flowlib::openflow::multipart::TableStats;
-use flowlib::openflow::{Message, MultipartReplyBody};
-use flowlib::pipeline::table::Table;
+use std::sync::OnceLock;
 
-use super::ports::bit_names;
+use anyhow::Result;
+use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequestBody};
+use flowlib::pipeline::table::TABLES;
+use flowlib::segment::ledger;
+use flowlib::text::{Names, ParseError};
+use flowlib::types::{TableId, Xid};
 
-/// OFPC_ bits. Source: OpenFlow 1.3.5 §7.3.1.
-const CAPABILITIES: &[(u32, &str)] = &[
-    (0, "FLOW_STATS"),
-    (1, "TABLE_STATS"),
-    (2, "PORT_STATS"),
-    (3, "GROUP_STATS"),
-    (5, "IP_REASM"),
-    (6, "QUEUE_STATS"),
-    (8, "PORT_BLOCKED"),
-];
+use super::ask::{Answer, ask, multipart};
+use super::globals::Globals;
+use super::link::{Connection, Failure, Target};
 
-/// What the switch says of itself.
-pub(super) fn format_features(message: &Message) -> Result<String> {
-    let Message::FeaturesReply(features) = message else {
-        bail!("the switch answered with something else than its features");
-    };
-    let capabilities = bit_names(features.capabilities, CAPABILITIES);
-    Ok(format!(
-        "OFPT_FEATURES_REPLY (OF1.3): dpid:{}\nn_tables:{}, n_buffers:{}\ncapabilities: {capabilities}\n",
-        features.datapath_id, features.n_tables, features.n_buffers
-    ))
+/// A switch, and how to talk to it.
+pub(super) struct Switch<'a> {
+    target: &'a Target,
+    pub(super) globals: &'a Globals,
+    ports: OnceLock<Names>,
+    names: OnceLock<Known>,
 }
 
-/// How the switch is set.
-pub(super) fn format_config(message: &Message) -> Result<String> {
-    let Message::GetConfigReply(config) = message else {
-        bail!("the switch answered with something else than its configuration");
-    };
-    let fragments = match config.flags & 3 {
-        0 => "normal",
-        1 => "drop",
-        2 => "reassemble",
-        _ => "nx-match",
-    };
-    Ok(format!("OFPT_GET_CONFIG_REPLY (OF1.3): frags={fragments} miss_send_len={}\n", config.miss_send_len))
+/// What was asked of a switch once.
+struct Known {
+    names: Names,
+    is_ours: bool,
 }
 
-/// How full the tables are. Tables like the one before them are put together; with names, only tables of the
-/// pipeline are shown, each by itself.
-pub(super) fn format_tables(body: MultipartReplyBody, names: bool) -> Result<String> {
-    let MultipartReplyBody::Table(mut tables) = body else {
-        bail!("the switch answered with something else than tables");
-    };
-    tables.sort_by_key(|table| table.table);
-    let mut blocks = Vec::new();
-    let counters = |table: &TableStats| (table.active_count, table.lookup_count, table.matched_count);
-    if names {
-        for table in &tables {
-            blocks.extend(Table::from_id(table.table).map(|known| format_table(known.name(), table)));
-        }
-    } else {
-        for run in tables.chunk_by(|one, next| counters(one) == counters(next)) {
-            let [first, rest @ ..] = run else { continue };
-            blocks.push(format_table(&first.table.to_string(), first));
-            match rest {
-                [] => {}
-                [only] => blocks.push(format!("  table {}: ditto\n", only.table)),
-                [next, .., last] => {
-                    blocks.push(format!("  tables {}...{}: ditto\n", next.table, last.table));
-                }
-            }
+impl<'a> Switch<'a> {
+    pub(super) fn new(target: &'a Target, globals: &'a Globals) -> Self {
+        Self { target, globals, ports: OnceLock::new(), names: OnceLock::new() }
+    }
+
+    /// A new connection.
+    pub(super) fn open(&self) -> Result<Connection, Failure> {
+        Connection::open(self.target, &self.globals.identity())
+    }
+
+    /// A new connection to what repeats the messages of its controller.
+    pub(super) fn snoop(&self) -> Result<Connection, Failure> {
+        Connection::snoop(self.target, &self.globals.identity())
+    }
+
+    /// Where it is, as it was written.
+    pub(super) fn target(&self) -> &'a Target {
+        self.target
+    }
+
+    /// Parses with names only if it must: most text has none, and asking costs more than sending a flow.
+    ///
+    /// # Errors
+    /// What `parse` says with the names that there are.
+    pub(super) fn parse<T>(
+        &self,
+        parse: impl FnMut(Option<&Names>) -> Result<T, ParseError>,
+    ) -> Result<Result<T, ParseError>> {
+        let result = self.parse_more(parse)?;
+        self.leave_out_xids();
+        Ok(result)
+    }
+
+    /// As [`Switch::parse`], for what is one of many lines.
+    ///
+    /// # Errors
+    /// What `parse` says with the names that there are.
+    pub(super) fn parse_more<T>(
+        &self,
+        mut parse: impl FnMut(Option<&Names>) -> Result<T, ParseError>,
+    ) -> Result<Result<T, ParseError>> {
+        // Once the names are known, text is read with them at once.
+        Ok(match parse(self.names.get().map(|known| &known.names)) {
+            Err(_) if self.globals.takes_names() && self.names.get().is_none() => parse(Some(self.names()?)),
+            result => result,
+        })
+    }
+
+    /// Counts the xids of the questions for names that were not necessary.
+    pub(super) fn leave_out_xids(&self) {
+        if self.globals.takes_names() && self.names.get().is_none() {
+            // A hello and a question for ports, and the same for tables.
+            Connection::skip_xids(4);
         }
     }
-    Ok(format!("OFPST_TABLE reply (OF1.3):\n{}", blocks.join("\n")))
+
+    /// The names to print, if any; asks the switch for them the first time.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn printed_names(&self) -> Result<Option<&Names>> {
+        if self.globals.prints_names() { self.names().map(Some) } else { Ok(None) }
+    }
+
+    /// The names of its ports.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn port_names(&self) -> Result<&Names> {
+        if let Some(names) = self.ports.get() {
+            return Ok(names);
+        }
+        let names = fetch_ports(&mut self.open()?)?;
+        Ok(self.ports.get_or_init(|| names))
+    }
+
+    /// The names of its ports and tables.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn names(&self) -> Result<&Names> {
+        self.known().map(|known| &known.names)
+    }
+
+    /// Whether its tables are those of Weir's pipeline.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn is_ours(&self) -> Result<bool> {
+        self.known().map(|known| known.is_ours)
+    }
+
+    fn known(&self) -> Result<&Known> {
+        if let Some(known) = self.names.get() {
+            return Ok(known);
+        }
+        let known = self.fetch()?;
+        Ok(self.names.get_or_init(|| known))
+    }
+
+    fn fetch(&self) -> Result<Known> {
+        let mut connection = self.open()?;
+        let mut names = fetch_ports(&mut connection)?;
+        // ovs-ofctl takes another connection for the tables.
+        Connection::skip_xids(1);
+        let mut tables = Vec::new();
+        ask(&mut connection, &table_features_request(), |part| {
+            tables.extend(table_names(part));
+            Ok(())
+        })?;
+        let is_ours = has_ledger(&mut connection)?;
+        if is_ours && tables.is_empty() {
+            tables.extend(TABLES.iter().map(|table| (table.table.id(), table.name.to_owned())));
+        }
+        for (table, name) in tables {
+            names.add_table(table, &name);
+        }
+        Ok(Known { names, is_ours })
+    }
 }
 
-fn format_table(name: &str, table: &TableStats) -> String {
-    format!(
-        "  table {name}:\n    active={}, lookup={}, matched={}\n",
-        table.active_count, table.lookup_count, table.matched_count
-    )
+fn fetch_ports(connection: &mut Connection) -> Result<Names> {
+    let mut names = Names::new();
+    ask(connection, &multipart(MultipartRequestBody::PortDesc)?, |part| {
+        let (_, message) = Message::decode(part)?;
+        if let Message::MultipartReply(reply) = message
+            && let MultipartReplyBody::PortDesc(ports) = reply.body
+        {
+            for port in ports {
+                names.add_port(port.port, &port.name.to_string());
+            }
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// OFPMP_TABLE_FEATURES.
+const TABLE_FEATURES: u8 = 12;
+const MULTIPART_HEADER_LEN: usize = 16;
+
+/// The question what tables can do. They are not decoded here: of a megabyte, only the names are of interest.
+fn table_features_request() -> Vec<u8> {
+    let mut request = vec![flowlib::openflow::VERSION, 18, 0, MULTIPART_HEADER_LEN as u8];
+    request.extend(Connection::new_xid().0.to_be_bytes());
+    request.extend([0, TABLE_FEATURES, 0, 0, 0, 0, 0, 0]);
+    request
+}
+
+/// The names in a part of the answer; tables without a name are left out.
+///
+/// Shape of an entry: length `u16`, table `u8`, 5 zeros, name of 32 bytes, more. Source: OpenFlow 1.3.5 §7.3.5.5.1.
+fn table_names(part: &[u8]) -> Vec<(TableId, String)> {
+    let mut names = Vec::new();
+    let mut rest = part.get(MULTIPART_HEADER_LEN..).unwrap_or_default();
+    while let Some(&[high, low, table]) = rest.first_chunk() {
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        let Some(entry) = rest.get(..len).filter(|entry| !entry.is_empty()) else { break };
+        rest = &rest[len..];
+        let name = entry.get(8..40).unwrap_or_default();
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        if !name.is_empty() {
+            names.push((TableId(table), String::from_utf8_lossy(name).into_owned()));
+        }
+    }
+    names
+}
+
+/// Whether the switch keeps a ledger of segments, which only those of Weir's controller do.
+fn has_ledger(connection: &mut Connection) -> Result<bool> {
+    let mut request = Vec::new();
+    let rows = MultipartRequestBody::Flow(FlowStatsRequest::of_table(ledger::TABLE));
+    // Its xid is not counted: ovs-ofctl does not ask this.
+    Message::MultipartRequest(rows.into()).encode(UNCOUNTED, &mut request)?;
+    let mut found = false;
+    let answer = ask(connection, &request, |part| {
+        if let Ok((_, Message::MultipartReply(reply))) = Message::decode(part)
+            && let MultipartReplyBody::Flow(flows) = reply.body
+        {
+            found |= flows.iter().any(|stats| ledger::read_row(&stats.flow).is_some());
+        }
+        Ok(())
+    })?;
+    Ok(found && matches!(answer, Answer::Complete))
+}
+
+const UNCOUNTED: Xid = Xid(u32::MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_without_a_name_have_none() {
+        let mut part = vec![0; MULTIPART_HEADER_LEN];
+        for (table, name) in [(0u8, "in"), (1, ""), (2, "a table with a name of 32 bytes!")] {
+            let mut entry = [0; 64];
+            entry[1] = 64;
+            entry[2] = table;
+            entry[8..8 + name.len()].copy_from_slice(name.as_bytes());
+            part.extend(entry);
+        }
+        let expected = [(0, "in"), (2, "a table with a name of 32 bytes!")];
+        assert_eq!(table_names(&part), expected.map(|(table, name)| (TableId(table), name.to_owned())));
+        part.extend([0, 0, 9]);
+        assert_eq!(table_names(&part).len(), 2, "an entry without a length ends it");
+    }
 }

@@ -46,6 +46,8 @@ use crate::openflow::error::error_code;
 use crate::openflow::{Action, ErrorCode, ErrorMsg, Message};
 use crate::wire::{DecodeError, Part, Reader, Wire};
 
+pub use table_features::TableFeaturesList;
+
 use kind::{Headers, Kind};
 
 /// How much of a message is printed; each `-m` of ovs-ofctl raises it by one.

@@ -210,16 +210,42 @@ fn field_of(id: &FieldId) -> Option<Field> {
 }
 
 pub(super) fn format(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    let mut ditto = Ditto::default();
-    let mut previous: Option<(TableFeatures, Table)> = None;
-    let result = message.read_list(|features: TableFeatures| {
+    let mut list = TableFeaturesList::default();
+    let result = message.read_list(|features: TableFeatures| list.add(p, features));
+    list.ditto.finish(p);
+    result
+}
+
+/// Tables that are printed one behind another, those like the one before them put together: they may have come in
+/// several messages.
+#[derive(Debug, Default)]
+pub struct TableFeaturesList {
+    ditto: Ditto,
+    previous: Option<(TableFeatures, Table)>,
+}
+
+impl TableFeaturesList {
+    /// Appends a table, or keeps it until it is known how many are like it.
+    ///
+    /// # Errors
+    /// What is wrong with the table; then nothing is appended.
+    pub fn print(&mut self, out: &mut String, features: TableFeatures) -> Result {
+        self.add(&mut Printer::plain(out), features)
+    }
+
+    /// Appends those that were kept.
+    pub fn finish(mut self, out: &mut String) {
+        self.ditto.finish(&mut Printer::plain(out));
+    }
+
+    fn add(&mut self, p: &mut Printer<'_>, features: TableFeatures) -> Result {
         let table = Table::read(&features)?;
-        let before = previous.as_ref();
+        let before = self.previous.as_ref();
         let is_same = before.is_some_and(|(before, old)| is_like(&features, &table, before, old));
         if is_same && features.name.as_bytes().is_empty() {
-            ditto.add(features.table);
+            self.ditto.add(features.table);
         } else {
-            ditto.finish(p);
+            self.ditto.finish(p);
             put(p, format_args!("\n  table {}", features.table));
             format_name(p, &features);
             if is_same {
@@ -229,11 +255,9 @@ pub(super) fn format(p: &mut Printer<'_>, message: Received<'_>) -> Result {
                 format_table(p, &features, &table, before);
             }
         }
-        previous = Some((features, table));
+        self.previous = Some((features, table));
         Ok(())
-    });
-    ditto.finish(p);
-    result
+    }
 }
 
 fn format_name(p: &mut Printer<'_>, features: &TableFeatures) {

@@ -1,0 +1,237 @@
+//! Changes that are ready to be sent, and which line each came from.
+
+use anyhow::Result;
+use flowlib::openflow::{BundleAdd, BundleFlags, HEADER_LEN, Message};
+use flowlib::text::{Names, ParseError};
+use flowlib::types::Xid;
+
+use super::file::{BadText, Line, Lines};
+use super::link::{Connection, header};
+use super::switch::Switch;
+
+/// Messages that change a switch, in the order in which they are sent.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The messages one behind another.
+    bytes: Vec<u8>,
+    /// The line of each, 0 if none.
+    lines: Vec<u32>,
+    /// The xid of the first, once they are numbered.
+    first: Xid,
+    /// How far the xids of two are apart.
+    step: u32,
+}
+
+/// A message of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member<'a> {
+    /// The message.
+    pub(super) message: &'a [u8],
+    /// Its place in the batch.
+    pub(super) index: usize,
+    /// The line it came from, if any.
+    pub(super) line: Option<u32>,
+}
+
+impl Batch {
+    /// One message for each line of a file.
+    ///
+    /// # Errors
+    /// [`BadText`] of the first line that cannot be read; nothing is sent then.
+    pub(super) fn of_lines(
+        switch: &Switch<'_>,
+        lines: &Lines,
+        parse: impl Fn(&str, Option<&Names>) -> Result<Message, ParseError> + Sync,
+    ) -> Result<Self> {
+        let pieces = lines.in_pieces(|piece| {
+            let mut batch = Self::default();
+            for line in piece {
+                let message = switch.parse_more(|names| parse(line.text, names))?;
+                batch.push(&message.map_err(|error| lines.bad(line, error))?, line)?;
+            }
+            Ok(batch)
+        })?;
+        switch.leave_out_xids();
+        let mut all = Self::default();
+        for piece in pieces {
+            all.bytes.extend_from_slice(&piece.bytes);
+            all.lines.extend_from_slice(&piece.lines);
+        }
+        Ok(all)
+    }
+
+    /// One message for an argument.
+    ///
+    /// # Errors
+    /// [`BadText`].
+    pub(super) fn of_argument(
+        switch: &Switch<'_>,
+        text: &str,
+        parse: impl Fn(&str, Option<&Names>) -> Result<Message, ParseError>,
+    ) -> Result<Self> {
+        let message = switch.parse(|names| parse(text, names))?;
+        let mut batch = Self::default();
+        batch.add(&message.map_err(|error| BadText::argument(text, error))?)?;
+        Ok(batch)
+    }
+
+    /// Adds a message that came from a line.
+    ///
+    /// # Errors
+    /// If it has no encoding.
+    pub(super) fn push(&mut self, message: &Message, line: Line<'_>) -> Result<()> {
+        self.add(message)?;
+        if let Some(last) = self.lines.last_mut() {
+            *last = line.number;
+        }
+        Ok(())
+    }
+
+    /// Adds a message that is encoded already, from a line or from none (0).
+    pub(super) fn push_encoded(&mut self, message: &[u8], line: u32) {
+        self.bytes.extend_from_slice(message);
+        self.lines.push(line);
+    }
+
+    /// The messages with their lines.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let mut at = 0;
+        self.lines.iter().map_while(move |line| {
+            let from = at;
+            at += self.message_len(at)?;
+            Some((*line, self.bytes.get(from..at)?))
+        })
+    }
+
+    /// Adds a message.
+    ///
+    /// # Errors
+    /// If it has no encoding.
+    pub(super) fn add(&mut self, message: &Message) -> Result<()> {
+        message.encode(Xid(0), &mut self.bytes)?;
+        self.lines.push(0);
+        Ok(())
+    }
+
+    /// How many messages begin before byte `end`.
+    pub(super) fn count_until(&self, end: usize) -> usize {
+        let (mut at, mut n) = (0, 0);
+        while let Some(len) = self.message_len(at).filter(|_| at < end) {
+            at += len;
+            n += 1;
+        }
+        n
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Gives the messages new xids, `step` apart.
+    pub(super) fn number(&mut self, step: u32) {
+        let n = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
+        (self.first, self.step) = (Connection::new_xids(n.saturating_mul(step)), step);
+        let (mut at, mut xid) = (0, self.first.0);
+        while let Some(len) = self.message_len(at) {
+            if let Some(place) = self.bytes.get_mut(at + 4..at + HEADER_LEN) {
+                place.copy_from_slice(&xid.to_be_bytes());
+            }
+            xid = xid.wrapping_add(step);
+            at += len;
+        }
+    }
+
+    /// Appends messages from byte `at` on until there is a good piece of them; where the next one begins.
+    pub(super) fn fill(&self, mut at: usize, out: &mut Vec<u8>) -> usize {
+        let from = at;
+        while let Some(len) = self.message_len(at).filter(|_| at - from < PIECE) {
+            at += len;
+        }
+        out.extend_from_slice(self.bytes.get(from..at).unwrap_or_default());
+        at
+    }
+
+    /// As [`Batch::fill`], with each message as one for a bundle.
+    ///
+    /// # Errors
+    /// If a message is too long for one of a bundle.
+    pub(super) fn fill_wrapped(
+        &self,
+        mut at: usize,
+        bundle: (u32, BundleFlags),
+        out: &mut Vec<u8>,
+    ) -> Result<usize> {
+        let from = at;
+        while let Some(len) = self.message_len(at).filter(|_| at - from < PIECE) {
+            let message = self.bytes.get(at..at + len).unwrap_or_default();
+            BundleAdd::wrap(header(message).1, bundle.0, bundle.1, message, out)?;
+            at += len;
+        }
+        Ok(at)
+    }
+
+    /// Whether byte `at` lies behind the last message.
+    pub(super) fn is_end(&self, at: usize) -> bool {
+        at >= self.bytes.len()
+    }
+
+    /// The message with that xid.
+    pub(super) fn member(&self, xid: Xid) -> Option<Member<'_>> {
+        let distance = xid.0.wrapping_sub(self.first.0);
+        let index =
+            (self.step > 0 && distance.is_multiple_of(self.step)).then(|| distance / self.step)? as usize;
+        let line = self.lines.get(index).copied()?;
+        let at = (0..index).try_fold(0, |at, _| self.message_len(at).map(|len| at + len))?;
+        let message = self.bytes.get(at..at + self.message_len(at)?)?;
+        Some(Member { message, index, line: (line != 0).then_some(line) })
+    }
+
+    /// The length of the message that begins at byte `at`.
+    fn message_len(&self, at: usize) -> Option<usize> {
+        let len = self.bytes.get(at + 2..at + 4)?.first_chunk()?;
+        Some(usize::from(u16::from_be_bytes(*len)).max(HEADER_LEN))
+    }
+}
+
+/// How much is appended at once.
+const PIECE: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowlib::openflow::FlowMod;
+    use flowlib::types::Cookie;
+
+    fn batch(n: u64) -> Batch {
+        let mut batch = Batch::default();
+        for cookie in 0..n {
+            batch.add(&Message::FlowMod(FlowMod { cookie: Cookie(cookie), ..FlowMod::default() })).unwrap();
+        }
+        batch
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_xid() {
+        let mut batch = batch(5);
+        batch.number(2);
+        let xid = Xid(batch.first.0 + 6);
+        let member = batch.member(xid).unwrap();
+        assert_eq!(member.index, 3);
+        assert_eq!(Message::decode(member.message).unwrap().0, xid);
+        assert!(batch.member(Xid(xid.0 - 1)).is_none(), "a barrier's");
+        assert!(batch.member(Xid(batch.first.0 + 10)).is_none(), "behind the last");
+    }
+
+    #[test]
+    fn pieces_are_whole_messages_and_all_of_them() {
+        let batch = batch(3000);
+        let (mut at, mut out) = (0, Vec::new());
+        while !batch.is_end(at) {
+            let before = out.len();
+            at = batch.fill(at, &mut out);
+            assert!(out.len() > before && out.len() % 56 == 0);
+        }
+        assert_eq!(out, batch.bytes);
+    }
+}

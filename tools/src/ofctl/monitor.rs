@@ -1,0 +1,132 @@
+//! `monitor` and `snoop`: what a switch says, as it says it.
+
+use std::convert::Infallible;
+
+use anyhow::{Context, Result, bail};
+use flowlib::openflow::nicira::PacketInFormat;
+use flowlib::openflow::{Message, MultipartRequestBody, SwitchConfig};
+use flowlib::text::{Verbosity, parse_flow_monitor, print_message};
+
+use super::ask::{encode, multipart};
+use super::change::{order, settle};
+use super::dump::dump_over;
+use super::file::BadText;
+use super::globals;
+use super::link::{Connection, Patience, header};
+use super::settings::fetch;
+use super::switch::Switch;
+
+const ECHO_REQUEST: u8 = 2;
+
+/// `monitor`: sets what the switch sends, and prints it until the connection ends.
+///
+/// # Errors
+/// If a word is none, the switch refuses, or the connection ends.
+pub(super) fn monitor(switch: &Switch<'_>, words: &[String]) -> Result<Infallible> {
+    if words.iter().any(|word| word == "invalid_ttl") {
+        bail!(
+            "invalid_ttl requires one of the OpenFlow versions OpenFlow10, OpenFlow11, OpenFlow12, and only OpenFlow13 \
+             is spoken here"
+        );
+    }
+    let mut connection = switch.open()?;
+    let mut resumes = false;
+    for word in words {
+        if word.starts_with(|c: char| c.is_ascii_digit()) {
+            let len = word.parse().with_context(|| format!("{word}: not a number of bytes"))?;
+            set_miss_len(&mut connection, switch, len)?;
+        } else if let Some(text) = word.strip_prefix("watch:") {
+            watch(&mut connection, switch, text)?;
+        } else if word == "resume" {
+            resumes = true;
+            set_miss_len(&mut connection, switch, u16::MAX)?;
+        } else {
+            bail!("{word}: unsupported \"monitor\" argument");
+        }
+    }
+    set_packet_in_format(&mut connection, switch)?;
+    listen(connection, switch, Some(resumes))
+}
+
+/// `snoop`: prints what goes between a switch and its controller until the connection ends.
+///
+/// # Errors
+/// If the connection ends.
+pub(super) fn snoop(switch: &Switch<'_>) -> Result<Infallible> {
+    listen(switch.snoop()?, switch, None)
+}
+
+/// Sets how much of a packet is sent that no flow matches; with 0, Open vSwitch sends none to us.
+fn set_miss_len(connection: &mut Connection, switch: &Switch<'_>, miss_send_len: u16) -> Result<()> {
+    let config = fetch(connection, switch)?;
+    order(connection, switch, &Message::SetConfig(SwitchConfig { miss_send_len, ..config }))
+}
+
+/// Asks for the flows of now, which are printed, and for their changes.
+fn watch(connection: &mut Connection, switch: &Switch<'_>, text: &str) -> Result<()> {
+    let request = switch.parse(|names| parse_flow_monitor(text, names))?;
+    let request = request.map_err(|error| BadText::argument(text, error))?;
+    dump_over(connection, switch, &multipart(MultipartRequestBody::FlowMonitor(vec![request]))?)
+}
+
+/// The format that is asked for must be had; without one, the richest is tried.
+fn set_packet_in_format(connection: &mut Connection, switch: &Switch<'_>) -> Result<()> {
+    let format = |format| Message::NxSetPacketInFormat(format);
+    let Some(wanted) = switch.globals.packet_in_format else {
+        // A switch that knows no format but the standard one says so.
+        return settle(connection, &encode(&format(PacketInFormat::NXT_PACKET_IN2))?).map(drop);
+    };
+    let wanted = match wanted {
+        globals::PacketInFormat::Standard => PacketInFormat::STANDARD,
+        globals::PacketInFormat::NxtPacketIn => PacketInFormat::NXT_PACKET_IN,
+        globals::PacketInFormat::NxtPacketIn2 => PacketInFormat::NXT_PACKET_IN2,
+    };
+    order(connection, switch, &format(wanted))
+}
+
+/// Prints every message to standard error. With `resumes`, echo requests are answered, and if it is set packets that
+/// wait in the switch are sent on.
+fn listen(mut connection: Connection, switch: &Switch<'_>, resumes: Option<bool>) -> Result<Infallible> {
+    connection.set_patience(Patience::Endless);
+    loop {
+        let message = connection.receive_any()?.to_vec();
+        let mut text = String::new();
+        if switch.globals.timestamp {
+            text = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S%.3f: ").to_string();
+        }
+        let answer = match resumes {
+            None => None,
+            Some(_) if header(&message).0 == ECHO_REQUEST => {
+                let mut answer = message.clone();
+                answer[1] = ECHO_REQUEST + 1;
+                Some(answer)
+            }
+            Some(resumes) => resumption(&message).filter(|_| resumes),
+        };
+        print(switch, &mut text, &message)?;
+        if let Some(answer) = answer {
+            if header(&message).0 != ECHO_REQUEST {
+                text.push_str("send: ");
+                print(switch, &mut text, &answer)?;
+            }
+            connection.send(&answer);
+        }
+        eprint!("{text}");
+    }
+}
+
+fn print(switch: &Switch<'_>, text: &mut String, message: &[u8]) -> Result<()> {
+    let style = switch.globals.style(switch.printed_names()?);
+    print_message(text, message, style, Verbosity(switch.globals.verbosity(2)));
+    Ok(())
+}
+
+/// What makes a packet go on that waits in the switch, if the message is of one.
+fn resumption(message: &[u8]) -> Option<Vec<u8>> {
+    match Message::decode(message) {
+        Ok((_, Message::NxPacketIn2(packet))) if packet.continuation.is_some() => {
+            encode(&Message::NxResume(packet)).ok()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,193 @@
+//! `ofctl` beside `ovs-ofctl` on one real Open vSwitch: the same output, the same exit code, the same switch behind it.
+
+#![allow(clippy::unwrap_used)]
+
+mod lines;
+mod ovs;
+
+use std::collections::BTreeSet;
+
+use flowlib::text::{format_instructions, format_match, parse_flow};
+
+use lines::{CHANGES, FILES, QUESTIONS, SETUP};
+use ovs::{Switch, Tool};
+
+/// Flows that every codec test uses.
+const FLOWS: &str = include_str!("../../../flowlib/tests/flows.txt");
+
+/// Needs a meter or group, a datapath that this one is not, or is refused beside the others.
+const NOT_HERE: &[&str] =
+    &["meter", "group", "recirc_id", "dp_hash", "conjunction", "pause", "tun_flags", "check_overlap"];
+
+/// Lines, sorted, without what changes from one moment to the next.
+fn steady(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(steady_line).collect();
+    lines.sort();
+    lines
+}
+
+fn steady_line(line: &str) -> String {
+    if line.starts_with("Finished in ") {
+        return "Finished".to_owned();
+    }
+    let mut steady = String::new();
+    let mut rest = line;
+    // Durations, and times of echoes: digits and dots behind the word.
+    while let Some((at, word)) =
+        ["duration=", "duration:", "time="].iter().filter_map(|word| Some((rest.find(word)?, word))).min()
+    {
+        let (before, behind) = rest.split_at(at + word.len());
+        steady.push_str(before);
+        rest = behind.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    }
+    steady + rest
+}
+
+/// What became of a command line.
+#[derive(Debug)]
+struct Outcome {
+    /// Its output; see [`steady`]. What is to be sorted is left in its order.
+    lines: Vec<String>,
+    code: Option<i32>,
+    errors: String,
+}
+
+impl Outcome {
+    fn of(switch: &Switch, tool: Tool, line: &str, input: &str) -> Self {
+        let out = switch.outcome(tool, line, input);
+        let text = String::from_utf8(out.stdout).unwrap();
+        Self {
+            lines: if line.contains("sort") {
+                text.lines().map(steady_line).collect()
+            } else {
+                steady(&text)
+            },
+            code: out.status.code(),
+            errors: String::from_utf8(out.stderr).unwrap(),
+        }
+    }
+
+    /// What the switch says is shown in the same words; our own words may be others.
+    fn said(&self) -> Vec<String> {
+        let is_said = |line: &&str| line.starts_with("OFPT_") || line.starts_with("Error ");
+        self.errors.lines().filter(is_said).map(str::to_owned).collect()
+    }
+}
+
+/// Puts the switch into the state from which every line starts.
+fn set_up(switch: &Switch) {
+    for line in ["del-flows br0", "del-groups br0", "del-meters br0", "del-tlv-map br0"].iter().chain(SETUP) {
+        let out = switch.outcome(Tool::Theirs, line, "");
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+/// All that changes could have changed.
+fn state(switch: &Switch) -> Vec<String> {
+    let dumps = [
+        "dump-flows br0",
+        "dump-groups br0",
+        "dump-meters br0",
+        "dump-tlv-map br0",
+        "dump-ports-desc br0",
+        "get-frags br0",
+        "dump-table-features br0",
+    ];
+    let texts = dumps.map(|line| String::from_utf8(switch.outcome(Tool::Theirs, line, "").stdout).unwrap());
+    texts.iter().flat_map(|text| steady(text)).collect()
+}
+
+#[test]
+fn questions_are_answered_as_by_ovs_ofctl() {
+    let Some(switch) = Switch::start() else { return };
+    FILES.iter().for_each(|(name, text)| switch.write(name, text));
+    set_up(&switch);
+    let mut differ = Vec::new();
+    for line in QUESTIONS {
+        let [theirs, ours] = [Tool::Theirs, Tool::Ours].map(|tool| Outcome::of(&switch, tool, line, ""));
+        if (&ours.lines, ours.code) != (&theirs.lines, theirs.code) {
+            differ.push(format!("{line}\n  ours: {ours:?}\n  theirs: {theirs:?}"));
+        }
+        let is_silent = ours.lines.is_empty() && ours.errors.is_empty();
+        assert_eq!(is_silent, IS_SILENT.contains(line), "{line}");
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+/// Questions whose answer is the exit code.
+const IS_SILENT: &[&str] = &["probe br0", "diff-flows setup setup", "diff-flows br0 br0"];
+
+#[test]
+fn changes_have_the_effect_that_they_have_with_ovs_ofctl() {
+    let Some(switch) = Switch::start() else { return };
+    FILES.iter().for_each(|(name, text)| switch.write(name, text));
+    let mut differ = Vec::new();
+    for (line, input) in CHANGES {
+        let [theirs, ours] = [Tool::Theirs, Tool::Ours].map(|tool| {
+            set_up(&switch);
+            let outcome = Outcome::of(&switch, tool, line, input);
+            (outcome, state(&switch))
+        });
+        let parts = |of: &Outcome| (of.lines.clone(), of.code, of.said(), of.errors.is_empty());
+        if parts(&ours.0) != parts(&theirs.0) {
+            differ.push(format!("{line}\n  ours: {:?}\n  theirs: {:?}", ours.0, theirs.0));
+        }
+        if ours.1 != theirs.1 {
+            let only = |some: &[String], others: &[String]| -> Vec<String> {
+                some.iter().filter(|line| !others.contains(line)).cloned().collect()
+            };
+            let (more, less) = (only(&ours.1, &theirs.1), only(&theirs.1, &ours.1));
+            differ.push(format!("{line}\n  more: {more:#?}\n  less: {less:#?}"));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+#[test]
+fn prints_what_was_wanted() {
+    let Some(switch) = Switch::start() else { return };
+    let is_for_here = |line: &&str| {
+        !line.starts_with('#') && !line.is_empty() && !NOT_HERE.iter().any(|word| line.contains(word))
+    };
+    let lines: Vec<&str> = FLOWS.lines().filter(is_for_here).collect();
+    switch.write("flows", &lines.join("\n"));
+    switch.ofctl(&["add-flows", "br0", "flows"]);
+    assert_eq!(
+        steady(&switch.ofctl(&["dump-flows", "br0"])),
+        steady(&switch.ovs_ofctl(&["dump-flows", "br0"]))
+    );
+
+    let dump: serde_json::Value =
+        serde_json::from_str(&switch.ofctl(&["dump-flows", "br0", "--output", "json"])).unwrap();
+    let found: BTreeSet<_> = dump
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|flow| [flow["match"].as_str().unwrap(), flow["actions"].as_str().unwrap()].map(str::to_owned))
+        .collect();
+    let wanted: BTreeSet<_> = lines
+        .iter()
+        .map(|line| parse_flow(line).unwrap())
+        .map(|flow| [format_match(&flow.flow_match), format_instructions(&flow.instructions)])
+        .collect();
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn names_tables_registers_and_reasons_in_a_bridge_of_ours() {
+    let Some(switch) = Switch::start() else { return };
+    let drop = "table=63,cookie=0x700000001,priority=1,reg7=1,actions=drop";
+    switch.ofctl(&["add-flow", "br0", drop]);
+    let socket = format!("unix:{}", switch.path("br0.mgmt"));
+    let filter = "table=63,cookie=0x700000000/0xffffffff00000000";
+    let dump = || switch.ofctl(&["dump-flows", &socket, filter, "--names", "--no-stats"]);
+    assert_eq!(dump(), " cookie=0x700000001, table=63, priority=1,reg7=0x1 actions=drop\n");
+
+    let row = "table=62,cookie=0x10000001ffffffff,priority=1,metadata=0x10000001,\
+               actions=load:0x1->OXM_OF_PKT_REG0[],load:0x2->OXM_OF_PKT_REG1[]";
+    switch.ofctl(&["add-flow", "br0", row]);
+    let named =
+        " cookie=0x700000001, table=drop, priority=1,reg7=0x1 actions=drop # drop reason=unknown-origin\n";
+    assert_eq!(dump(), named);
+    assert_eq!(switch.ofctl(&["dump-flows", &socket, "cookie=0x8/-1", "--names"]), "");
+}
