@@ -162,6 +162,9 @@ impl Match {
         let at = r.clone();
         let header = read_header(r)?;
         let Some(field) = header.field else {
+            if header.body_len().is_none() {
+                return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
+            }
             *r = at;
             r.skip(4)?;
             let body = r.bytes((header.raw & 0xff) as usize)?.into();
@@ -374,6 +377,13 @@ mod tests {
         let mut out = Vec::new();
         found.encode(&mut Writer::new(&mut out));
         assert_eq!(out, bytes);
+    }
+
+    #[test]
+    fn rejects_an_experimenter_s_field_too_short_for_its_number() {
+        let short = [0, 1, 0, 14, 0xff, 0xff, 0x04, 2, 0, 0, 0x80, 0, 0x2c, 0, 0, 0];
+        let error = Match::decode(&mut Reader::new(&short, Part::Message)).unwrap_err();
+        assert_eq!(error.problem, Problem::BadLength { found: 2 });
     }
 
     #[test]
