@@ -241,16 +241,19 @@ impl FromStr for MacAddr {
 
     fn from_str(text: &str) -> Result<Self, BadMacAddr> {
         let bad = || BadMacAddr(text.to_owned());
-        let mut octets = [0; 6];
-        let mut parts = text.split(':');
-        for octet in &mut octets {
-            let part = parts.next().ok_or_else(bad)?;
-            if part.is_empty() || part.len() > 2 || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(bad());
+        let mut octets = [0_u8; 6];
+        let (mut place, mut digits) = (0, 0);
+        for byte in text.bytes() {
+            if byte == b':' && digits > 0 {
+                (place, digits) = (place + 1, 0);
+                continue;
             }
-            *octet = u8::from_str_radix(part, 16).map_err(|_| bad())?;
+            let digit = char::from(byte).to_digit(16).filter(|_| digits < 2).ok_or_else(bad)?;
+            let octet = octets.get_mut(place).ok_or_else(bad)?;
+            *octet = *octet << 4 | digit as u8;
+            digits += 1;
         }
-        if parts.next().is_some() { Err(bad()) } else { Ok(Self(octets)) }
+        if place == 5 && digits > 0 { Ok(Self(octets)) } else { Err(bad()) }
     }
 }
 

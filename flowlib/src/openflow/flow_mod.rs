@@ -1,7 +1,7 @@
 //! Flow mods: changes to flow tables.
 
 use crate::types::{Cookie, GroupId, PortNo, Priority, TableId};
-use crate::wire::{DecodeError, Part, Reader, Wire, Writer, open_enum};
+use crate::wire::{DecodeError, Fixed, Part, Reader, Wire, Writer, open_enum};
 
 use super::flow::Flow;
 use super::instruction::Instruction;
@@ -158,17 +158,17 @@ impl FlowMod {
 impl Wire for FlowMod {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::FlowMod);
-        let cookie = Cookie(r.u64()?);
-        let cookie_mask = r.u64()?;
-        let table = TableId(r.u8()?);
-        let command = FlowModCommand(r.u8()?);
-        let (idle_timeout_s, hard_timeout_s) = (r.u16()?, r.u16()?);
-        let priority = Priority(r.u16()?);
-        let buffer_id = Some(r.u32()?).filter(|id| *id != u32::MAX);
-        let out_port = Some(PortNo(r.u32()?)).filter(|port| *port != PortNo::ANY);
-        let out_group = Some(GroupId(r.u32()?)).filter(|group| *group != GroupId::ANY);
-        let flags = FlowModFlags::from_bits_retain(r.u16()?);
-        r.skip(2)?;
+        let mut fixed = r.fixed::<40>()?;
+        let cookie = Cookie(fixed.u64()?);
+        let cookie_mask = fixed.u64()?;
+        let table = TableId(fixed.u8()?);
+        let command = FlowModCommand(fixed.u8()?);
+        let (idle_timeout_s, hard_timeout_s) = (fixed.u16()?, fixed.u16()?);
+        let priority = Priority(fixed.u16()?);
+        let buffer_id = Some(fixed.u32()?).filter(|id| *id != u32::MAX);
+        let out_port = Some(PortNo(fixed.u32()?)).filter(|port| *port != PortNo::ANY);
+        let out_group = Some(GroupId(fixed.u32()?)).filter(|group| *group != GroupId::ANY);
+        let flags = FlowModFlags::from_bits_retain(fixed.u16()?);
         Ok(Self {
             command,
             table,
@@ -187,18 +187,19 @@ impl Wire for FlowMod {
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
-        w.u64(self.cookie.0);
-        w.u64(self.cookie_mask);
-        w.u8(self.table.0);
-        w.u8(self.command.0);
-        w.u16(self.idle_timeout_s);
-        w.u16(self.hard_timeout_s);
-        w.u16(self.priority.0);
-        w.u32(self.buffer_id.unwrap_or(u32::MAX));
-        w.u32(self.out_port.unwrap_or(PortNo::ANY).0);
-        w.u32(self.out_group.unwrap_or(GroupId::ANY).0);
-        w.u16(self.flags.bits());
-        w.zeros(2);
+        let mut fixed = Fixed::<40>::default();
+        fixed.u64(self.cookie.0);
+        fixed.u64(self.cookie_mask);
+        fixed.u8(self.table.0);
+        fixed.u8(self.command.0);
+        fixed.u16(self.idle_timeout_s);
+        fixed.u16(self.hard_timeout_s);
+        fixed.u16(self.priority.0);
+        fixed.u32(self.buffer_id.unwrap_or(u32::MAX));
+        fixed.u32(self.out_port.unwrap_or(PortNo::ANY).0);
+        fixed.u32(self.out_group.unwrap_or(GroupId::ANY).0);
+        fixed.u16(self.flags.bits());
+        fixed.append_to(w);
         self.flow_match.encode(w);
         for instruction in &self.instructions {
             instruction.encode(w);

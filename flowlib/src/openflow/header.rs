@@ -1,7 +1,7 @@
 //! The header that every OpenFlow message of every version begins with.
 
 use crate::types::Xid;
-use crate::wire::{DecodeError, Part, Reader, Wire, Writer};
+use crate::wire::{DecodeError, Fixed, Part, Reader, Wire, Writer};
 
 /// The length of a message's header in bytes.
 pub const HEADER_LEN: usize = 8;
@@ -43,15 +43,18 @@ impl Header {
 ///
 /// Source: OpenFlow 1.3.5 §7.1.
 impl Wire for Header {
+    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { version: r.u8()?, message_type: r.u8()?, len: r.u16()?, xid: Xid(r.u32()?) })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
-        w.u8(self.version);
-        w.u8(self.message_type);
-        w.u16(self.len);
-        w.u32(self.xid.0);
+        let mut header = Fixed::<HEADER_LEN>::default();
+        header.u8(self.version);
+        header.u8(self.message_type);
+        header.u16(self.len);
+        header.u32(self.xid.0);
+        header.append_to(w);
     }
 }
 

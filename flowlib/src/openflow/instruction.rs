@@ -49,7 +49,8 @@ impl Instruction {
     /// # Errors
     /// As [`Instruction::decode`].
     pub fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
-        let mut instructions = Vec::new();
+        // Most flows have one or two.
+        let mut instructions = Vec::with_capacity((r.len() / 8).min(2));
         while !r.is_empty() {
             instructions.push(Self::decode(r)?);
         }
@@ -200,7 +201,7 @@ impl Wire for Instruction {
                 w.u64(*mask);
             }
             Self::WriteActions(actions) | Self::ApplyActions(actions) => {
-                w.zeros(4);
+                w.u32(0);
                 Action::encode_list(actions, w);
             }
             Self::ClearActions => w.zeros(4),

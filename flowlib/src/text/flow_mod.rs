@@ -1,7 +1,7 @@
 //! Changes to flow tables.
 
 use super::action::ActionReader;
-use super::error::{KeyValues, ParseError, Piece, Problem};
+use super::error::{ParseError, Piece, Problem};
 use super::flow_match::{self, DEFAULT_PRIORITY};
 use super::match_words::{MatchWords, Normalized};
 use super::names::Names;
@@ -145,14 +145,14 @@ impl<'n> FlowReader<'n> {
     }
 
     fn read(&mut self, piece: Piece<'_>) -> Result<(), ParseError> {
-        let words: KeyValues<'_> = piece.key_values();
-        for (key, value) in words {
-            let is_known = self.words.shorthand(key.text())
-                || self.flag(key.text())
+        for (key, value) in piece.key_values() {
+            let is_known = self.setting(key, value)?
+                || self.words.shorthand(key.text())
                 || self.words.field(key, value, self.names)?
-                || self.setting(key, value)?;
+                || self.flag(key.text());
             if !is_known {
-                return Err(key.error(Problem::UnknownField));
+                let problem = if value.is_empty() { Problem::MissingValue } else { Problem::UnknownField };
+                return Err(key.error(problem));
             }
         }
         Ok(())
@@ -177,11 +177,12 @@ impl<'n> FlowReader<'n> {
 
     /// Takes a key that is no field of the match; says whether it was one.
     fn setting(&mut self, key: Piece<'_>, value: Piece<'_>) -> Result<bool, ParseError> {
-        if value.is_empty() {
-            return Err(key.error(Problem::MissingValue));
-        }
         let flow_mod = &mut self.flow_mod;
         match key.text() {
+            name if value.is_empty() => {
+                let needs_value = matches!(name, "table" | "cookie" | "duration" | "n_packets" | "n_bytes");
+                return if needs_value { Err(key.error(Problem::MissingValue)) } else { Ok(false) };
+            }
             "table" => {
                 flow_mod.table = parse_table(value, self.names)?;
                 if flow_mod.table != TableId::ALL {

@@ -11,7 +11,7 @@ mod writer;
 pub use error::{DecodeError, EncodeError, Part, Problem};
 pub(crate) use open_enum::open_enum;
 pub use reader::Reader;
-pub use writer::{Mark, Writer};
+pub use writer::{Fixed, Mark, Writer};
 
 /// A structure with a wire format. The order of the code is the order on the wire.
 pub trait Wire: Sized {

@@ -103,6 +103,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes the next `N` bytes as a reader of their own, in which the compiler need not check each item again.
+    ///
+    /// # Errors
+    /// `Truncated`, said of this reader.
+    #[inline]
+    pub fn fixed<const N: usize>(&mut self) -> Result<Reader<'a>, DecodeError> {
+        let (offset, part) = (self.offset, self.part);
+        match self.data.split_first_chunk::<N>() {
+            Some((taken, rest)) => {
+                self.data = rest;
+                self.offset += N;
+                Ok(Reader { data: taken, offset, part })
+            }
+            None => Err(self.error(Problem::Truncated { needed: N, left: self.data.len() })),
+        }
+    }
+
     /// Passes over `n` bytes of padding, whatever they are.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::openflow::oxm::OxmId;
 use crate::openflow::port_no;
 use crate::types::{GroupId, PortNo, TableId};
-use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
+use crate::wire::{DecodeError, EncodeError, Fixed, Problem, Reader, Writer};
 
 use super::{
     Action, Bundle, Controller, Ct, EXPERIMENTER, Encap, Learn, Legacy, Multipath, Nat, Sample, subfield,
@@ -223,10 +223,12 @@ fn output_trunc(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
 #[inline]
 pub(super) fn encode(action: &Action, w: &mut Writer<'_>) {
     let mark = w.mark();
-    w.u16(EXPERIMENTER);
-    w.u16(0);
-    w.u32(OxmId::NICIRA);
-    w.u16(subtype(action));
+    let mut header = Fixed::<10>::default();
+    header.u16(EXPERIMENTER);
+    header.u16(0);
+    header.u32(OxmId::NICIRA);
+    header.u16(subtype(action));
+    header.append_to(w);
     encode_body(action, w);
     w.pad8(mark);
     w.patch_len(mark, 2);
@@ -282,9 +284,10 @@ fn encode_body(action: &Action, w: &mut Writer<'_>) {
         Action::RegMove { src, dst } => subfield::encode_reg_move(w, *src, *dst),
         Action::Resubmit { port, table, .. } => {
             let port = port.map_or(IN_PORT, |port| port_no::to_u16(port, w));
-            w.u16(port);
-            w.u8(table.map_or(0, |table| table.0));
-            w.zeros(3);
+            let mut fixed = Fixed::<6>::default();
+            fixed.u16(port);
+            fixed.u8(table.map_or(0, |table| table.0));
+            fixed.append_to(w);
         }
         Action::RegLoad2(entry) => {
             w.zeros(6);

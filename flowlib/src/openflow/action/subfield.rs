@@ -3,7 +3,7 @@
 use crate::openflow::oxm::{
     Field, FieldValue, MatchField, OxmId, SubField, WideField, read_field, read_header,
 };
-use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
+use crate::wire::{DecodeError, EncodeError, Fixed, Problem, Reader, Writer};
 
 use super::{Action, EXPERIMENTER};
 
@@ -94,9 +94,11 @@ pub(super) fn reg_load(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
 
 /// Writes NXAST_REG_LOAD behind its subtype.
 pub(super) fn encode_reg_load(w: &mut Writer<'_>, dst: SubField, value: u64) {
-    pack(w, dst);
-    short_header(w, dst.field);
-    w.u64(value);
+    let mut fixed = Fixed::<14>::default();
+    fixed.u16(packed(w, dst));
+    fixed.u32(short_header_of(w, dst.field));
+    fixed.u64(value);
+    fixed.append_to(w);
 }
 
 /// Shape: 6 zeros, an OXM with or without mask, zeros to a multiple of 8. Of a field that is not known, nothing.
@@ -232,17 +234,27 @@ fn check(at: &Reader<'_>, sub: SubField) -> Result<(), DecodeError> {
 
 /// Writes what [`unpack`] reads.
 pub(super) fn pack(w: &mut Writer<'_>, sub: SubField) {
+    let bits = packed(w, sub);
+    w.u16(bits);
+}
+
+fn packed(w: &mut Writer<'_>, sub: SubField) -> u16 {
     if !sub.is_valid() || sub.n_bits > 64 {
         w.fail(EncodeError::BadSubField { start: sub.start_bit, len: sub.n_bits });
-        return;
+        return 0;
     }
-    w.u16(sub.start_bit << 6 | (sub.n_bits - 1));
+    sub.start_bit << 6 | (sub.n_bits - 1)
 }
 
 /// Writes a header where there is no room for an experimenter's.
 pub(super) fn short_header(w: &mut Writer<'_>, field: Field) {
+    let header = short_header_of(w, field);
+    w.u32(header);
+}
+
+fn short_header_of(w: &mut Writer<'_>, field: Field) -> u32 {
     if field.is_experimenter() {
         w.fail(EncodeError::BadField(field.name()));
     }
-    field.encode_header(w, false);
+    field.info().action_id.header(false, field.n_bytes())
 }

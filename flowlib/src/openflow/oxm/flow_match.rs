@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::{Field, FieldValue, Header, OxmId, WideField, read_header};
-use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
+use crate::wire::{DecodeError, Fixed, Part, Problem, Reader, Wire, Writer};
 
 /// One field of a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -338,11 +338,27 @@ impl MatchField {
     /// Writes it under one of the field's names.
     #[inline]
     pub(crate) fn encode_as(&self, w: &mut Writer<'_>, id: OxmId) {
-        let n_bytes = usize::from(self.field.n_bytes());
-        id.encode_header(w, self.mask.is_some(), self.field.n_bytes());
-        w.bytes(self.value.be_bytes(n_bytes));
+        let n_bytes = self.field.n_bytes();
+        let has_mask = self.mask.is_some();
+        let number = self.value.to_u128() as u64;
+        // The commonest are appended at once.
+        match n_bytes {
+            _ if id.class == OxmId::EXPERIMENTER || n_bytes > 8 => {
+                id.encode_header(w, has_mask, n_bytes);
+                self.value.encode(w, n_bytes);
+            }
+            4 => w.u64(u64::from(id.header(has_mask, 4 << u8::from(has_mask))) << 32 | number & 0xffff_ffff),
+            _ => {
+                let header = id.header(has_mask, n_bytes << u8::from(has_mask));
+                let at = 8 - n_bytes.min(8);
+                let mut fixed = Fixed::<12>::default();
+                fixed.u32(header);
+                fixed.u64(number << (8 * u32::from(at)));
+                fixed.append_first(w, 4 + n_bytes);
+            }
+        }
         if let Some(mask) = &self.mask {
-            w.bytes(mask.be_bytes(n_bytes));
+            mask.encode(w, n_bytes);
         }
     }
 }

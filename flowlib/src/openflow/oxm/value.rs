@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::types::{Cookie, GroupId, MacAddr, PortNo, VlanVid, Vni};
+use crate::wire::Writer;
 
 /// The value, or the mask, of a field: up to 128 bits.
 ///
@@ -51,6 +52,22 @@ impl FieldValue {
     #[inline]
     pub fn be_bytes(&self, n: usize) -> &[u8] {
         &self.0[16_usize.saturating_sub(n)..]
+    }
+
+    /// Writes its last `n` bytes, big-endian.
+    #[inline]
+    pub(crate) fn encode(&self, w: &mut Writer<'_>, n: u8) {
+        let [.., a, b, c, d, e, f, g, h] = self.0;
+        // The widths that fields have are written whole, which is faster than to copy some bytes.
+        match n {
+            1 => w.u8(h),
+            2 => w.bytes(&[g, h]),
+            4 => w.bytes(&[e, f, g, h]),
+            6 => w.bytes(&[c, d, e, f, g, h]),
+            8 => w.bytes(&[a, b, c, d, e, f, g, h]),
+            16 => w.bytes(&self.0),
+            n => w.bytes(self.be_bytes(n.into())),
+        }
     }
 
     /// As a number.
