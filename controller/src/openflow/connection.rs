@@ -232,6 +232,11 @@ impl Connection {
                         self.counts.packet_ins_dropped.add(1);
                     }
                 }
+                Event::Stray { xid, message } => {
+                    let message_type = message.message_type();
+                    tracing::debug!(%xid, message_type, "answer that nobody waits for");
+                }
+                Event::Bad { error, .. } => tracing::debug!(%error, "message that cannot be decoded"),
                 Event::Closed(reason) => return Some(reason),
             }
         }

@@ -37,6 +37,11 @@ pub struct Config {
     pub max_multipart_len: usize,
     /// How many bytes may wait to be sent when an echo is to be answered.
     pub max_backlog_len: usize,
+    /// Only listens to what others say to each other, as on a bridge's `snoop` socket: beyond its HELLO nothing is
+    /// sent, no message is an answer to it, and silence is no fault.
+    pub is_listener: bool,
+    /// Gives out messages that cannot be decoded, instead of answering with an error and closing.
+    pub shows_bad_messages: bool,
 }
 
 impl Default for Config {
@@ -46,6 +51,8 @@ impl Default for Config {
             idle_interval: Duration::from_secs(5),
             max_multipart_len: 256 << 20,
             max_backlog_len: 64 << 20,
+            is_listener: false,
+            shows_bad_messages: false,
         }
     }
 }
@@ -75,6 +82,20 @@ pub enum Event {
         xid: Xid,
         /// The message.
         message: Message,
+    },
+    /// An answer that nobody waits for: too late, under a wrong xid, or another than the request has.
+    Stray {
+        /// Its xid.
+        xid: Xid,
+        /// The answer, or a part of it.
+        message: Message,
+    },
+    /// A message that cannot be decoded, if [`Config::shows_bad_messages`].
+    Bad {
+        /// The message.
+        bytes: Vec<u8>,
+        /// What is wrong with it.
+        error: DecodeError,
     },
     /// It is over. What is still to be transmitted should be, then the connection closed.
     Closed(CloseReason),
@@ -156,6 +177,8 @@ enum State {
     },
     /// Messages go both ways. Goes to `Closed`.
     Open { liveness: Liveness },
+    /// Others' messages come. Goes to `Closed`.
+    Listening,
     /// Nothing happens any more.
     Closed,
 }
@@ -195,17 +218,32 @@ impl Channel {
         Ok(xid)
     }
 
-    /// Sends a message under the xid of the request it answers.
+    /// Sends a message under the xid of the request it answers. A multipart answer is sent in as many parts as it
+    /// takes, unless it is said to be a part itself.
     ///
     /// # Errors
     /// If it has no encoding; then nothing is sent.
     pub fn send_with_xid(&mut self, xid: Xid, message: &Message) -> Result<(), EncodeError> {
         if let Some(out) = Self::outgoing(&mut self.state, &mut self.transmit) {
             let start = out.len();
-            message.encode(xid, out)?;
+            match message {
+                Message::MultipartReply(reply) if !reply.has_more() => reply.encode_parts(xid, out)?,
+                _ => message.encode(xid, out)?,
+            }
             self.transactions.sent(xid, &out[start..]);
         }
         Ok(())
+    }
+
+    /// Gives up a request: what still comes of its answer is [`Event::Stray`].
+    pub fn forget(&mut self, xid: Xid) {
+        self.transactions.forget(xid);
+    }
+
+    /// How many requests wait for their answer.
+    #[must_use]
+    pub fn n_waiting(&self) -> usize {
+        self.transactions.n_waiting()
     }
 
     /// Sends a message that is already encoded, with a new xid in place of the one in it (and in the message
@@ -230,7 +268,7 @@ impl Channel {
         match state {
             State::Hello { held, .. } => Some(held),
             State::Open { .. } => Some(transmit),
-            State::Closed => None,
+            State::Listening | State::Closed => None,
         }
     }
 
@@ -255,7 +293,7 @@ impl Channel {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Hello { deadline, .. } if now >= *deadline => self.close(CloseReason::HelloTimeout),
-            State::Hello { .. } | State::Closed => {}
+            State::Hello { .. } | State::Listening | State::Closed => {}
             State::Open { liveness } => match liveness.due(now) {
                 Due::Nothing => {}
                 Due::Dead => self.close(CloseReason::Unresponsive),
@@ -268,13 +306,13 @@ impl Channel {
         }
     }
 
-    /// When [`Channel::handle_timeout`] should be called; of a closed channel, never.
+    /// When [`Channel::handle_timeout`] should be called; of a closed channel, and of a listener, never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Hello { deadline, .. } => Some(*deadline),
             State::Open { liveness } => Some(liveness.deadline()),
-            State::Closed => None,
+            State::Listening | State::Closed => None,
         }
     }
 
@@ -291,14 +329,21 @@ impl Channel {
     fn handle_message(&mut self, now: Instant, bytes: &[u8]) {
         let (xid, message) = match Message::decode(bytes) {
             Ok(decoded) => decoded,
+            Err(error) if self.config.shows_bad_messages && !matches!(self.state, State::Hello { .. }) => {
+                if let State::Open { liveness } = &mut self.state {
+                    liveness.heard(now);
+                }
+                return self.events.push_back(Event::Bad { bytes: bytes.to_vec(), error });
+            }
             Err(error) => return self.refuse(bytes, error),
         };
         match &mut self.state {
             State::Hello { .. } => self.handle_hello(now, message),
             State::Open { liveness } => {
                 liveness.heard(now);
-                self.handle_open(xid, message, bytes.len());
+                self.handle_open(xid, message, bytes);
             }
+            State::Listening => self.events.push_back(Event::Message { xid, message }),
             State::Closed => {}
         }
     }
@@ -314,29 +359,36 @@ impl Channel {
             Message::Error(error).encode(xid, &mut self.transmit).expect("our text is short");
             return self.close(CloseReason::Version { version: hello.version });
         }
-        let liveness = Liveness::new(now, self.config.idle_interval);
-        if let State::Hello { held, .. } = std::mem::replace(&mut self.state, State::Open { liveness }) {
+        let open = if self.config.is_listener {
+            State::Listening
+        } else {
+            State::Open { liveness: Liveness::new(now, self.config.idle_interval) }
+        };
+        if let State::Hello { held, .. } = std::mem::replace(&mut self.state, open)
+            && !self.config.is_listener
+        {
             self.transmit.extend(held);
         }
         self.events.push_back(Event::Open);
     }
 
-    fn handle_open(&mut self, xid: Xid, message: Message, len: usize) {
+    fn handle_open(&mut self, xid: Xid, message: Message, bytes: &[u8]) {
         match message {
-            Message::EchoRequest(bytes) if self.transmit.len() <= self.config.max_backlog_len => {
-                let reply = Message::EchoReply(bytes);
+            Message::EchoRequest(payload) if self.transmit.len() <= self.config.max_backlog_len => {
+                let reply = Message::EchoReply(payload);
                 reply.encode(xid, &mut self.transmit).expect("as long as the request");
             }
             Message::EchoRequest(_) => self.close(CloseReason::Backlog),
             // A second HELLO says nothing new.
             Message::EchoReply(_) | Message::Hello(_) => {}
             Message::Error(error) => {
-                self.transactions.failed(xid);
+                self.transactions.forget(xid);
                 self.events.push_back(Event::Error { xid, error });
             }
-            message => match self.transactions.join(xid, message, len) {
+            message => match self.transactions.join(xid, message, bytes) {
                 Ok(Joined::Reply(message)) => self.events.push_back(Event::Reply { xid, message }),
                 Ok(Joined::Part) => {}
+                Ok(Joined::Stray(message)) => self.events.push_back(Event::Stray { xid, message }),
                 Ok(Joined::Unasked(message)) => self.events.push_back(Event::Message { xid, message }),
                 Err(reason) => self.close(reason),
             },
@@ -368,5 +420,7 @@ fn patch_xid(message: &mut [u8], at: usize, xid: Xid) {
     }
 }
 
+#[cfg(test)]
+mod pair;
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::openflow::{HEADER_LEN, Message, MultipartReply, bundle};
+use crate::openflow::{Message, MultipartReply, MultipartReplyBody, bundle};
 use crate::types::Xid;
 
 use super::CloseReason;
-
-const EXPERIMENTER: u8 = 4;
 
 /// The requests that wait for an answer, and what has come of it.
 #[derive(Debug)]
@@ -19,8 +17,8 @@ pub(super) struct Transactions {
 
 #[derive(Debug)]
 struct Waiting {
-    /// The type of the answer.
-    reply_type: u8,
+    /// What the answer will be.
+    answer: Answer,
     /// The parts of it that have come.
     parts: Option<MultipartReply>,
     /// Their bytes.
@@ -34,7 +32,9 @@ pub(super) enum Joined {
     Reply(Message),
     /// Part of an answer, kept.
     Part,
-    /// No answer to anything.
+    /// An answer, but to nothing that waits for it.
+    Stray(Message),
+    /// No answer.
     Unasked(Message),
 }
 
@@ -51,32 +51,41 @@ impl Transactions {
 
     /// Remembers that `message`, which is being sent, will have an answer, if it is of that kind.
     pub(super) fn sent(&mut self, xid: Xid, message: &[u8]) {
-        if let Some(reply_type) = reply_type(message) {
-            self.waiting.insert(xid, Waiting { reply_type, parts: None, len: 0 });
+        if let Some(answer) = Answer::to(message) {
+            self.waiting.insert(xid, Waiting { answer, parts: None, len: 0 });
         }
     }
 
-    /// An error came: nothing else will.
-    pub(super) fn failed(&mut self, xid: Xid) {
+    /// Nothing more is wanted of that request: an error came, or the user gave it up.
+    pub(super) fn forget(&mut self, xid: Xid) {
         self.waiting.remove(&xid);
     }
 
-    /// Finds the request that a message of `len` bytes answers.
+    /// How many requests wait.
+    pub(super) fn n_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Finds the request that a message answers; `bytes` are its own.
     ///
     /// # Errors
     /// If a multipart answer grows too long, or its parts do not belong together.
-    pub(super) fn join(&mut self, xid: Xid, message: Message, len: usize) -> Result<Joined, CloseReason> {
-        let Some(waiting) = self.waiting.get_mut(&xid) else {
+    pub(super) fn join(&mut self, xid: Xid, message: Message, bytes: &[u8]) -> Result<Joined, CloseReason> {
+        let Some(answer) = Answer::of(bytes) else {
             return Ok(Joined::Unasked(message));
         };
-        if waiting.reply_type != message.message_type() {
-            return Ok(Joined::Unasked(message));
-        }
+        let Some(waiting) = self.waiting.get_mut(&xid).filter(|waiting| waiting.answer == answer) else {
+            return Ok(if is_flow_update(&message) {
+                Joined::Unasked(message)
+            } else {
+                Joined::Stray(message)
+            });
+        };
         let Message::MultipartReply(part) = message else {
             self.waiting.remove(&xid);
             return Ok(Joined::Reply(message));
         };
-        waiting.len += len;
+        waiting.len += bytes.len();
         if waiting.len > self.max_multipart_len {
             return Err(CloseReason::MultipartTooLong { limit: self.max_multipart_len });
         }
@@ -96,18 +105,101 @@ impl Transactions {
     }
 }
 
-/// The type of the answer that an encoded message will have.
-fn reply_type(message: &[u8]) -> Option<u8> {
-    let message_type = *message.get(1)?;
-    match message_type {
-        // Features, configuration, multipart, barrier, queues, role, asynchronous.
-        5 | 7 | 18 | 20 | 22 | 24 | 26 => Some(message_type + 1),
-        EXPERIMENTER => {
-            let experimenter_type = message.get(HEADER_LEN + 4..HEADER_LEN + 8)?;
-            let control_type = u16::from_be_bytes(*message.get(20..22)?.first_chunk()?);
-            (experimenter_type == bundle::CONTROL.to_be_bytes() && control_type % 2 == 0)
-                .then_some(EXPERIMENTER)
+/// Whether a monitor reports changes: an answer in form, but one that comes again and again.
+fn is_flow_update(message: &Message) -> bool {
+    matches!(message, Message::MultipartReply(reply) if matches!(reply.body, MultipartReplyBody::FlowMonitor(_)))
+}
+
+/// Which answer a request has, by what is the same in all of that kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Answer {
+    /// Its type in the header.
+    message_type: u8,
+    /// Its multipart type, if it is one.
+    multipart_type: u16,
+    /// Whose it is, its type, and of a bundle what happens; if it is an experimenter's.
+    experimenter: (u32, u32, u16),
+}
+
+const EXPERIMENTER: u8 = 4;
+const MULTIPART_REQUEST: u8 = 18;
+const MULTIPART_REPLY: u8 = 19;
+const NICIRA: u32 = 0x2320;
+
+/// The types of requests that the next type answers: features, configuration, multipart, barrier, queues, role,
+/// asynchronous.
+const REQUESTS: [u8; 7] = [5, 7, MULTIPART_REQUEST, 20, 22, 24, 26];
+
+/// Nicira's role and TLV table request, and their answers.
+const NICIRA_REQUESTS: [(u32, u32); 2] = [(10, 11), (25, 26)];
+
+impl Answer {
+    /// The answer that an encoded message will have.
+    fn to(message: &[u8]) -> Option<Self> {
+        let message_type = *message.get(1)?;
+        let mut found =
+            Self { message_type: message_type.wrapping_add(1), multipart_type: 0, experimenter: (0, 0, 0) };
+        match message_type {
+            EXPERIMENTER => {
+                found.message_type = EXPERIMENTER;
+                found.experimenter = match (u32_at(message, 8)?, u32_at(message, 12)?) {
+                    (NICIRA, subtype) => {
+                        let (_, reply) = NICIRA_REQUESTS.iter().find(|(request, _)| *request == subtype)?;
+                        (NICIRA, *reply, 0)
+                    }
+                    (who, bundle::CONTROL) => {
+                        let control_type =
+                            u16_at(message, 20).filter(|control_type| control_type % 2 == 0)?;
+                        (who, bundle::CONTROL, control_type.wrapping_add(1))
+                    }
+                    _ => return None,
+                };
+            }
+            MULTIPART_REQUEST => found.set_multipart(message)?,
+            _ if REQUESTS.contains(&message_type) => {}
+            _ => return None,
         }
-        _ => None,
+        Some(found)
     }
+
+    /// The answer that an encoded message is.
+    fn of(message: &[u8]) -> Option<Self> {
+        let message_type = *message.get(1)?;
+        let mut found = Self { message_type, multipart_type: 0, experimenter: (0, 0, 0) };
+        match message_type {
+            EXPERIMENTER => {
+                found.experimenter = match (u32_at(message, 8)?, u32_at(message, 12)?) {
+                    (NICIRA, subtype) if NICIRA_REQUESTS.iter().any(|(_, reply)| *reply == subtype) => {
+                        (NICIRA, subtype, 0)
+                    }
+                    (who, bundle::CONTROL) => {
+                        let control_type =
+                            u16_at(message, 20).filter(|control_type| control_type % 2 == 1)?;
+                        (who, bundle::CONTROL, control_type)
+                    }
+                    _ => return None,
+                };
+            }
+            MULTIPART_REPLY => found.set_multipart(message)?,
+            _ if REQUESTS.iter().any(|request| request + 1 == message_type) => {}
+            _ => return None,
+        }
+        Some(found)
+    }
+
+    fn set_multipart(&mut self, message: &[u8]) -> Option<()> {
+        self.multipart_type = u16_at(message, 8)?;
+        if self.multipart_type == 0xffff {
+            self.experimenter = (u32_at(message, 16)?, u32_at(message, 20)?, 0);
+        }
+        Some(())
+    }
+}
+
+fn u16_at(message: &[u8], at: usize) -> Option<u16> {
+    message.get(at..)?.first_chunk().map(|two| u16::from_be_bytes(*two))
+}
+
+fn u32_at(message: &[u8], at: usize) -> Option<u32> {
+    message.get(at..)?.first_chunk().map(|four| u32::from_be_bytes(*four))
 }
