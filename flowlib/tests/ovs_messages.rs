@@ -7,8 +7,8 @@ mod generate;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use flowlib::openflow::Message;
 use flowlib::openflow::error::error_code;
+use flowlib::openflow::{ErrorCode, ErrorMsg, Message};
 use flowlib::types::Xid;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -89,30 +89,6 @@ fn decode_error(text: &str) -> Option<&str> {
     text.split_once("***decode error: ").and_then(|(_, rest)| rest.split_once("***")).map(|(name, _)| name)
 }
 
-/// A message with some bytes changed, cut off or added; its header is still right.
-fn spoilt() -> impl Strategy<Value = Vec<u8>> {
-    let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
-    (generate::message::message(), changes, any::<prop::sample::Index>(), 0usize..3).prop_map(
-        |(message, changes, at, what)| {
-            let mut bytes = encode(&message, 1);
-            for (place, value) in changes {
-                let place = 8 + place.index(bytes.len());
-                if let Some(byte) = bytes.get_mut(place) {
-                    *byte = value;
-                }
-            }
-            match what {
-                0 => bytes.truncate(8 + at.index(bytes.len())),
-                1 => bytes.extend(std::iter::repeat_n(0, at.index(17))),
-                _ => {}
-            }
-            let len = u16::try_from(bytes.len()).unwrap();
-            bytes[2..4].copy_from_slice(&len.to_be_bytes());
-            bytes
-        },
-    )
-}
-
 /// Where we answer otherwise than `ovs-ofctl ofp-print` prints, and why.
 ///
 /// The first name is ours, the second theirs; `*` is any.
@@ -157,7 +133,7 @@ fn answer(bytes: &[u8]) -> String {
 #[test]
 fn spoilt_messages_are_refused_as_ovs_refuses_them() {
     let mut runner = TestRunner::deterministic();
-    let strategy = spoilt();
+    let strategy = generate::message::spoilt();
     let messages: Vec<_> = (0..5000).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
     let Some(texts) = ofp_parse_each(&messages) else { return };
     assert_eq!(texts.len(), messages.len());
@@ -168,6 +144,19 @@ fn spoilt_messages_are_refused_as_ovs_refuses_them() {
         assert!(is_explained(&ours, theirs), "ours {ours}, theirs {theirs}: {bytes:02x?}");
     }
     assert!(n_same * 100 >= messages.len() * 98, "only {n_same} of {} are refused alike", messages.len());
+}
+
+#[test]
+fn every_error_has_ovs_s_name() {
+    let data = || b"the message".to_vec();
+    let errors: Vec<_> = ErrorCode::NAMED
+        .iter()
+        .map(|code| encode(&Message::Error(ErrorMsg { code: *code, data: data() }), 1))
+        .collect();
+    let Some(texts) = ofp_parse_each(&errors) else { return };
+    for (code, text) in ErrorCode::NAMED.iter().zip(&texts) {
+        assert!(text.contains(&format!("(xid=0x1): {code}\n")), "{code}: {text}");
+    }
 }
 
 proptest! {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod generate;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -146,6 +148,23 @@ proptest! {
         bytes[1] = message_type;
         bytes[2..4].copy_from_slice(&len.to_be_bytes());
         let _ = check(&bytes);
+    }
+
+    #[test]
+    fn messages_of_every_type_do_not_panic_when_they_are_spoilt(bytes in generate::message::spoilt()) {
+        let _ = check(&bytes);
+    }
+
+    #[test]
+    fn every_cut_of_every_message_is_an_error(
+        message in generate::message::message(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let bytes = encode(&message, Xid(1));
+        let len = cut.index(bytes.len());
+        let error = Message::decode(&bytes[..len]).expect_err("a message that is cut");
+        prop_assert!(error.offset <= len, "{}", error);
+        prop_assert!(Message::decode(&[&bytes[..], &[0]].concat()).is_err());
     }
 
     #[test]

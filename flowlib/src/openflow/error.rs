@@ -166,3 +166,83 @@ fn bad_value(part: Part) -> ErrorCode {
         Part::Message | Part::Multipart | Part::Queue => ErrorCode::OFPBRC_BAD_TYPE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every part a problem can lie in.
+    const PARTS: [Part; 21] = [
+        Part::Message,
+        Part::Hello,
+        Part::Match,
+        Part::Action,
+        Part::Instruction,
+        Part::FlowMod,
+        Part::GroupMod,
+        Part::Bucket,
+        Part::MeterMod,
+        Part::PortMod,
+        Part::Role,
+        Part::Multipart,
+        Part::Bundle,
+        Part::Property,
+        Part::TableFeatures,
+        Part::TableMod,
+        Part::Queue,
+        Part::Config,
+        Part::Async,
+        Part::Monitor,
+        Part::TlvTable,
+    ];
+
+    #[test]
+    fn every_problem_in_every_part_has_a_code_with_a_name() {
+        let problems = [
+            Problem::Truncated { needed: 1, left: 0 },
+            Problem::BadLength { found: 1 },
+            Problem::Trailing { left: 1 },
+            Problem::BadVersion { found: 1 },
+            Problem::BadType { found: 1 },
+            Problem::BadCommand { found: 1 },
+            Problem::BadFlags { found: 1 },
+            Problem::BadExperimenter { found: 0 },
+            Problem::NotZero,
+            Problem::BadValue { found: 1 },
+            Problem::BadField { header: 1 },
+            Problem::BadMask { header: 1 },
+            Problem::BadWildcards { header: 1 },
+            Problem::DuplicateField { header: 1 },
+        ];
+        for part in PARTS {
+            for problem in problems {
+                let error = DecodeError { part, offset: 0, problem };
+                assert!(error_code(&error).name().is_some(), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_problem_has_another_code_in_another_part() {
+        let code = |part, problem| error_code(&DecodeError { part, offset: 0, problem });
+        let length = Problem::BadLength { found: 3 };
+        for (part, expected) in [
+            (Part::Message, ErrorCode::OFPBRC_BAD_LEN),
+            (Part::Match, ErrorCode::OFPBMC_BAD_LEN),
+            (Part::Action, ErrorCode::OFPBAC_BAD_LEN),
+            (Part::Instruction, ErrorCode::OFPBIC_BAD_LEN),
+            (Part::Bucket, ErrorCode::OFPGMFC_BAD_BUCKET),
+            (Part::Bundle, ErrorCode::OFPBFC_MSG_BAD_LEN),
+            (Part::Property, ErrorCode::OFPBPC_BAD_LEN),
+            (Part::TlvTable, ErrorCode::NXTTMFC_BAD_OPT_LEN),
+        ] {
+            assert_eq!(code(part, length), expected);
+        }
+        let command = Problem::BadCommand { found: 9 };
+        assert_eq!(code(Part::MeterMod, command), ErrorCode::OFPMMFC_BAD_COMMAND);
+        assert_eq!(code(Part::TlvTable, command), ErrorCode::NXTTMFC_BAD_COMMAND);
+        assert_eq!(code(Part::Role, Problem::BadValue { found: 9 }), ErrorCode::OFPRRFC_BAD_ROLE);
+        assert_eq!(code(Part::Bundle, Problem::BadValue { found: 9 }), ErrorCode::OFPBFC_MSG_BAD_XID);
+        assert_eq!(code(Part::Monitor, Problem::BadType { found: 9 }), ErrorCode::NXBRC_FM_BAD_EVENT);
+    }
+}

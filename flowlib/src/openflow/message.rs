@@ -209,8 +209,8 @@ impl Message {
     /// Reads one message that is exactly `bytes`.
     ///
     /// Shape: [`Header`], the body. A HELLO, an error and an echo may bear any version, since they are sent before one
-    /// is agreed on. Types that are not known are kept. Costs at most 64 times the memory of `bytes`: the worst is an
-    /// action of 8 bytes, which becomes an [`Action`](super::Action) in a list that doubles when it is full.
+    /// is agreed on. Types that are not known are kept. Costs at most 32 times the memory of `bytes`: the worst is a
+    /// report of 8 bytes, which becomes a [`FlowUpdate`](super::FlowUpdate) in a list that doubles when it is full.
     ///
     /// # Errors
     /// Says what of which structure was wrong, and where.

@@ -17,7 +17,7 @@ use flowlib::types::{Cookie, DatapathId, GroupId, MacAddr, MeterId, PortNo, Prio
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 
 use super::multipart;
 
@@ -32,6 +32,29 @@ pub fn message() -> BoxedStrategy<Message> {
         9 => multipart::reply().prop_map(Message::MultipartReply),
     ]
     .boxed()
+}
+
+/// A message with some bytes changed, cut off or added; its header is still right.
+pub fn spoilt() -> impl Strategy<Value = Vec<u8>> {
+    let changes = vec((any::<Index>(), any::<u8>()), 0..3);
+    (message(), changes, any::<Index>(), 0usize..3).prop_map(|(message, changes, at, what)| {
+        let mut bytes = Vec::new();
+        message.encode(Xid(1), &mut bytes).unwrap();
+        for (place, value) in changes {
+            let place = 8 + place.index(bytes.len());
+            if let Some(byte) = bytes.get_mut(place) {
+                *byte = value;
+            }
+        }
+        match what {
+            0 => bytes.truncate(8 + at.index(bytes.len())),
+            1 => bytes.extend(std::iter::repeat_n(0, at.index(17))),
+            _ => {}
+        }
+        let len = u16::try_from(bytes.len()).unwrap();
+        bytes[2..4].copy_from_slice(&len.to_be_bytes());
+        bytes
+    })
 }
 
 pub fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
