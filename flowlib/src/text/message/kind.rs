@@ -4,7 +4,7 @@
 
 use super::other_version;
 use crate::openflow::oxm::OxmId;
-use crate::openflow::{ErrorCode, HEADER_LEN};
+use crate::openflow::{ErrorCode, HEADER_LEN, VERSION};
 
 /// What follows the header decides over the kind: a type, or an experimenter and its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,12 @@ pub(super) struct Entry {
     pub(super) min: usize,
     /// The body is longer than that by a multiple of this; 0: never.
     pub(super) step: usize,
+}
+
+/// The kinds of OpenFlow 1.3 messages that are printed by their parts, by the names that ovs-ofctl gives them.
+pub fn message_names() -> impl Iterator<Item = &'static str> {
+    let speaks = |entry: &&Entry| (entry.versions.0..=entry.versions.1).contains(&VERSION);
+    ENTRIES.iter().filter(speaks).map(|entry| entry.name)
 }
 
 /// The headers of a message.

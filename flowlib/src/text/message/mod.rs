@@ -33,6 +33,7 @@ mod tlv;
 
 pub use conntrack::parse_ct_tuple;
 pub use group_mod::parse_group_mod;
+pub use kind::message_names;
 pub use meter_mod::{parse_meter, parse_meter_mod};
 pub use monitor::parse_flow_monitor;
 pub use packet_out::{parse_packet, parse_packet_out};
