@@ -74,15 +74,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Vectors that are refused for what is not checked here.
-const NOT_HERE: &[&str] = &[
-    "4-12-ofp_flow_stats_reply.packet",
-    "4-2-ofp_flow_mod.packet",
-    "4-59-ofp_packet_in.packet",
-    "4-60-ofp_flow_mod.packet",
-    "libofproto-OFP13-flow_mod_match_conj.packet",
-    "ovs-ofctl-of13-action_ct.packet",
-];
+/// Vectors of which another fault is found first: Open vSwitch gives another name to the error.
+const NOT_HERE: &[&str] =
+    &["4-2-ofp_flow_mod.packet", "4-60-ofp_flow_mod.packet", "ovs-ofctl-of13-action_ct.packet"];
 
 #[test]
 fn vectors_print_as_ovs_ofctl_prints_them() {
@@ -109,4 +103,75 @@ fn messages_of_every_kind_print_as_ovs_ofctl_prints_them() {
             assert_eq!(ours(bytes, verbosity), theirs, "{} with {more} -m", hex(bytes));
         }
     }
+}
+
+/// What Open vSwitch does otherwise with a few spoilt messages, by how its text begins, and why it stays so.
+const EXPLAINED: &[(&str, &str)] = &[
+    ("OFPT_PACKET_IN", "it skips what a packet-in reports of its packet and does not fit"),
+    ("NXT_PACKET_IN", "likewise"),
+    ("NXT_TLV_TABLE_REPLY", "it believes in more than 64 fields of tunnel metadata"),
+];
+
+/// Numbers that look random, the same ones each time: xorshift.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end
+    }
+
+    /// Changes some bytes behind the length, cuts the message or makes it longer; then it says its new length.
+    fn spoil(&mut self, message: &[u8]) -> Vec<u8> {
+        let mut bytes = message.to_vec();
+        match self.below(10) {
+            0 | 1 => bytes.truncate(8 + self.below(bytes.len() - 7)),
+            2 => bytes.resize(bytes.len() + [1, 4, 8, 16][self.below(4)], 0),
+            _ => {}
+        }
+        for _ in 0..[0, 1, 1, 1, 2, 3, 8][self.below(7)] {
+            let at = [1, 4 + self.below(bytes.len() - 4)][usize::from(self.below(40) != 0)];
+            bytes[at] = match self.below(5) {
+                0 => [0, 1, 0xff][self.below(3)],
+                1 => bytes[at] ^ 1 << self.below(8),
+                2 => bytes[at].wrapping_add([1, 0xff, 8, 0xf8][self.below(4)]),
+                _ => self.below(256) as u8,
+            };
+        }
+        let len = u16::try_from(bytes.len()).unwrap();
+        bytes[2..4].copy_from_slice(&len.to_be_bytes());
+        bytes
+    }
+}
+
+#[test]
+fn spoilt_messages_print_or_are_refused_as_ovs_ofctl_does() {
+    if !ovs_ofctl() {
+        return;
+    }
+    let says_its_len = |bytes: &Vec<u8>| usize::from(u16::from_be_bytes([bytes[2], bytes[3]])) == bytes.len();
+    let mut good = messages();
+    good.extend(vectors().into_iter().map(|(_, bytes)| bytes));
+    good.retain(|bytes| bytes[0] == 4 && says_its_len(bytes) && bytes.len() < 3000);
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let spoilt: Vec<_> = (0..8000).map(|_| numbers.below(good.len())).collect();
+    let spoilt: Vec<_> = spoilt.into_iter().map(|at| numbers.spoil(&good[at])).collect();
+    let is_error = |text: &str| text.contains("decode error") || text.contains("parse error");
+    let (mut wrong, mut n_explained) = (Vec::new(), 0);
+    for (bytes, theirs) in spoilt.iter().zip(theirs_of_all(&spoilt, 0)) {
+        let ours = ours(bytes, Verbosity::MESSAGE);
+        let agree = ours == theirs || is_error(&ours) && is_error(&theirs);
+        if agree {
+            continue;
+        }
+        if EXPLAINED.iter().any(|(start, _)| theirs.starts_with(start)) {
+            n_explained += 1;
+        } else {
+            wrong.push(format!("{}\ntheirs: {theirs}ours:   {ours}", hex(bytes)));
+        }
+    }
+    assert!(n_explained < 10, "{n_explained} of {}", spoilt.len());
+    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -4,7 +4,7 @@ use crate::types::{MeterId, TableId};
 use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};
 
 use super::action::{Action, CheckError, Within};
-use super::oxm::{Match, Packets};
+use super::oxm::Packets;
 
 /// One instruction of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,16 +57,15 @@ impl Instruction {
         Ok(instructions)
     }
 
-    /// Checks the instructions of a flow in `table` with that match.
+    /// Checks the instructions of a flow in `table` for packets of `packets`.
     ///
     /// # Errors
     /// Says what is wrong with the first that cannot stand there.
     pub fn check_list(
         instructions: &[Self],
-        flow_match: &Match,
+        packets: Packets,
         table: Option<TableId>,
     ) -> Result<(), CheckError> {
-        let packets = Packets::of(flow_match);
         for (n, instruction) in instructions.iter().enumerate() {
             let is_again = |other: &Self| other.rank() == instruction.rank() && other.rank() != UNKNOWN_RANK;
             if instructions.iter().skip(n + 1).any(is_again) {

@@ -6,6 +6,7 @@
 
 use crate::types::{GroupId, PortNo, TableId};
 
+use super::action::{CheckError, Within};
 use super::async_config::AsyncProperty;
 use super::error::ErrorCode;
 use super::group::{Bucket, Group, GroupCommand, GroupMod, GroupType};
@@ -13,8 +14,8 @@ use super::instruction::Instruction;
 use super::message::Message;
 use super::meter::{BandKind, Meter};
 use super::multipart::{FlowUpdate, MultipartReplyBody, MultipartRequestBody, TableFeature, TableFeatures};
-use super::oxm::{Match, OxmId};
-use super::{Action, FlowMod, FlowModFlags};
+use super::oxm::{Match, OxmId, Packets, field};
+use super::{Action, FlowMod, FlowModCommand, FlowModFlags};
 
 /// What is refused.
 type Checked = Result<(), ErrorCode>;
@@ -79,12 +80,57 @@ fn port(number: PortNo) -> Checked {
 }
 
 pub(crate) fn fields(flow_match: &Match) -> Checked {
-    if flow_match.unknown().is_empty() { Ok(()) } else { Err(ErrorCode::OFPBMC_BAD_FIELD) }
+    if !flow_match.unknown().is_empty() {
+        return Err(ErrorCode::OFPBMC_BAD_FIELD);
+    }
+    values(flow_match)?;
+    flow_match.check().map_err(|_| ErrorCode::OFPBMC_BAD_PREREQ)
 }
 
+/// Some fields are wider than what Open vSwitch has in them.
+pub(crate) fn values(flow_match: &Match) -> Checked {
+    let is_good = flow_match.iter().all(|entry| match entry.field {
+        field::IN_PORT => port(PortNo(entry.value.to_u32())).is_ok(),
+        field::ARP_OP => entry.value.to_u16() <= 0xff,
+        _ => true,
+    });
+    if is_good { Ok(()) } else { Err(ErrorCode::OFPBMC_BAD_VALUE) }
+}
+
+/// Checks that actions are known, and that they stand where they may. Which packets they are for is for
+/// [`Instruction::check_list`] to look at.
 pub(crate) fn actions(list: &[Action]) -> Checked {
+    known_actions(list)?;
+    places(Action::check_list(list, Packets::any(), Within::List))
+}
+
+/// Only what Open vSwitch finds when it decodes.
+fn places(checked: Result<(), CheckError>) -> Checked {
+    match checked {
+        Err(
+            error @ (CheckError::OnlyInCt(_)
+            | CheckError::NatOutsideCt
+            | CheckError::NotInCt
+            | CheckError::NotInActionSet
+            | CheckError::BesideConjunction
+            | CheckError::NeedsCommit
+            | CheckError::CannotDelete(_)),
+        ) => Err(error.code()),
+        _ => Ok(()),
+    }
+}
+
+fn known_actions(list: &[Action]) -> Checked {
     list.iter().try_for_each(|action| match action {
-        Action::Output { port: number, .. } => port(*number),
+        // Open vSwitch has them for its own tests only.
+        Action::DebugRecirc | Action::DebugSlow => Err(ErrorCode::OFPBAC_BAD_VENDOR_TYPE),
+        Action::Clone(list) => known_actions(list),
+        Action::Ct(ct) => known_actions(&ct.actions),
+        Action::Output { port: number, .. } => port(*number).and_then(|()| match number.reserved_name() {
+            None if *number >= PortNo::MAX => Err(ErrorCode::OFPBAC_BAD_OUT_PORT),
+            _ if *number == PortNo::ANY => Err(ErrorCode::OFPBAC_BAD_OUT_PORT),
+            _ => Ok(()),
+        }),
         Action::Unknown { action_type: 0xffff, body } => Err(
             if body.starts_with(&OxmId::NICIRA.to_be_bytes()) || body.starts_with(&OxmId::ONF.to_be_bytes()) {
                 ErrorCode::OFPBAC_BAD_VENDOR_TYPE
@@ -98,26 +144,47 @@ pub(crate) fn actions(list: &[Action]) -> Checked {
 }
 
 pub(crate) fn instructions(list: &[Instruction]) -> Checked {
+    for (n, instruction) in list.iter().enumerate() {
+        match instruction {
+            Instruction::Unknown { instruction_type: 0xffff, .. } => {
+                return Err(ErrorCode::OFPBIC_BAD_EXPERIMENTER);
+            }
+            Instruction::Unknown { .. } => return Err(ErrorCode::OFPBIC_UNKNOWN_INST),
+            _ if list.iter().take(n).any(|before| before.rank() == instruction.rank()) => {
+                return Err(ErrorCode::OFPBIC_DUP_INST);
+            }
+            _ => {}
+        }
+    }
     list.iter().try_for_each(|instruction| match instruction {
-        Instruction::WriteActions(list) | Instruction::ApplyActions(list) => actions(list),
-        Instruction::Unknown { instruction_type: 0xffff, .. } => Err(ErrorCode::OFPBIC_BAD_EXPERIMENTER),
-        Instruction::Unknown { .. } => Err(ErrorCode::OFPBIC_UNKNOWN_INST),
+        Instruction::WriteActions(list) | Instruction::ApplyActions(list) => known_actions(list),
         _ => Ok(()),
-    })
+    })?;
+    places(Instruction::check_list(list, Packets::any(), None))
 }
 
-fn flow_mod(flow_mod: &FlowMod) -> Checked {
+pub(crate) fn flags(flags: FlowModFlags) -> Checked {
     let known = FlowModFlags::SEND_FLOW_REM
         | FlowModFlags::CHECK_OVERLAP
         | FlowModFlags::RESET_COUNTS
         | FlowModFlags::NO_PKT_COUNTS
         | FlowModFlags::NO_BYT_COUNTS;
+    if flags.bits() & !known.bits() == 0 { Ok(()) } else { Err(ErrorCode::OFPFMFC_BAD_FLAGS) }
+}
+
+fn flow_mod(flow_mod: &FlowMod) -> Checked {
     fields(&flow_mod.flow_match)?;
     flow_mod.out_port.map_or(Ok(()), port)?;
-    if flow_mod.flags.bits() & !known.bits() != 0 {
-        return Err(ErrorCode::OFPFMFC_BAD_FLAGS);
-    }
+    flags(flow_mod.flags)?;
     instructions(&flow_mod.instructions)?;
+    let packets = Packets::of(&flow_mod.flow_match);
+    let table = Some(flow_mod.table).filter(|table| *table != TableId::ALL);
+    Instruction::check_list(&flow_mod.instructions, packets, table).map_err(CheckError::code)?;
+    if flow_mod.table == TableId::ALL
+        && !matches!(flow_mod.command, FlowModCommand::DELETE | FlowModCommand::DELETE_STRICT)
+    {
+        return Err(ErrorCode::OFPFMFC_BAD_TABLE_ID);
+    }
     if flow_mod.command.name().is_none() { Err(ErrorCode::OFPFMFC_BAD_COMMAND) } else { Ok(()) }
 }
 

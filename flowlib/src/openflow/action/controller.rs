@@ -88,7 +88,7 @@ impl Controller {
     /// # Errors
     /// `BadType` on a property that is not known: it would change what the action does.
     pub(super) fn decode_properties(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        r.skip(6)?;
+        r.zeros(6)?;
         let mut found = Self::default();
         while !r.is_empty() {
             let at = r.clone();

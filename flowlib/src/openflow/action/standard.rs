@@ -73,7 +73,8 @@ fn padded_u16(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
 /// Reads the OXM of a set-field and its padding. A field that is not in the registry makes the action unknown.
 ///
 /// # Errors
-/// `BadMask` if there is a mask, which OpenFlow 1.3 does not allow here; `BadWildcards` if the value is too big.
+/// `BadMask` if there is a mask, which OpenFlow 1.3 does not allow here; `BadWildcards` if the value is too big or
+/// the padding is not zero, which Open vSwitch takes for one error.
 fn set_field(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
     let at = r.clone();
     let header = read_header(r)?;
@@ -93,7 +94,9 @@ fn set_field(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
     };
     // The action is as long as header and OXM, rounded up to a multiple of 8.
     let len = r.offset() - at.offset() + 4;
-    r.skip(len.next_multiple_of(8) - len)?;
+    if r.bytes(len.next_multiple_of(8) - len)?.iter().any(|byte| *byte != 0) {
+        return Err(at.error(Problem::BadWildcards { header: header.raw }));
+    }
     Ok(Some(action))
 }
 

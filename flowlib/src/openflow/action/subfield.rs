@@ -156,7 +156,7 @@ pub(super) fn stack(r: &mut Reader<'_>) -> Result<SubField, DecodeError> {
     let at = r.clone();
     let start_bit = r.u16()?;
     let sub = SubField { field: read_field(r)?, start_bit, n_bits: r.u16()? };
-    r.skip(r.len().min(6))?;
+    r.zeros(r.len().min(6))?;
     check(&at, sub)?;
     Ok(sub)
 }

@@ -79,13 +79,6 @@ impl Wire for MonitorRequest {
     }
 }
 
-/// Reads a match of which the length without padding was said before.
-fn decode_match(r: &mut Reader<'_>, len: usize) -> Result<Match, DecodeError> {
-    let mut body = r.sub(len.next_multiple_of(8).min(r.len()), Part::Match)?;
-    let found = Match::decode(&mut body)?;
-    body.finish().map(|()| found)
-}
-
 /// Writes a match, and its length without padding at `len_at`.
 fn encode_match(flow_match: &Match, len_at: crate::wire::Mark, w: &mut Writer<'_>) {
     let at = w.mark();
@@ -171,7 +164,8 @@ impl Wire for FlowUpdate {
         if match_len > body.len() {
             return Err(at.error(Problem::BadLength { found: match_len }));
         }
-        let flow_match = decode_match(&mut body, match_len)?;
+        // The match says its length itself, and Open vSwitch takes that one.
+        let flow_match = Match::decode(&mut body)?;
         let instructions = Instruction::decode_list(&mut body)?;
         Ok(Self::Full {
             event,

@@ -125,6 +125,14 @@ impl Match {
         &self.unknown
     }
 
+    /// It without the fields that are not in the registry.
+    pub(crate) fn without_unknown(&self) -> std::borrow::Cow<'_, Self> {
+        if self.unknown.is_empty() {
+            return std::borrow::Cow::Borrowed(self);
+        }
+        std::borrow::Cow::Owned(Self { unknown: Vec::new(), ..self.clone() })
+    }
+
     /// Whether it matches every packet.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -35,7 +35,7 @@ fn format_tuple(p: &mut Printer<'_>, tuple: Option<&CtTuple>, ip_proto: u8, is_i
         let address = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
         match address.to_ipv4_mapped() {
             Some(address) => put(p, format_args!("{address}")),
-            None => put(p, format_args!("{address}")),
+            None => p.ipv6(address),
         }
         separator = ",";
     }

@@ -5,7 +5,7 @@ use super::super::printer::Printer;
 use super::super::{flow_match, flow_mod};
 use super::{Received, Result, port, put};
 use crate::openflow::multipart::{AggregateStats, FlowStats, FlowStatsRequest};
-use crate::openflow::{Message, refusal};
+use crate::openflow::{FlowRemoved, Message, refusal};
 use crate::types::{Cookie, TableId};
 
 pub(super) fn format_mod(p: &mut Printer<'_>, message: Received<'_>) -> Result {
@@ -18,10 +18,15 @@ pub(super) fn format_mod(p: &mut Printer<'_>, message: Received<'_>) -> Result {
     Ok(())
 }
 
-pub(super) fn format_removed(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    let whole = message.read_whole()?;
-    whole.check_known()?;
-    let (Message::FlowRemoved(removed) | Message::NxFlowRemoved(removed)) = whole else { return Ok(()) };
+pub(super) fn format_nx_removed(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    match message.read_whole()? {
+        Message::NxFlowRemoved(removed) => format_removed(p, &removed),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn format_removed(p: &mut Printer<'_>, removed: &FlowRemoved) -> Result {
+    refusal::fields(&removed.flow_match)?;
     p.push_str(" ");
     flow_match::format(p, removed.priority, &removed.flow_match);
     p.push_str(" reason=");
@@ -67,6 +72,7 @@ pub(super) fn format_stats_request(p: &mut Printer<'_>, request: &FlowStatsReque
 pub(super) fn format_stats_reply(p: &mut Printer<'_>, message: Received<'_>) -> Result {
     message.read_list(|stats: FlowStats| {
         refusal::fields(&stats.flow.flow_match)?;
+        refusal::flags(stats.flow.flags)?;
         refusal::instructions(&stats.flow.instructions)?;
         p.push_str("\n ");
         format_stats(p, &stats, true);

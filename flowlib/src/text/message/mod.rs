@@ -197,9 +197,12 @@ fn format_body(
         Kind::PacketIn | Kind::NxPacketIn => packet_in::format_in(p, message),
         Kind::PacketIn2 | Kind::Resume => packet_in::format_in2(p, message),
         Kind::PacketOut => packet_in::format_out(p, message),
-        Kind::FlowRemoved | Kind::NxFlowRemoved => flow::format_removed(p, message),
+        Kind::FlowRemoved => flow::format_removed(p, &message.read_front()?),
+        Kind::NxFlowRemoved => flow::format_nx_removed(p, message),
         Kind::FlowMod | Kind::NxFlowMod => flow::format_mod(p, message),
-        Kind::FlowStatsRequest | Kind::AggregateRequest => flow::format_stats_request(p, &message.read()?),
+        Kind::FlowStatsRequest | Kind::AggregateRequest => {
+            flow::format_stats_request(p, &message.read_front()?)
+        }
         Kind::FlowStatsReply => flow::format_stats_reply(p, message),
         Kind::AggregateReply => flow::format_aggregate_reply(p, &message.read()?),
         Kind::PortStatus => port::format_status(p, &message.read()?),
@@ -315,6 +318,11 @@ impl Received<'_> {
         let found = decoded(T::decode(&mut self.body))?;
         decoded(self.body.finish())?;
         Ok(found)
+    }
+
+    /// Reads what the body begins with; Open vSwitch does not look at what follows.
+    fn read_front<T: Wire>(mut self) -> Result<T> {
+        decoded(T::decode(&mut self.body))
     }
 
     /// Calls `each` with one structure after the other until the body ends or one is bad.

@@ -33,7 +33,7 @@ pub(super) fn format_in(p: &mut Printer<'_>, message: Received<'_>) -> Result {
         metadata: &found.flow_match,
         data: &found.data,
     };
-    format_common(p, &common);
+    format_common(p, &common)?;
     format_data(p, &found.data, message.verbosity);
     Ok(())
 }
@@ -58,7 +58,7 @@ pub(super) fn format_in2(p: &mut Printer<'_>, message: Received<'_>) -> Result {
         metadata: &found.metadata,
         data: &found.data,
     };
-    format_common(p, &common);
+    format_common(p, &common)?;
     if !found.userdata.is_empty() {
         p.push_str(" userdata=");
         let mut separator = "";
@@ -82,7 +82,8 @@ pub(super) fn format_format(p: &mut Printer<'_>, message: Received<'_>) -> Resul
 }
 
 /// The first line.
-fn format_common(p: &mut Printer<'_>, common: &Common<'_>) {
+fn format_common(p: &mut Printer<'_>, common: &Common<'_>) -> Result {
+    refusal::values(common.metadata)?;
     if common.table != TableId(0) || p.names.is_some_and(|names| names.table_name(common.table).is_some()) {
         p.push_str(" table_id=");
         p.table(common.table);
@@ -91,7 +92,9 @@ fn format_common(p: &mut Printer<'_>, common: &Common<'_>) {
         put(p, format_args!(" cookie={}", common.cookie));
     }
     put(p, format_args!(" total_len={} ", common.total_len));
-    flow_match::format(p, flow_match::DEFAULT_PRIORITY, common.metadata);
+    // Fields that are not known are none of the packet's.
+    let metadata = common.metadata.without_unknown();
+    flow_match::format(p, flow_match::DEFAULT_PRIORITY, &metadata);
     p.push_str(" (via ");
     match common.reason.0 {
         // What a table miss was before OpenFlow 1.3, which has no name.
@@ -113,6 +116,7 @@ fn format_common(p: &mut Printer<'_>, common: &Common<'_>) {
         _ => {}
     }
     p.push_str("\n");
+    Ok(())
 }
 
 fn format_data(p: &mut Printer<'_>, data: &[u8], verbosity: Verbosity) {

@@ -4,7 +4,7 @@ use super::super::error::{ParseError, Piece, Problem};
 use super::super::printer::Printer;
 use super::{Result, put};
 use crate::openflow::nicira::TlvTableCommand;
-use crate::openflow::{TlvMap, TlvTable, TlvTableMod};
+use crate::openflow::{ErrorCode, TlvMap, TlvTable, TlvTableMod};
 
 pub(super) fn format_mod(p: &mut Printer<'_>, change: &TlvTableMod) -> Result {
     put(p, format_args!("\n {}", change.command));
@@ -15,6 +15,9 @@ pub(super) fn format_mod(p: &mut Printer<'_>, change: &TlvTableMod) -> Result {
 }
 
 pub(super) fn format_reply(p: &mut Printer<'_>, table: &TlvTable) -> Result {
+    if table.maps.iter().any(|map| map.index >= table.max_fields) {
+        return Err(ErrorCode::NXTTMFC_BAD_FIELD_IDX);
+    }
     put(p, format_args!("\n max option space={} max fields={}", table.max_option_space, table.max_fields));
     let allocated: u32 = table.maps.iter().map(|map| u32::from(map.option_len)).sum();
     put(p, format_args!("\n allocated option space={allocated}\n\n"));
