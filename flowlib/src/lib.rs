@@ -7,6 +7,7 @@
 //! - [`openflow`]: messages, matches, actions
 //! - [`packet`]: frames to fields and back
 //! - [`text`]: flows in ovs-ofctl(8) syntax
+//! - [`emulate`]: a switch in software, and its traces
 //! - [`channel`]: an OpenFlow channel as a state machine
 //! - [`segment`]: sets of flows a switch holds as one, and its ledger of them
 //! - [`pipeline`]: what tables, registers, priorities and drop reasons mean
@@ -14,6 +15,7 @@
 
 pub mod channel;
 pub mod compile;
+pub mod emulate;
 pub mod openflow;
 pub mod packet;
 pub mod pipeline;

@@ -1,6 +1,6 @@
 //! A key's fields by their names in the registry.
 
-use super::key::{Key, VlanTag, ethertype};
+use super::key::{Key, Tunnel, TunnelOption, VlanTag, ethertype};
 use crate::openflow::oxm::{Field, FieldValue, field};
 use crate::types::{MacAddr, PortNo};
 
@@ -87,7 +87,14 @@ impl Key {
             field::TUN_IPV6_DST => self.tunnel.ipv6_dst.into(),
             field::TUN_GBP_ID => self.tunnel.gbp_id.into(),
             field::TUN_GBP_FLAGS => self.tunnel.gbp_flags.into(),
-            field::TUN_FLAGS => self.tunnel.flags.into(),
+            field::TUN_ERSPAN_VER => self.tunnel.erspan_ver.into(),
+            field::TUN_ERSPAN_IDX => self.tunnel.erspan_idx.into(),
+            field::TUN_ERSPAN_DIR => self.tunnel.erspan_dir.into(),
+            field::TUN_ERSPAN_HWID => self.tunnel.erspan_hwid.into(),
+            field::TUN_GTPU_FLAGS => self.tunnel.gtpu_flags.into(),
+            field::TUN_GTPU_MSGTYPE => self.tunnel.gtpu_msgtype.into(),
+            // Of all flags, the field has only this one.
+            field::TUN_FLAGS => u8::from(self.tunnel.flags & Tunnel::OAM != 0).into(),
             _ => self.get_connection(field).or_else(|| self.get_header(field)).unwrap_or_else(|| {
                 let value = |(first, n)| {
                     self.regs.iter().skip(first).take(n).fold(0, |sum, reg| sum << 32 | u128::from(*reg))
@@ -95,6 +102,26 @@ impl Key {
                 registers(field).map_or(FieldValue::ZERO, |place| value(place).into())
             }),
         }
+    }
+
+    /// The value of a field of tunnel metadata; of one that is not there, nothing.
+    #[must_use]
+    pub fn option(&self, field: Field) -> &[u8] {
+        self.tunnel.options.iter().find(|option| option.field == field).map_or(&[], |option| &option.value)
+    }
+
+    /// Gives a field of tunnel metadata a value.
+    pub fn set_option(&mut self, field: Field, value: Box<[u8]>) {
+        let options = &mut self.tunnel.options;
+        match options.binary_search_by_key(&field, |option| option.field) {
+            Ok(at) => options[at].value = value,
+            Err(at) => options.insert(at, TunnelOption { field, value }),
+        }
+    }
+
+    /// Takes a field of tunnel metadata away.
+    pub fn delete_option(&mut self, field: Field) {
+        self.tunnel.options.retain(|option| option.field != field);
     }
 
     fn get_connection(&self, field: Field) -> Option<FieldValue> {
@@ -146,6 +173,18 @@ impl Key {
             field::ND_TARGET => self.nd_target.into(),
             field::ND_SLL | field::ARP_SHA => mac(self.arp_sha),
             field::ND_TLL | field::ARP_THA => mac(self.arp_tha),
+            field::ND_RESERVED => self.igmp_group.into(),
+            field::ND_OPTIONS_TYPE => (self.tcp_flags as u8).into(),
+            field::NSH_FLAGS => self.nsh.flags.into(),
+            field::NSH_TTL => self.nsh.ttl.into(),
+            field::NSH_MDTYPE => self.nsh.mdtype.into(),
+            field::NSH_NP => self.nsh.next_proto.into(),
+            field::NSH_SPI => (self.nsh.path >> 8).into(),
+            field::NSH_SI => (self.nsh.path & 0xff).into(),
+            field::NSH_C1 => self.nsh.context[0].into(),
+            field::NSH_C2 => self.nsh.context[1].into(),
+            field::NSH_C3 => self.nsh.context[2].into(),
+            field::NSH_C4 => self.nsh.context[3].into(),
             _ => return None,
         })
     }
@@ -170,7 +209,18 @@ impl Key {
             field::TUN_IPV6_DST => self.tunnel.ipv6_dst = value.to_u128(),
             field::TUN_GBP_ID => self.tunnel.gbp_id = value.to_u16(),
             field::TUN_GBP_FLAGS => self.tunnel.gbp_flags = number as u8,
-            field::TUN_FLAGS => self.tunnel.flags = value.to_u16(),
+            field::TUN_ERSPAN_VER => self.tunnel.erspan_ver = number as u8,
+            field::TUN_ERSPAN_IDX => self.tunnel.erspan_idx = number,
+            field::TUN_ERSPAN_DIR => self.tunnel.erspan_dir = number as u8,
+            field::TUN_ERSPAN_HWID => self.tunnel.erspan_hwid = number as u8,
+            field::TUN_GTPU_FLAGS => self.tunnel.gtpu_flags = number as u8,
+            field::TUN_GTPU_MSGTYPE => self.tunnel.gtpu_msgtype = number as u8,
+            field::TUN_FLAGS => {
+                self.tunnel.flags &= !Tunnel::OAM;
+                if number & 1 != 0 {
+                    self.tunnel.flags |= Tunnel::OAM;
+                }
+            }
             _ => {
                 if let Some((first, n)) = registers(field) {
                     for (shift, reg) in self.regs.iter_mut().skip(first).take(n).rev().enumerate() {
@@ -256,7 +306,62 @@ impl Key {
             field::ND_TARGET => self.nd_target = value.to_u128(),
             field::ND_SLL | field::ARP_SHA => self.arp_sha = value.to_mac(),
             field::ND_TLL | field::ARP_THA => self.arp_tha = value.to_mac(),
+            field::ND_RESERVED => self.igmp_group = number,
+            field::ND_OPTIONS_TYPE => self.tcp_flags = byte.into(),
+            field::NSH_FLAGS => self.nsh.flags = byte,
+            field::NSH_TTL => self.nsh.ttl = byte,
+            field::NSH_MDTYPE => self.nsh.mdtype = byte,
+            field::NSH_NP => self.nsh.next_proto = byte,
+            field::NSH_SPI => self.nsh.path = self.nsh.path & 0xff | number << 8,
+            field::NSH_SI => self.nsh.path = self.nsh.path & !0xff | number & 0xff,
+            field::NSH_C1 => self.nsh.context[0] = number,
+            field::NSH_C2 => self.nsh.context[1] = number,
+            field::NSH_C3 => self.nsh.context[2] = number,
+            field::NSH_C4 => self.nsh.context[3] = number,
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of frames in frames and of bytes behind headers, no key says anything.
+    const NOWHERE: [Field; 3] = [field::IN_PHY_PORT, field::PBB_ISID, field::IPV6_EXTHDR];
+
+    #[test]
+    fn every_field_has_a_place_and_only_that() {
+        for known in Field::all().filter(|field| !field.is_wide() && !NOWHERE.contains(field)) {
+            let mut key = Key::default();
+            // Every tag has the bit that says that it is there.
+            let value = FieldValue::ones(known.n_bits());
+            let value = match known {
+                field::NW_TOS => 0xfc_u8.into(),
+                // Open vSwitch keeps 8 bits of it.
+                field::ARP_OP => 0xff_u8.into(),
+                _ => value,
+            };
+            key.set(known, value);
+            assert_eq!(key.get(known), value, "{known}");
+            key.set(known, FieldValue::ZERO);
+            let is_tag = matches!(known, field::VLAN_VID | field::VLAN_PCP | field::VLAN_TCI);
+            assert!(is_tag || key == Key::default(), "{known} leaves {key:?}");
+        }
+    }
+
+    #[test]
+    fn tunnel_options_come_and_go() {
+        let mut key = Key::default();
+        key.set_option(field::TUN_METADATA1, [1, 2].into());
+        key.set_option(field::TUN_METADATA0, [3].into());
+        key.set_option(field::TUN_METADATA1, [4].into());
+        assert_eq!(
+            (key.option(field::TUN_METADATA0), key.option(field::TUN_METADATA1)),
+            (&[3][..], &[4][..])
+        );
+        key.delete_option(field::TUN_METADATA1);
+        assert_eq!(key.option(field::TUN_METADATA1), []);
+        assert_eq!(key.tunnel.options.len(), 1);
     }
 }

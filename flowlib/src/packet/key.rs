@@ -1,6 +1,6 @@
 //! What a flow can match of a packet.
 
-use crate::openflow::FieldValue;
+use crate::openflow::Field;
 use crate::types::{MacAddr, PortNo};
 
 /// Ethertypes that mean something here. Source: IEEE 802 Numbers (IANA).
@@ -255,10 +255,10 @@ pub struct Tunnel {
 /// One of a tunnel's options.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TunnelOption {
-    /// Its number, 0 to 63.
-    pub index: u8,
-    /// Its value.
-    pub value: FieldValue,
+    /// The field.
+    pub field: Field,
+    /// Its value, big-endian.
+    pub value: Box<[u8]>,
 }
 
 impl Tunnel {

@@ -10,6 +10,7 @@
 mod checksum;
 mod compose;
 mod field;
+mod headers;
 mod key;
 mod network;
 mod parse;

@@ -100,6 +100,14 @@ fn hex_mask(out: &mut Printer<'_>, mask: Option<FieldValue>) {
     }
 }
 
+/// A field's value.
+#[must_use]
+pub fn format_field_value(field: Field, value: FieldValue) -> String {
+    let mut out = String::new();
+    format(&mut Printer::plain(&mut out), field, value, None);
+    out
+}
+
 /// Appends a number of any width in hex.
 pub(super) fn format_wide(out: &mut Printer<'_>, bytes: &[u8]) {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();

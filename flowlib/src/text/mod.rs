@@ -23,7 +23,7 @@ mod subfield;
 
 pub use action::{format_action, parse_actions};
 pub use error::{ParseError, Problem};
-pub use field_value::format_port;
+pub use field_value::{format_field_value, format_port};
 pub use flow::{format_flow, format_flow_stats, parse_flow, print_flow, print_flow_stats};
 pub use flow_match::format_match;
 pub use flow_mod::{ParsedFlowMod, format_flow_mod, parse_flow_filter, parse_flow_mod, print_flow_mod};
@@ -34,7 +34,8 @@ pub use message::{
     parse_meter_mod, parse_packet, parse_packet_out, parse_tlv_maps, print_message,
 };
 pub use names::Names;
-pub use packet::{format_frame, format_key};
+pub use packet::{format_frame, format_key, print_key};
 pub use part::{find_field, parse_port, parse_table, print_instructions, print_match};
 pub use printer::Style;
 pub use protocols::Protocols;
+pub use subfield::format_subfield;

@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::field_value;
-use super::printer::{Printer, Role};
+use super::printer::{Printer, Role, Style};
 use crate::openflow::oxm::field;
-use crate::packet::{Conntrack, Key, Packet, Tunnel, VlanTag, ethertype, protocol};
+use crate::packet::{Conntrack, Key, Packet, Tunnel, ethertype, protocol};
 use crate::types::{MacAddr, PortNo};
 
 /// A packet's fields as Open vSwitch lists them: `tcp,vlan_tci=0x0000,dl_src=…`.
@@ -15,6 +15,11 @@ pub fn format_key(key: &Key) -> String {
     let mut out = String::new();
     format(&mut Printer::plain(&mut out), key);
     out
+}
+
+/// Appends a packet's fields in the given style.
+pub fn print_key(out: &mut String, key: &Key, style: Style<'_>) {
+    format(&mut Printer::new(out, style), key);
 }
 
 /// A frame's fields, and its checksum if there is one: `…,tcp_flags=syn tcp_csum:1234`.
@@ -60,6 +65,10 @@ pub(super) fn format(out: &mut Printer<'_>, key: &Key) {
     list.hex("skb_priority", key.queue.into());
     connection(&mut list, key);
     let eth_type = if key.is_ethernet() {
+        if key.recirc_id != 0 {
+            list.next();
+            list.out.push_str("eth");
+        }
         key.eth_type
     } else {
         let (space, kind) = (key.packet_type >> 16, key.packet_type & 0xffff);
@@ -132,21 +141,12 @@ impl List<'_, '_> {
 
     fn ipv6(&mut self, name: &str, address: u128) {
         self.name(name);
-        let [.., a, b] = Ipv6Addr::from_bits(address).segments();
-        if address >> 32 == 0 && a != 0 {
-            // As inet_ntop(3) does.
-            put(self.out, format_args!("::{}", Ipv4Addr::from_bits(u32::from(a) << 16 | u32::from(b))));
-        } else {
-            put(self.out, format_args!("{}", Ipv6Addr::from_bits(address)));
-        }
+        self.out.ipv6(Ipv6Addr::from_bits(address));
     }
 
     fn port(&mut self, name: &str, port: PortNo) {
         self.name(name);
-        match self.out.names.and_then(|names| names.port_name(port)) {
-            Some(name) => self.out.push_str(name),
-            None => field_value::format(self.out, field::IN_PORT, port.into(), None),
-        }
+        self.out.port(port);
     }
 
     /// The word for ethertype and protocol, if there is one; says whether it names the protocol.
@@ -240,7 +240,9 @@ fn tunnel(list: &mut List<'_, '_>, tunnel: &Tunnel) {
     list.name("tun_flags");
     tunnel_flags(list.out, tunnel.flags);
     for option in &tunnel.options {
-        list.named(format_args!("tun_metadata{}", option.index), format_args!("{}", option.value));
+        list.next();
+        list.out.param(format_args!("{}=", option.field));
+        field_value::format_wide(list.out, &option.value);
     }
 }
 
@@ -277,7 +279,7 @@ fn link(list: &mut List<'_, '_>, key: &Key) {
             list.named(format_args!("vlan_tci{suffix}"), format_args!("{:#06x}", tag.tci));
         }
         // The first tag that is not there is shown too.
-        if *tag == VlanTag::default() {
+        if tag.tci == 0 {
             break;
         }
     }

@@ -14,6 +14,14 @@ pub(super) fn parse_field(piece: Piece<'_>) -> Result<Field, ParseError> {
     find_field(piece.text()).ok_or_else(|| piece.error(Problem::UnknownSubField))
 }
 
+/// Some bits of a field: `NXM_NX_REG0[0..15]`.
+#[must_use]
+pub fn format_subfield(sub: SubField) -> String {
+    let mut out = String::new();
+    format(&mut Printer::plain(&mut out), sub);
+    out
+}
+
 /// Appends the name of some bits.
 pub(super) fn format(out: &mut Printer<'_>, sub: SubField) {
     out.push_str(sub.field.info().nxm_name);

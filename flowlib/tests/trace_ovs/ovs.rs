@@ -1,0 +1,160 @@
+//! A real Open vSwitch with the dummy datapath, its flows and its traces.
+
+use std::io::{BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use flowlib::openflow::multipart::{MultipartReply, MultipartReplyBody, MultipartRequestBody};
+use flowlib::openflow::{Hello, Message};
+use flowlib::types::Xid;
+use tempfile::TempDir;
+
+/// ovsdb-server and ovs-vswitchd in a directory of their own; they end with it.
+pub(crate) struct Ovs {
+    dir: TempDir,
+    daemons: Vec<Child>,
+}
+
+impl Ovs {
+    /// A bridge `br0` with the ports 1 to 4; nothing if Open vSwitch is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let is_installed = |name: &str| {
+            let status = Command::new(name).arg("--version").stdout(Stdio::null()).status();
+            status.is_ok_and(|status| status.success())
+        };
+        if !["ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl"].into_iter().all(is_installed) {
+            eprintln!("Open vSwitch is not installed: the software switch is not compared with it");
+            return None;
+        }
+        let mut ovs = Self { dir: tempfile::tempdir().unwrap(), daemons: Vec::new() };
+        ovs.run("ovsdb-tool", &["create", "conf.db", "/usr/share/openvswitch/vswitch.ovsschema"]);
+        ovs.spawn("ovsdb-server", &["conf.db", "--remote=punix:db.sock", "--unixctl=db.ctl"]);
+        let database = format!("unix:{}", ovs.path("db.sock"));
+        ovs.spawn("ovs-vswitchd", &[&database, "--enable-dummy", "--disable-system", "--unixctl=vs.ctl"]);
+        let mut arguments = format!(
+            "--db={database} --retry --timeout=20 add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure"
+        );
+        for n in 1..=4 {
+            arguments.push_str(&format!(
+                " -- add-port br0 p{n} -- set interface p{n} type=dummy ofport_request={n}"
+            ));
+        }
+        ovs.run("ovs-vsctl", &arguments.split(' ').collect::<Vec<_>>());
+        Some(ovs)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.dir.path()).env("OVS_RUNDIR", self.dir.path());
+        command
+    }
+
+    fn spawn(&mut self, program: &str, arguments: &[&str]) {
+        let mut command = self.command(program, arguments);
+        self.daemons.push(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    }
+
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let out = self.command(program, arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{program} {arguments:?}: {errors}");
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// Asks ovs-vswitchd to do something.
+    ///
+    /// Open vSwitch 3.1 corrupts its memory over some traces of real packets, and then ends at any later moment: that is
+    /// an error of its own kind.
+    pub(crate) fn control(&self, method: &str, arguments: &[&str]) -> Result<String, Gone> {
+        let mut stream = UnixStream::connect(self.path("vs.ctl")).map_err(|_| Gone)?;
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        let request = serde_json::json!({"id": 0, "method": method, "params": arguments});
+        stream.write_all(request.to_string().as_bytes()).map_err(|_| Gone)?;
+        let mut replies = serde_json::Deserializer::from_reader(BufReader::new(stream)).into_iter();
+        let reply: serde_json::Value = replies.next().ok_or(Gone)?.map_err(|_| Gone)?;
+        match (&reply["result"], &reply["error"]) {
+            (serde_json::Value::String(result), _) => Ok(result.clone()),
+            (_, error) => panic!("{method} {arguments:?}: {error}"),
+        }
+    }
+
+    /// Runs a program that asks the switch.
+    pub(crate) fn ask_with(&self, program: &str, arguments: &[&str]) -> Result<(), Gone> {
+        let out = self.command(program, arguments).output().unwrap();
+        if out.status.success() {
+            return Ok(());
+        }
+        // If it is there, the question was wrong.
+        self.control("version", &[])?;
+        panic!("{program} {arguments:?}: {}", String::from_utf8_lossy(&out.stderr))
+    }
+
+    /// What `br0` answers over OpenFlow.
+    pub(crate) fn ask(&self, body: MultipartRequestBody) -> MultipartReplyBody {
+        let mut connection = Connection::open(&self.path("br0.mgmt"));
+        connection.send(&Message::MultipartRequest(body.into()));
+        let mut whole: Option<MultipartReply> = None;
+        loop {
+            let Message::MultipartReply(part) = connection.receive() else { continue };
+            let has_more = part.has_more();
+            match &mut whole {
+                Some(whole) => whole.join(part).unwrap(),
+                None => whole = Some(part),
+            }
+            if !has_more {
+                return whole.unwrap().body;
+            }
+        }
+    }
+}
+
+/// ovs-vswitchd is not there any more.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl Drop for Ovs {
+    fn drop(&mut self) {
+        for daemon in &mut self.daemons {
+            daemon.kill().ok();
+            daemon.wait().ok();
+        }
+    }
+}
+
+/// An OpenFlow connection.
+struct Connection {
+    stream: UnixStream,
+}
+
+impl Connection {
+    fn open(path: &str) -> Self {
+        let mut connection = Self { stream: UnixStream::connect(path).unwrap() };
+        connection.send(&Message::Hello(Hello::new(&[4])));
+        while !matches!(connection.receive(), Message::Hello(_)) {}
+        connection
+    }
+
+    fn send(&mut self, message: &Message) {
+        let mut bytes = Vec::new();
+        message.encode(Xid(1), &mut bytes).unwrap();
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    fn receive(&mut self) -> Message {
+        use std::io::Read;
+        let mut bytes = vec![0; 8];
+        self.stream.read_exact(&mut bytes).unwrap();
+        let len = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
+        bytes.resize(len, 0);
+        self.stream.read_exact(&mut bytes[8..]).unwrap();
+        Message::decode(&bytes).unwrap().1
+    }
+}
