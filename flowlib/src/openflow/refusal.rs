@@ -139,7 +139,8 @@ fn known_actions(list: &[Action]) -> Checked {
             },
         ),
         Action::Unknown { .. } => Err(ErrorCode::OFPBAC_BAD_TYPE),
-        _ => Ok(()),
+        // Decoding bounds how deep they lie in each other.
+        _ => actions(action.nested()),
     })
 }
 
@@ -315,3 +316,28 @@ fn table_features(features: &TableFeatures) -> Checked {
 
 /// Open vSwitch's OFPTFFC_BAD_FEATURES, of which OpenFlow 1.3 has no code.
 const BAD_FEATURES: ErrorCode = ErrorCode::NXBRC_UNENCODABLE_ERROR;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_that_is_not_known_is_found_in_other_actions() {
+        let unknown = Action::Unknown { action_type: 99, body: [0; 4].into() };
+        let apply = |action| Instruction::ApplyActions(vec![Action::SetQueue(1), action]);
+        let flow_mod =
+            |action| Message::FlowMod(FlowMod { instructions: vec![apply(action)], ..FlowMod::default() });
+        let refused = Err(ErrorCode::OFPBAC_BAD_TYPE);
+        assert_eq!(flow_mod(Action::SetQueue(2)).check_known(), Ok(()));
+        assert_eq!(flow_mod(unknown.clone()).check_known(), refused);
+        assert_eq!(flow_mod(Action::Clone(vec![unknown])).check_known(), refused);
+    }
+
+    #[test]
+    fn an_experimenter_is_told_from_its_message() {
+        let of =
+            |experimenter| Message::Experimenter { experimenter, experimenter_type: 9999, body: [].into() };
+        assert_eq!(of(OxmId::NICIRA).check_known(), Err(ErrorCode::OFPBRC_BAD_SUBTYPE));
+        assert_eq!(of(7).check_known(), Err(ErrorCode::OFPBRC_BAD_VENDOR));
+    }
+}
