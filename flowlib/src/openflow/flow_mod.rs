@@ -156,6 +156,7 @@ impl FlowMod {
 ///
 /// Source: OpenFlow 1.3.5 §7.3.4.1.
 impl Wire for FlowMod {
+    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::FlowMod);
         let mut fixed = r.fixed::<40>()?;

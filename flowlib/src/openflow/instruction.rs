@@ -138,6 +138,7 @@ const MAX_METER: u32 = 0xffff_0000;
 ///
 /// Source: OpenFlow 1.3.5 §7.2.4.
 impl Wire for Instruction {
+    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let part = r.part();
         r.set_part(Part::Instruction);

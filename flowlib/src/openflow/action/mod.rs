@@ -287,13 +287,14 @@ impl Action {
         }
         let mut actions = Vec::with_capacity((r.len() / 16).min(16));
         while !r.is_empty() {
-            actions.push(Self::decode_at(r, depth)?);
+            Self::decode_into(&mut actions, r, depth)?;
         }
         Ok(actions)
     }
 
+    /// Reads one action to the end of others: they are too large to be handed over often.
     #[inline]
-    fn decode_at(r: &mut Reader<'_>, depth: u8) -> Result<Self, DecodeError> {
+    fn decode_into(actions: &mut Vec<Self>, r: &mut Reader<'_>, depth: u8) -> Result<(), DecodeError> {
         let part = r.part();
         r.set_part(Part::Action);
         let at = r.clone();
@@ -305,18 +306,19 @@ impl Action {
         let mut body = r.body(len, 4, Part::Action)?;
         r.set_part(part);
         let raw = body.peek();
-        let known = match action_type {
+        let is_known = match action_type {
             EXPERIMENTER => match body.u32()? {
-                OxmId::NICIRA => nicira::decode(&mut body, depth)?,
-                OxmId::ONF => subfield::decode_onf(&mut body)?,
-                _ => None,
+                OxmId::NICIRA => nicira::decode(actions, &mut body, depth)?,
+                OxmId::ONF => keep(actions, subfield::decode_onf(&mut body)?),
+                _ => false,
             },
-            _ => standard::decode(action_type, &mut body)?,
+            _ => standard::decode(actions, action_type, &mut body)?,
         };
-        match known {
-            Some(action) => body.finish().map(|()| action),
-            None => Ok(Self::Unknown { action_type, body: raw.into() }),
+        if is_known {
+            return body.finish();
         }
+        actions.push(Self::Unknown { action_type, body: raw.into() });
+        Ok(())
     }
 
     /// Writes actions one after another.
@@ -325,6 +327,13 @@ impl Action {
             action.encode(w);
         }
     }
+}
+
+/// Appends an action if there is one; says whether there was.
+fn keep(actions: &mut Vec<Action>, found: Option<Action>) -> bool {
+    let is_known = found.is_some();
+    actions.extend(found);
+    is_known
 }
 
 const EXPERIMENTER: u16 = 0xffff;
@@ -336,7 +345,9 @@ const EXPERIMENTER: u16 = 0xffff;
 /// Source: OpenFlow 1.3.5 §7.2.5; Nicira's: ovs-actions(7) and `lib/ofp-actions.c` of Open vSwitch 3.1.
 impl Wire for Action {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Self::decode_at(r, 0)
+        let mut actions = Vec::with_capacity(1);
+        Self::decode_into(&mut actions, r, 0)?;
+        Ok(actions.pop().expect("an action was read"))
     }
 
     fn encode(&self, w: &mut Writer<'_>) {

@@ -6,7 +6,8 @@ use crate::types::{GroupId, PortNo, TableId};
 use crate::wire::{DecodeError, EncodeError, Fixed, Problem, Reader, Writer};
 
 use super::{
-    Action, Bundle, Controller, Ct, EXPERIMENTER, Encap, Learn, Legacy, Multipath, Nat, Sample, subfield,
+    Action, Bundle, Controller, Ct, EXPERIMENTER, Encap, Learn, Legacy, Multipath, Nat, Sample, keep,
+    subfield,
 };
 
 const RESUBMIT: u16 = 1;
@@ -66,13 +67,13 @@ const IN_PORT: u16 = 0xfff8;
 /// An Ethernet header: no packet is cut shorter.
 const ETHERNET_HEADER_LEN: u32 = 14;
 
-/// Reads the action behind the experimenter number; of a subtype that is not known, nothing.
+/// Reads the action behind the experimenter number to the end of others; says whether its subtype is known.
 ///
 /// Shape: subtype `u16`, the rest by subtype.
 ///
 /// Source: `lib/ofp-actions.c` of Open vSwitch 3.1.
 #[inline]
-pub(super) fn decode(r: &mut Reader<'_>, depth: u8) -> Result<Option<Action>, DecodeError> {
+pub(super) fn decode(actions: &mut Vec<Action>, r: &mut Reader<'_>, depth: u8) -> Result<bool, DecodeError> {
     let subtype = r.u16()?;
     let action = match subtype {
         REG_LOAD => subfield::reg_load(r)?,
@@ -81,7 +82,7 @@ pub(super) fn decode(r: &mut Reader<'_>, depth: u8) -> Result<Option<Action>, De
             let (src, dst) = subfield::reg_move(r)?;
             Action::RegMove { src, dst }
         }
-        REG_LOAD2 => return subfield::reg_load2(r),
+        REG_LOAD2 => return Ok(keep(actions, subfield::reg_load2(r)?)),
         OUTPUT_REG => subfield::output_reg(r)?,
         OUTPUT_REG2 => subfield::output_reg2(r)?,
         NOTE => Action::Note(r.rest().into()),
@@ -103,9 +104,10 @@ pub(super) fn decode(r: &mut Reader<'_>, depth: u8) -> Result<Option<Action>, De
         DELETE_FIELD => subfield::delete_field(r)?,
         CHECK_PKT_LARGER => subfield::check_pkt_larger(r)?,
         ENCAP => Action::Encap(Box::new(Encap::decode(r)?)),
-        _ => return decode_simple(r, subtype),
+        _ => return Ok(keep(actions, decode_simple(r, subtype)?)),
     };
-    Ok(Some(action))
+    actions.push(action);
+    Ok(true)
 }
 
 /// The actions of a few numbers, and those that Open vSwitch has for OpenFlow 1.0 only.
@@ -169,6 +171,7 @@ fn before_zeros(r: &mut Reader<'_>) -> Result<(u8, u16), DecodeError> {
     Ok(((value >> 8) as u8, value))
 }
 
+#[inline]
 fn resubmit(r: &mut Reader<'_>, subtype: u16) -> Result<Action, DecodeError> {
     let port = Some(r.u16()?).filter(|port| *port != IN_PORT).map(port_no::from_u16);
     let table = TableId(r.u8()?);

@@ -3,7 +3,7 @@
 use crate::types::{GroupId, PortNo};
 use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
 
-use super::{Action, Legacy};
+use super::{Action, Legacy, keep};
 use crate::openflow::oxm::{MatchField, WideField, read_header};
 
 const OUTPUT: u16 = 0;
@@ -23,9 +23,13 @@ const SET_FIELD: u16 = 25;
 const PUSH_PBB: u16 = 26;
 const POP_PBB: u16 = 27;
 
-/// Reads the body of an action of that type; of a type that is not known, nothing.
+/// Reads the body of an action of that type to the end of others; says whether the type is known.
 #[inline]
-pub(super) fn decode(action_type: u16, r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
+pub(super) fn decode(
+    actions: &mut Vec<Action>,
+    action_type: u16,
+    r: &mut Reader<'_>,
+) -> Result<bool, DecodeError> {
     let action = match action_type {
         OUTPUT => {
             let port = PortNo(r.u32()?);
@@ -45,12 +49,13 @@ pub(super) fn decode(action_type: u16, r: &mut Reader<'_>) -> Result<Option<Acti
         GROUP => Action::Group(GroupId(r.u32()?)),
         SET_NW_TTL => Action::SetNwTtl(padded_u8(r)?),
         DEC_NW_TTL => empty(r, Action::DecNwTtl)?,
-        SET_FIELD => return set_field(r),
+        SET_FIELD => return Ok(keep(actions, set_field(r)?)),
         PUSH_PBB => Action::PushPbb(padded_u16(r)?),
         POP_PBB => empty(r, Action::PopPbb)?,
-        _ => return Legacy::decode(action_type, r),
+        _ => return Ok(keep(actions, Legacy::decode(action_type, r)?)),
     };
-    Ok(Some(action))
+    actions.push(action);
+    Ok(true)
 }
 
 fn empty(r: &mut Reader<'_>, action: Action) -> Result<Action, DecodeError> {
@@ -75,6 +80,7 @@ fn padded_u16(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
 /// # Errors
 /// `BadMask` if there is a mask, which OpenFlow 1.3 does not allow here; `BadWildcards` if the value is too big or
 /// the padding is not zero, which Open vSwitch takes for one error.
+#[inline]
 fn set_field(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
     let at = r.clone();
     let header = read_header(r)?;

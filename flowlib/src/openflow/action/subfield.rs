@@ -81,6 +81,7 @@ pub(super) fn encode_onf(w: &mut Writer<'_>, src: SubField, dst: SubField) {
 }
 
 /// Shape: lowest bit 10 bits, n_bits − 1 6 bits, destination OXM header `u32`, value `u64`.
+#[inline]
 pub(super) fn reg_load(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
     let at = r.clone();
     let bits = r.u16()?;
@@ -223,6 +224,7 @@ pub(super) fn read_short_field(r: &mut Reader<'_>) -> Result<Field, DecodeError>
 ///
 /// # Errors
 /// `BadValue` if the field does not have them.
+#[inline]
 pub(super) fn unpack(at: &Reader<'_>, bits: u16, field: Field) -> Result<SubField, DecodeError> {
     let sub = SubField { field, start_bit: bits >> 6, n_bits: (bits & 0x3f) + 1 };
     check(at, sub).map(|()| sub)

@@ -156,6 +156,7 @@ impl Match {
     ///
     /// # Errors
     /// As [`Match::decode`].
+    #[inline]
     pub(crate) fn decode_oxms(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         // Eight bytes are the shortest OXM that is usual: one allocation does.
         let mut found = Self { fields: Vec::with_capacity(r.len().div_ceil(8)), ..Self::default() };
@@ -266,6 +267,7 @@ impl<'a> IntoIterator for &'a Match {
 ///
 /// Source: OpenFlow 1.3.5 §7.2.3.1.
 impl Wire for Match {
+    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let part = r.part();
         r.set_part(Part::Match);
@@ -327,15 +329,17 @@ impl MatchField {
             return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
         }
         let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
-        let mask = if header.has_mask() {
-            FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default()
-        } else {
-            field.wire_mask()
-        };
-        if value.and(mask).and(field.full_mask()) != value {
+        let mut mask = None;
+        let mut bits = field.full_mask();
+        if header.has_mask() {
+            let found = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
+            mask = (found != field.wire_mask()).then_some(found);
+            bits = bits.and(found);
+        }
+        if value.and(bits) != value {
             return Err(at.error(Problem::BadWildcards { header: header.raw }));
         }
-        Ok(Self { field, value, mask: (mask != field.wire_mask()).then_some(mask) })
+        Ok(Self { field, value, mask })
     }
 
     /// Writes it as Nicira's actions name it.

@@ -236,7 +236,7 @@ impl Field {
     /// A mask of its bytes on the wire, which may have more bits than the field.
     #[inline]
     pub(crate) fn wire_mask(self) -> FieldValue {
-        FieldValue::ones(8 * u16::from(self.n_bytes()))
+        registry::WIRE_MASKS[usize::from(self.0)]
     }
 
     /// Writes its header as Nicira's actions name it, for a value and perhaps a mask to follow.
@@ -302,6 +302,7 @@ pub(crate) fn read_header(r: &mut Reader<'_>) -> Result<Header, DecodeError> {
 }
 
 /// Reads the header of a field that must be known, as actions name their fields; its length must be the field's.
+#[inline]
 pub(crate) fn read_field(r: &mut Reader<'_>) -> Result<Field, DecodeError> {
     let at = r.clone();
     let header = read_header(r)?;
