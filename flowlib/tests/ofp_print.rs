@@ -109,6 +109,10 @@ fn messages_of_every_kind_print_as_ovs_ofctl_prints_them() {
 const EXPLAINED: &[(&str, &str)] = &[
     ("OFPT_PACKET_IN", "it skips what a packet-in reports of its packet and does not fit"),
     ("NXT_PACKET_IN", "likewise"),
+    ("OFPT_ERROR (xid", "errors of other versions are named as in OpenFlow 1.3"),
+    ("OFPT_ERROR (OF1.1)", "likewise"),
+    ("OFPT_ERROR (OF1.2)", "likewise"),
+    ("OFPST_GROUP reply", "it takes a length that is no whole number of buckets"),
     ("NXT_TLV_TABLE_REPLY", "it believes in more than 64 fields of tunnel metadata"),
 ];
 
@@ -123,7 +127,7 @@ impl Numbers {
         (self.0 >> 11) as usize % end
     }
 
-    /// Changes some bytes behind the length, cuts the message or makes it longer; then it says its new length.
+    /// Changes some bytes but the length, cuts the message or makes it longer; then it says its new length.
     fn spoil(&mut self, message: &[u8]) -> Vec<u8> {
         let mut bytes = message.to_vec();
         match self.below(10) {
@@ -139,6 +143,9 @@ impl Numbers {
                 2 => bytes[at].wrapping_add([1, 0xff, 8, 0xf8][self.below(4)]),
                 _ => self.below(256) as u8,
             };
+        }
+        if self.below(30) == 0 {
+            bytes[0] = 1 + self.below(6) as u8;
         }
         let len = u16::try_from(bytes.len()).unwrap();
         bytes[2..4].copy_from_slice(&len.to_be_bytes());
@@ -162,7 +169,11 @@ fn spoilt_messages_print_or_are_refused_as_ovs_ofctl_does() {
     let (mut wrong, mut n_explained) = (Vec::new(), 0);
     for (bytes, theirs) in spoilt.iter().zip(theirs_of_all(&spoilt, 0)) {
         let ours = ours(bytes, Verbosity::MESSAGE);
-        let agree = ours == theirs || is_error(&ours) && is_error(&theirs);
+        // Of another version than OpenFlow 1.3 little more than the headers is read.
+        let agree = match ours.split_once(" ***of this version only") {
+            Some((header, _)) => theirs.starts_with(header),
+            None => ours == theirs || is_error(&ours) && is_error(&theirs),
+        };
         if agree {
             continue;
         }

@@ -189,40 +189,46 @@ fn flow_mod(flow_mod: &FlowMod) -> Checked {
     if flow_mod.command.name().is_none() { Err(ErrorCode::OFPFMFC_BAD_COMMAND) } else { Ok(()) }
 }
 
-/// Whether there is such a command and such a type, and the type can have these buckets.
-fn group_mod(group_mod: &GroupMod) -> Checked {
+/// Whether there is such a command and such a type, and the type can have these buckets; in Open vSwitch's order.
+pub(crate) fn group_mod(group_mod: &GroupMod) -> Checked {
     let Group { group_type, buckets: list, .. } = &group_mod.group;
-    let is_select = *group_type == GroupType::SELECT;
+    buckets(list)?;
+    let is_delete = group_mod.command == GroupCommand::DELETE;
+    if is_delete && !list.is_empty() {
+        return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
+    }
     if group_type.name().is_none() {
         return Err(ErrorCode::OFPGMFC_BAD_TYPE);
     }
-    if group_mod.command == GroupCommand::DELETE {
-        return buckets(list);
-    }
-    if *group_type == GroupType::INDIRECT && list.len() != 1 {
+    if *group_type == GroupType::INDIRECT && !is_delete && list.len() != 1 {
         return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
     }
     if group_mod.command.name().is_none() {
         return Err(ErrorCode::OFPGMFC_BAD_COMMAND);
     }
-    for bucket in list {
-        let is_watching = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
-        let must_watch = *group_type == GroupType::FAST_FAILOVER;
-        if bucket.weight != 0 && !is_select || must_watch && !is_watching {
-            return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
-        }
-        if is_watching && !must_watch && !is_select {
-            return Err(ErrorCode::OFPGMFC_WATCH_UNSUPPORTED);
-        }
+    if group_mod.command == GroupCommand::REMOVE_BUCKET && !list.is_empty() {
+        return Err(ErrorCode::OFPGMFC_BAD_BUCKET);
     }
-    buckets(list)
+    list.iter().try_for_each(|bucket| {
+        let is_watching = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
+        match *group_type {
+            GroupType::SELECT => Ok(()),
+            _ if bucket.weight != 0 => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
+            GroupType::FAST_FAILOVER if is_watching => Ok(()),
+            GroupType::FAST_FAILOVER => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
+            _ if is_watching => Err(ErrorCode::OFPGMFC_WATCH_UNSUPPORTED),
+            _ => Ok(()),
+        }
+    })
 }
 
 fn buckets(list: &[Bucket]) -> Checked {
-    list.iter().try_for_each(|bucket| {
-        port(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
-        actions(&bucket.actions)
-    })
+    list.iter().try_for_each(bucket)
+}
+
+pub(crate) fn bucket(bucket: &Bucket) -> Checked {
+    actions(&bucket.actions)?;
+    port(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)
 }
 
 fn bands(meter: &Meter) -> Checked {

@@ -397,7 +397,10 @@ impl Words<'_, '_, '_> {
                 self.out.push_str(fragment_name(value.to_u16(), mask.map_or(3, FieldValue::to_u16)));
             }
             Format::CtState => {
-                self.flags("ct_state", CT_STATE, value, mask.filter(|mask| mask.to_u32() != 0xff))
+                // Open vSwitch keeps no more bits.
+                let known = FieldValue::ones(8);
+                let mask = mask.map(|mask| mask.and(known)).filter(|mask| *mask != known);
+                self.flags("ct_state", CT_STATE, value.and(known), mask);
             }
             Format::TcpFlags => self.flags("tcp_flags", TCP_FLAGS, value, mask),
             Format::TunFlags => self.flags("tun_flags", TUN_FLAGS, value, mask.or(Some(FieldValue::ones(1)))),

@@ -1,7 +1,7 @@
 //! What a switch says of itself.
 
 use super::super::printer::Printer;
-use super::{Result, bits, put};
+use super::{Received, Result, bits, decoded, put};
 use crate::openflow::multipart::Desc;
 use crate::openflow::{ErrorCode, FeaturesReply, SwitchConfig};
 
@@ -33,22 +33,33 @@ pub(super) fn format_reply(p: &mut Printer<'_>, reply: &FeaturesReply) -> Result
     Ok(())
 }
 
-pub(super) fn format_config(p: &mut Printer<'_>, config: &SwitchConfig) -> Result {
+pub(super) fn format_config(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    let to_controller = invalid_ttl_to_controller(message.version);
+    let config: SwitchConfig = message.read()?;
     p.push_str(match config.flags & FRAGMENTS {
         0 => " frags=normal",
         1 => " frags=drop",
         2 => " frags=reassemble",
         _ => " frags=nx-match",
     });
+    if config.flags & to_controller != 0 {
+        p.push_str(" invalid_ttl_to_controller");
+    }
     put(p, format_args!(" miss_send_len={}\n", config.miss_send_len));
     Ok(())
 }
 
-pub(super) fn format_set_config(p: &mut Printer<'_>, config: &SwitchConfig) -> Result {
-    if config.flags & !FRAGMENTS != 0 {
+pub(super) fn format_set_config(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    let flags = decoded(message.body.clone().u16())?;
+    if flags & !(FRAGMENTS | invalid_ttl_to_controller(message.version)) != 0 {
         return Err(ErrorCode::OFPSCFC_BAD_FLAGS);
     }
-    format_config(p, config)
+    format_config(p, message)
+}
+
+/// OFPC_INVALID_TTL_TO_CONTROLLER, which is gone since OpenFlow 1.3.
+fn invalid_ttl_to_controller(version: u8) -> u16 {
+    if version < 4 { 1 << 2 } else { 0 }
 }
 
 pub(super) fn format_desc(p: &mut Printer<'_>, desc: &Desc) -> Result {

@@ -2,10 +2,10 @@
 
 use super::super::flow::format_duration;
 use super::super::printer::Printer;
-use super::{Received, Result, action_bits, decoded, format_actions, port, put};
+use super::{Received, Result, action_bits, decoded, format_actions, put};
 use crate::openflow::group::GroupCommand;
 use crate::openflow::multipart::{GroupFeatures, GroupStats};
-use crate::openflow::{Bucket, ErrorCode, Group, GroupMod, GroupType, refusal};
+use crate::openflow::{Bucket, Group, GroupMod, GroupType, refusal};
 use crate::types::{GroupId, PortNo};
 use crate::wire::{Part, Reader, Wire};
 
@@ -47,63 +47,24 @@ fn format_bucket(p: &mut Printer<'_>, bucket: &Bucket, group_type: GroupType) {
     format_actions(p, &bucket.actions);
 }
 
-/// What is wrong is said in the order in which Open vSwitch finds it.
-pub(super) fn format_mod(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
-    let r = &mut message.body;
-    let command = GroupCommand(decoded(r.u16())?);
-    let group_type = GroupType(decoded(r.u8())?);
-    decoded(r.skip(1))?;
-    let group = GroupId(decoded(r.u32())?);
-    let change = GroupMod { command, group: Group { group, group_type, buckets: read_buckets(r)? } };
-    check(&change)?;
+pub(super) fn format_mod(p: &mut Printer<'_>, message: Received<'_>) -> Result {
+    // What is wrong with a bucket is said before what is wrong with the next.
+    let mut buckets = message.body.clone();
+    decoded(buckets.skip(8))?;
+    read_buckets(&mut buckets)?;
+    let change: GroupMod = message.read()?;
+    refusal::group_mod(&change)?;
     let (name, with_type) = match change.command {
         GroupCommand::ADD => ("ADD", true),
         GroupCommand::MODIFY => ("MOD", true),
         GroupCommand::DELETE => ("DEL", true),
         GroupCommand::ADD_OR_MODIFY => ("ADD_OR_MOD", true),
-        GroupCommand(INSERT_BUCKET) => ("INSERT_BUCKET", false),
+        GroupCommand::INSERT_BUCKET => ("INSERT_BUCKET", false),
         _ => ("REMOVE_BUCKET", false),
     };
     put(p, format_args!("\n {name} "));
     format(p, &change.group, with_type);
     Ok(())
-}
-
-const INSERT_BUCKET: u16 = 3;
-const REMOVE_BUCKET: u16 = 5;
-
-/// What Open vSwitch refuses in a group mod before it looks at its groups.
-fn check(change: &GroupMod) -> Result {
-    let Group { group_type, buckets, .. } = &change.group;
-    let is_delete = change.command == GroupCommand::DELETE;
-    if is_delete && !buckets.is_empty() {
-        return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
-    }
-    match *group_type {
-        GroupType::INDIRECT if !is_delete && buckets.len() != 1 => {
-            return Err(ErrorCode::OFPGMFC_INVALID_GROUP);
-        }
-        GroupType::ALL | GroupType::SELECT | GroupType::INDIRECT | GroupType::FAST_FAILOVER => {}
-        _ => return Err(ErrorCode::OFPGMFC_BAD_TYPE),
-    }
-    match change.command.0 {
-        0..=2 | 0x8000 | INSERT_BUCKET => {}
-        REMOVE_BUCKET if buckets.is_empty() => {}
-        REMOVE_BUCKET => return Err(ErrorCode::OFPGMFC_BAD_BUCKET),
-        _ => return Err(ErrorCode::OFPGMFC_BAD_COMMAND),
-    }
-    buckets.iter().try_for_each(|bucket| check_bucket(bucket, *group_type))
-}
-
-fn check_bucket(bucket: &Bucket, group_type: GroupType) -> Result {
-    let watches = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
-    match group_type {
-        GroupType::SELECT => Ok(()),
-        _ if bucket.weight != 0 => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
-        GroupType::FAST_FAILOVER if !watches => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
-        GroupType::ALL | GroupType::INDIRECT if watches => Err(ErrorCode::OFPGMFC_WATCH_UNSUPPORTED),
-        _ => Ok(()),
-    }
 }
 
 pub(super) fn format_desc_reply(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
@@ -124,8 +85,7 @@ fn read_buckets(r: &mut Reader<'_>) -> Result<Vec<Bucket>> {
     let mut buckets = Vec::new();
     while !r.is_empty() {
         let bucket = decoded(Bucket::decode(r))?;
-        refusal::actions(&bucket.actions)?;
-        port::check_no(bucket.watch_port).map_err(|_| ErrorCode::OFPGMFC_BAD_WATCH)?;
+        refusal::bucket(&bucket)?;
         buckets.push(bucket);
     }
     Ok(buckets)

@@ -51,7 +51,8 @@ pub use table_features::TableFeaturesList;
 
 use kind::{Headers, Kind};
 
-/// How much of a message is printed; each `-m` of ovs-ofctl raises it by one.
+/// How much of a message is printed; each `-m` of ovs-ofctl raises it by one, but for `ofp-print`, which takes the
+/// number itself.
 ///
 /// From 1 on counters of ports and a summary of packets are printed, from 2 on what echoes bear, from 3 on packets in
 /// hex, and from 5 on every message in hex.
@@ -191,8 +192,8 @@ fn format_body(
         Kind::Error => format_error(p, message),
         Kind::EchoRequest | Kind::EchoReply => format_echo(p, message),
         Kind::FeaturesReply => features::format_reply(p, &message.read()?),
-        Kind::GetConfigReply => features::format_config(p, &message.read()?),
-        Kind::SetConfig => features::format_set_config(p, &message.read()?),
+        Kind::GetConfigReply => features::format_config(p, message),
+        Kind::SetConfig => features::format_set_config(p, message),
         Kind::DescReply => features::format_desc(p, &message.read()?),
         Kind::PacketIn | Kind::NxPacketIn => packet_in::format_in(p, message),
         Kind::PacketIn2 | Kind::Resume => packet_in::format_in2(p, message),

@@ -6,6 +6,7 @@ use super::super::printer::Printer;
 use super::continuation::Continuation;
 use super::{Received, Result, Verbosity, format_actions, hex_dump, port, put};
 use crate::openflow::action::PacketInReason;
+use crate::openflow::nicira::PacketInFormat;
 use crate::openflow::{ErrorCode, Match, Message, PacketIn2, PacketOut, refusal};
 use crate::types::{Cookie, PortNo, TableId};
 
@@ -74,9 +75,11 @@ pub(super) fn format_in2(p: &mut Printer<'_>, message: Received<'_>) -> Result {
 }
 
 /// How packet-ins are to come.
-pub(super) fn format_format(p: &mut Printer<'_>, message: Received<'_>) -> Result {
-    if let Message::NxSetPacketInFormat(format) = message.read_whole()? {
-        put(p, format_args!(" format={format}"));
+pub(super) fn format_format(p: &mut Printer<'_>, mut message: Received<'_>) -> Result {
+    let format = PacketInFormat(message.first_u32()?);
+    match format.name() {
+        Some(name) => put(p, format_args!(" format={name}")),
+        None => return Err(ErrorCode::OFPBRC_EPERM),
     }
     Ok(())
 }

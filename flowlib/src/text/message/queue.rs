@@ -31,7 +31,10 @@ pub(super) fn format_config_reply(p: &mut Printer<'_>, mut message: Received<'_>
         Ok(())
     });
     if !queues.is_empty() {
-        p.push_str(" port=");
+        p.push_str(" ");
+    }
+    if !queues.is_empty() && port != PortNo(0) {
+        p.push_str("port=");
         p.port(port);
         p.push_str("\n");
     }
