@@ -7,7 +7,7 @@ use super::names::Names;
 use super::port::parse_port;
 use super::printer::Printer;
 use crate::openflow::oxm::{Format, WideField, field};
-use crate::openflow::{Field, FieldValue};
+use crate::openflow::{Field, FieldValue, SubField};
 use crate::types::{MacAddr, PortNo};
 
 pub(super) const CT_STATE: &[&str] = &["new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"];
@@ -275,19 +275,36 @@ fn parse_packet_type(piece: Piece<'_>) -> Result<FieldValue, ParseError> {
 /// Reads a value of a field of tunnel metadata, and the mask behind a slash if there is one.
 pub(super) fn parse_wide(field: Field, piece: Piece<'_>) -> Result<WideField, ParseError> {
     let n_bits = field.n_bits();
-    let found = match piece.split_once("/") {
-        Some((value, mask)) => {
-            let mut number = parse_wide_number(value, n_bits)?;
-            let mask = parse_wide_number(mask, n_bits)?;
-            let mask_len = mask.len();
-            for (at, byte) in number.iter_mut().rev().enumerate() {
-                *byte &= mask_len.checked_sub(1 + at).map_or(0, |at| mask[at]);
-            }
-            WideField::new(field, &number, Some(&mask))
+    let too_big = || piece.error(Problem::TooBig(n_bits));
+    let (value, mask) = piece.split_once("/").unwrap_or((piece, piece.slice(0, 0)));
+    let number = parse_wide_number(value, n_bits)?;
+    if mask.is_empty() {
+        return WideField::new(field, &number, None).ok_or_else(too_big);
+    }
+    // Bits outside of the mask lengthen the field in spite of it.
+    let mut found =
+        WideField::new(field, &number, Some(&parse_wide_number(mask, n_bits)?)).ok_or_else(too_big)?;
+    if let Some(mask) = &found.mask {
+        found.value.iter_mut().zip(mask).for_each(|(value, mask)| *value &= mask);
+    }
+    Ok(found)
+}
+
+/// A number in bits of a field of tunnel metadata.
+pub(super) fn wide_bits(dst: SubField, number: &[u8]) -> WideField {
+    let n_bytes = usize::from(dst.field.n_bytes());
+    let (mut value, mut mask) = (vec![0; n_bytes], vec![0; n_bytes]);
+    for bit in 0..usize::from(dst.n_bits) {
+        let at = bit + usize::from(dst.start_bit);
+        let (byte, flag) = (n_bytes - 1 - at / 8, 1 << (at % 8));
+        mask[byte] |= flag;
+        let is_set =
+            number.len().checked_sub(1 + bit / 8).is_some_and(|from| number[from] >> (bit % 8) & 1 == 1);
+        if is_set {
+            value[byte] |= flag;
         }
-        None => WideField::new(field, &parse_wide_number(piece, n_bits)?, None),
-    };
-    found.ok_or_else(|| piece.error(Problem::TooBig(n_bits)))
+    }
+    WideField::new(dst.field, &value, Some(&mask)).expect("bits of the field make no longer value")
 }
 
 /// Reads a number of any width; one of more than 128 bits in hex.

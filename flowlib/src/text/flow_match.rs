@@ -345,7 +345,9 @@ impl Words<'_, '_, '_> {
         }
         self.out.push_str("=");
         field_value::format_wide(self.out, &entry.value);
-        if let Some(mask) = &entry.mask {
+        // Ones in all bytes that matter are no mask to ovs-ofctl.
+        let is_part = |mask: &&[u8]| mask.iter().skip_while(|byte| **byte == 0).any(|byte| *byte != 0xff);
+        if let Some(mask) = entry.mask.as_deref().filter(is_part) {
             self.out.push_str("/");
             field_value::format_wide(self.out, mask);
         }

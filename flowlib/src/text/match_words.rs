@@ -9,7 +9,7 @@ use super::flow_match::format_match;
 use super::port::parse_port;
 use super::protocols::Protocols;
 use super::{Names, field_value, subfield};
-use crate::openflow::oxm::{Format, MatchField, Prerequisite, VLAN_PRESENT, field};
+use crate::openflow::oxm::{Format, MatchField, Prerequisite, VLAN_PRESENT, WideField, field};
 use crate::openflow::{Field, FieldValue, Match};
 
 /// A match out of which fields were left that its packets do not have, before and after.
@@ -26,6 +26,8 @@ pub struct Normalized {
 pub(super) struct MatchWords {
     /// By place, not by what the fields mean.
     places: Match,
+    /// Fields of tunnel metadata.
+    wide: Vec<WideField>,
     packet_type: Option<u32>,
     /// Whether a word asks for Ethernet packets.
     is_ethernet: bool,
@@ -34,7 +36,13 @@ pub(super) struct MatchWords {
 
 impl Default for MatchWords {
     fn default() -> Self {
-        Self { places: Match::new(), packet_type: None, is_ethernet: false, protocols: Protocols::all() }
+        Self {
+            places: Match::new(),
+            wide: Vec::new(),
+            packet_type: None,
+            is_ethernet: false,
+            protocols: Protocols::all(),
+        }
     }
 }
 
@@ -116,6 +124,9 @@ impl MatchWords {
             Word::Field(field) if field.info().format == Format::Port => {
                 self.set(field, parse_port(value, names)?.into(), None);
             }
+            Word::Field(field) if field.is_wide() => {
+                self.wide(field_value::parse_wide(field, value)?);
+            }
             Word::Field(field) => {
                 let (bits, mask) = field_value::parse(field, value, names)?;
                 if field == field::CT_STATE && !(bits.fits(8) && mask.is_none_or(|mask| mask.fits(8))) {
@@ -131,6 +142,11 @@ impl MatchWords {
     /// `NXM_NX_REG0[0..3]=5`: some bits of a field, beside those that are matched already.
     fn bits(&mut self, key: Piece<'_>, value: Piece<'_>) -> Result<(), ParseError> {
         let sub = subfield::parse(key)?;
+        if sub.field.is_wide() {
+            let number = field_value::parse_wide_number(value, sub.n_bits)?;
+            self.wide(field_value::wide_bits(sub, &number));
+            return Ok(());
+        }
         let place = Place::of(sub.field);
         let bits = value.number(sub.n_bits)? << sub.start_bit;
         let mask = FieldValue::ones(sub.n_bits).to_u128() << sub.start_bit;
@@ -152,6 +168,11 @@ impl MatchWords {
             Word::DlVlan | Word::VlanPcp | Word::VlanTci => field::VLAN_TCI,
             Word::NwTos => field::IP_DSCP,
         };
+        if field.is_wide() {
+            // The packet need only have it.
+            self.wide(WideField { field, value: [].into(), mask: Some([].into()) });
+            return Ok(());
+        }
         match field.info().format {
             Format::Decimal | Format::Hex if field != field::PACKET_TYPE => {
                 self.set(field, FieldValue::ZERO, Some(FieldValue::ZERO));
@@ -160,6 +181,11 @@ impl MatchWords {
             }
             _ => Err(key.error(Problem::MissingValue)),
         }
+    }
+
+    fn wide(&mut self, entry: WideField) {
+        self.protocols &= Protocols::NXM | Protocols::OXM;
+        self.wide.push(entry);
     }
 
     fn set(&mut self, field: Field, value: FieldValue, mask: Option<FieldValue>) {
@@ -262,6 +288,7 @@ impl MatchWords {
         {
             found.set(field::PACKET_TYPE, packet_type.into(), None);
         }
+        self.wide.into_iter().for_each(|entry| found.set_wide(entry));
         (found, normalized)
     }
 }

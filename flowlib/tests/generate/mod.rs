@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+pub mod action;
 pub mod flow_match;
 pub mod message;
 pub mod multipart;

@@ -418,6 +418,8 @@ fn check_set(
             return Err(CheckError::BadValue(field));
         }
         field::IN_PORT if is_set_field => return Err(CheckError::ReadOnly(field)),
+        field::ARP_OP if value.to_u16() > 0xff => return Err(CheckError::BadValue(field)),
+        field::NSH_TTL if value.to_u16() > 63 => return Err(CheckError::BadValue(field)),
         field::NW_TOS if value.to_u16() & 3 != 0 => return Err(CheckError::BadValue(field)),
         field::VLAN_TCI => {
             let is_tagged = value.to_u16() & VLAN_PRESENT != 0;

@@ -114,10 +114,10 @@ impl Controller {
     pub(super) fn encode_properties(&self, w: &mut Writer<'_>) {
         w.zeros(6);
         if self.max_len != super::Action::NO_BUFFER {
-            property(w, MAX_LEN, &self.max_len.to_be_bytes());
+            property(w, MAX_LEN, &padded(self.max_len));
         }
         if self.controller_id != 0 {
-            property(w, CONTROLLER_ID, &self.controller_id.to_be_bytes());
+            property(w, CONTROLLER_ID, &padded(self.controller_id));
         }
         if self.reason != PacketInReason::ACTION {
             property(w, REASON, &[self.reason.0]);
@@ -132,6 +132,11 @@ impl Controller {
             property(w, METER_ID, &meter.0.to_be_bytes());
         }
     }
+}
+
+/// Open vSwitch counts the padding of a `u16` in the property's length.
+fn padded(value: u16) -> [u8; 4] {
+    (u32::from(value) << 16).to_be_bytes()
 }
 
 fn property(w: &mut Writer<'_>, kind: u16, value: &[u8]) {

@@ -36,6 +36,18 @@ impl Encap {
     /// A packet that begins with an NSH header: ethertype 0x894f.
     pub const NSH: u32 = 0x0001_894f;
 
+    /// A packet that begins with an MPLS label: ethertype 0x8847.
+    pub const MPLS: u32 = 0x0001_8847;
+    /// A packet that begins with an MPLS label: ethertype 0x8848.
+    pub const MPLS_MULTICAST: u32 = 0x0001_8848;
+    /// The kinds that a switch can make, and their names.
+    pub const KINDS: [(u32, &'static str); 4] = [
+        (Self::ETHERNET, "ethernet"),
+        (Self::NSH, "nsh"),
+        (Self::MPLS, "mpls"),
+        (Self::MPLS_MULTICAST, "mpls_mc"),
+    ];
+
     /// Reads NXAST_ENCAP behind its subtype.
     ///
     /// Shape: header length `u16`, packet type `u32`, properties.
@@ -45,7 +57,7 @@ impl Encap {
     pub(super) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at = r.clone();
         let (header_len, packet_type) = (r.u16()?, r.u32()?);
-        if packet_type != Self::ETHERNET && packet_type != Self::NSH {
+        if !Self::KINDS.iter().any(|(known, _)| *known == packet_type) {
             return Err(at.error(Problem::BadHeader { found: packet_type }));
         }
         let mut properties = Vec::new();

@@ -292,14 +292,8 @@ fn encode_body(action: &Action, w: &mut Writer<'_>) {
             fixed.u8(table.map_or(0, |table| table.0));
             fixed.append_to(w);
         }
-        Action::RegLoad2(entry) => {
-            w.zeros(6);
-            entry.encode(w);
-        }
-        Action::WideRegLoad2(entry) => {
-            w.zeros(6);
-            entry.encode(w);
-        }
+        Action::RegLoad2(entry) => entry.encode(w),
+        Action::WideRegLoad2(entry) => entry.encode(w),
         Action::OutputReg { src, max_len } => subfield::encode_output_reg(w, *src, *max_len),
         Action::OutputTrunc { port, max_len } => encode_output_trunc(w, *port, *max_len),
         Action::Controller(controller) if controller.needs_properties() => controller.encode_properties(w),

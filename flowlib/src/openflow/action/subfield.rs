@@ -102,9 +102,8 @@ pub(super) fn encode_reg_load(w: &mut Writer<'_>, dst: SubField, value: u64) {
     fixed.append_to(w);
 }
 
-/// Shape: 6 zeros, an OXM with or without mask, zeros to a multiple of 8. Of a field that is not known, nothing.
+/// Shape: an OXM with or without mask, zeros to a multiple of 8. Of a field that is not known, nothing.
 pub(super) fn reg_load2(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
-    r.skip(6)?;
     let header = read_header(&mut r.clone())?;
     let Some(field) = header.field else {
         r.rest();

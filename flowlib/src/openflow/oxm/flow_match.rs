@@ -236,15 +236,9 @@ impl Match {
     pub(crate) fn encode_oxms(&self, w: &mut Writer<'_>) {
         let wide = if self.wide.is_empty() { self.fields.len() } else { self.n_before_wide() };
         let (before, behind) = self.fields.split_at(wide);
-        for entry in before {
-            entry.encode_as(w, entry.field.id());
-        }
-        for entry in &self.wide {
-            entry.encode(w);
-        }
-        for entry in behind {
-            entry.encode_as(w, entry.field.id());
-        }
+        before.iter().for_each(|entry| entry.encode_in_match(w));
+        self.wide.iter().for_each(|entry| entry.encode(w));
+        behind.iter().for_each(|entry| entry.encode_in_match(w));
         for RawOxm { header, body } in &self.unknown {
             w.u32(*header);
             w.bytes(body);
@@ -340,6 +334,17 @@ impl MatchField {
             return Err(at.error(Problem::BadWildcards { header: header.raw }));
         }
         Ok(Self { field, value, mask })
+    }
+
+    /// Writes it as it stands in a match: Open vSwitch spells some full masks.
+    #[inline]
+    fn encode_in_match(&self, w: &mut Writer<'_>) {
+        let field = self.field;
+        if self.mask.is_none() && field.info().spells_mask {
+            Self { mask: Some(field.full_mask()), ..*self }.encode_as(w, field.id());
+        } else {
+            self.encode_as(w, field.id());
+        }
     }
 
     /// Writes it as Nicira's actions name it.

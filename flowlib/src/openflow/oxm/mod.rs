@@ -95,6 +95,8 @@ pub struct FieldInfo {
     pub value_bits: u16,
     /// Its width on the wire in bytes.
     pub n_bytes: u8,
+    /// Whether a match bears a mask even of all its bits.
+    pub(crate) spells_mask: bool,
     /// Whether it may be matched in part.
     pub maskable: bool,
     /// Whether an action may change it.
@@ -223,7 +225,7 @@ impl Field {
     #[inline]
     fn is_len(self, len: Option<usize>) -> bool {
         let n_bytes = usize::from(self.n_bytes());
-        len.is_some_and(|len| if self.is_wide() { (1..=n_bytes).contains(&len) } else { len == n_bytes })
+        len.is_some_and(|len| if self.is_wide() { len <= n_bytes } else { len == n_bytes })
     }
 
     /// The mask that covers it all.

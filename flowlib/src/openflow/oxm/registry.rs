@@ -31,6 +31,7 @@ macro_rules! fields {
             n_bits: $bits,
             value_bits: value_bits(Index::$konst, $bits),
             n_bytes: $bytes,
+            spells_mask: spells_mask(Index::$konst),
             maskable: matches!(Mask::$mask, Mask::Bits),
             writable: matches!(Access::$access, Access::Rw),
             action_id: action_id(&[$($id),+]),
@@ -59,9 +60,19 @@ enum Access {
     Rw,
 }
 
-/// A VLAN's number has twelve bits; a match has one more, which says that there is a tag.
+/// A VLAN's number has twelve bits; a match has one more, which says that there is a tag. Of a connection's state
+/// eight bits have a meaning.
 const fn value_bits(index: Index, n_bits: u16) -> u16 {
-    if matches!(index, Index::VLAN_VID) { 13 } else { n_bits }
+    match index {
+        Index::VLAN_VID => 13,
+        Index::CT_STATE => 8,
+        _ => n_bits,
+    }
+}
+
+/// Flags of which Open vSwitch matches all that have a meaning by a mask.
+const fn spells_mask(index: Index) -> bool {
+    matches!(index, Index::CT_STATE | Index::TUN_FLAGS)
 }
 
 /// The name that Nicira's actions write: the first that is in one of Nicira's classes, else the first.
@@ -113,10 +124,10 @@ const fn ericsson(number: u8) -> OxmId {
 }
 
 fields! {
+    PACKET_TYPE "packet_type" [oxm(44)] "OXM_OF_PACKET_TYPE" 32 4 Whole Ro None PacketType;
     DP_HASH "dp_hash" [nxm1(35)] "NXM_NX_DP_HASH" 32 4 Bits Ro None Hex;
     RECIRC_ID "recirc_id" [nxm1(36)] "NXM_NX_RECIRC_ID" 32 4 Whole Ro None Hex;
     CONJ_ID "conj_id" [nxm1(37)] "NXM_NX_CONJ_ID" 32 4 Whole Ro None Decimal;
-    PACKET_TYPE "packet_type" [oxm(44)] "OXM_OF_PACKET_TYPE" 32 4 Whole Ro None PacketType;
     IN_PORT "in_port_oxm" [oxm(0)] "OXM_OF_IN_PORT" 32 4 Whole Rw None Port;
     IN_PHY_PORT "in_phy_port" [oxm(1)] "OXM_OF_IN_PHY_PORT" 32 4 Whole Ro None Port;
     NX_IN_PORT "in_port" [nxm0(0)] "NXM_OF_IN_PORT" 16 2 Whole Rw None Port;
@@ -127,22 +138,21 @@ fields! {
     VLAN_TCI "vlan_tci" [nxm0(4)] "NXM_OF_VLAN_TCI" 16 2 Bits Rw Ethernet Hex;
     VLAN_VID "vlan_vid" [oxm(6)] "OXM_OF_VLAN_VID" 12 2 Bits Rw Ethernet Decimal;
     VLAN_PCP "vlan_pcp" [oxm(7)] "OXM_OF_VLAN_PCP" 3 1 Whole Rw Vlan Decimal;
-    MPLS_LABEL "mpls_label" [oxm(34)] "OXM_OF_MPLS_LABEL" 20 4 Whole Rw Mpls Decimal;
     MPLS_TC "mpls_tc" [oxm(35)] "OXM_OF_MPLS_TC" 3 1 Whole Rw Mpls Decimal;
     MPLS_BOS "mpls_bos" [oxm(36)] "OXM_OF_MPLS_BOS" 1 1 Whole Ro Mpls Decimal;
     MPLS_TTL "mpls_ttl" [nxm1(30)] "NXM_NX_MPLS_TTL" 8 1 Whole Rw Mpls Decimal;
+    MPLS_LABEL "mpls_label" [oxm(34)] "OXM_OF_MPLS_LABEL" 20 4 Whole Rw Mpls Decimal;
     PBB_ISID "pbb_isid" [oxm(37)] "OXM_OF_PBB_ISID" 24 3 Bits Rw None Hex;
     IPV4_SRC "ip_src" [oxm(11), nxm0(7)] "NXM_OF_IP_SRC" 32 4 Bits Rw Ipv4 Ipv4;
     IPV4_DST "ip_dst" [oxm(12), nxm0(8)] "NXM_OF_IP_DST" 32 4 Bits Rw Ipv4 Ipv4;
     IPV6_SRC "ipv6_src" [oxm(26), nxm1(19)] "NXM_NX_IPV6_SRC" 128 16 Bits Rw Ipv6 Ipv6;
     IPV6_DST "ipv6_dst" [oxm(27), nxm1(20)] "NXM_NX_IPV6_DST" 128 16 Bits Rw Ipv6 Ipv6;
-    IPV6_FLABEL "ipv6_label" [oxm(28), nxm1(27)] "NXM_NX_IPV6_LABEL" 20 4 Bits Rw Ipv6 Hex;
-    IPV6_EXTHDR "ipv6_exthdr" [oxm(39)] "OXM_OF_IPV6_EXTHDR" 9 2 Bits Ro Ipv6 Hex;
     IP_FRAG "ip_frag" [nxm1(26)] "NXM_NX_IP_FRAG" 2 1 Bits Ro Ip Frag;
     IP_DSCP "ip_dscp" [oxm(8)] "OXM_OF_IP_DSCP" 6 1 Whole Rw Ip Decimal;
     NW_TOS "nw_tos" [nxm0(5)] "NXM_OF_IP_TOS" 8 1 Whole Rw Ip Decimal;
     IP_ECN "nw_ecn" [oxm(9), nxm1(28)] "NXM_NX_IP_ECN" 2 1 Whole Rw Ip Decimal;
     IP_TTL "nw_ttl" [nxm1(29)] "NXM_NX_IP_TTL" 8 1 Whole Rw Ip Decimal;
+    IPV6_FLABEL "ipv6_label" [oxm(28), nxm1(27)] "NXM_NX_IPV6_LABEL" 20 4 Bits Rw Ipv6 Hex;
     IP_PROTO "nw_proto" [oxm(10), nxm0(6)] "NXM_OF_IP_PROTO" 8 1 Whole Ro Ip Decimal;
     TCP_SRC "tcp_src" [oxm(13), nxm0(9)] "NXM_OF_TCP_SRC" 16 2 Bits Rw Tcp Decimal;
     TCP_DST "tcp_dst" [oxm(14), nxm0(10)] "NXM_OF_TCP_DST" 16 2 Bits Rw Tcp Decimal;
@@ -155,6 +165,7 @@ fields! {
     ICMPV4_CODE "icmp_code" [oxm(20), nxm0(14)] "NXM_OF_ICMP_CODE" 8 1 Whole Rw Icmpv4 Decimal;
     ICMPV6_TYPE "icmpv6_type" [oxm(29), nxm1(21)] "NXM_NX_ICMPV6_TYPE" 8 1 Whole Rw Icmpv6 Decimal;
     ICMPV6_CODE "icmpv6_code" [oxm(30), nxm1(22)] "NXM_NX_ICMPV6_CODE" 8 1 Whole Rw Icmpv6 Decimal;
+    IPV6_EXTHDR "ipv6_exthdr" [oxm(39)] "OXM_OF_IPV6_EXTHDR" 9 2 Bits Ro Ipv6 Hex;
     ND_TARGET "nd_target" [oxm(31), nxm1(23)] "NXM_NX_ND_TARGET" 128 16 Bits Rw Nd Ipv6;
     ND_SLL "nd_sll" [oxm(32), nxm1(24)] "NXM_NX_ND_SLL" 48 6 Bits Rw NdSolicit Mac;
     ND_TLL "nd_tll" [oxm(33), nxm1(25)] "NXM_NX_ND_TLL" 48 6 Bits Rw NdAdvert Mac;
@@ -176,6 +187,7 @@ fields! {
     NSH_C3 "nsh_c3" [nsh(8)] "NXOXM_NSH_C3" 32 4 Bits Rw Nsh Hex;
     NSH_C4 "nsh_c4" [nsh(9)] "NXOXM_NSH_C4" 32 4 Bits Rw Nsh Hex;
     TUNNEL_ID "tun_id" [oxm(38), nxm1(16)] "NXM_NX_TUN_ID" 64 8 Bits Rw None Hex;
+    TUN_FLAGS "tun_flags" [nxm1(104)] "NXM_NX_TUN_FLAGS" 1 2 Bits Rw None TunFlags;
     TUN_IPV4_SRC "tun_src" [nxm1(31)] "NXM_NX_TUN_IPV4_SRC" 32 4 Bits Rw None Ipv4;
     TUN_IPV4_DST "tun_dst" [nxm1(32)] "NXM_NX_TUN_IPV4_DST" 32 4 Bits Rw None Ipv4;
     TUN_IPV6_SRC "tun_ipv6_src" [nxm1(109)] "NXM_NX_TUN_IPV6_SRC" 128 16 Bits Rw None Ipv6;
@@ -188,7 +200,6 @@ fields! {
     TUN_ERSPAN_HWID "tun_erspan_hwid" [nicira(14)] "NXOXM_ET_ERSPAN_HWID" 6 1 Bits Rw None Hex;
     TUN_GTPU_FLAGS "tun_gtpu_flags" [nicira(15)] "NXOXM_ET_GTPU_FLAGS" 8 1 Bits Ro None Hex;
     TUN_GTPU_MSGTYPE "tun_gtpu_msgtype" [nicira(16)] "NXOXM_ET_GTPU_MSGTYPE" 8 1 Bits Ro None Decimal;
-    TUN_FLAGS "tun_flags" [nxm1(104)] "NXM_NX_TUN_FLAGS" 1 2 Bits Rw None TunFlags;
     TUN_METADATA0 "tun_metadata0" [nxm1(40)] "NXM_NX_TUN_METADATA0" 992 124 Bits Rw None Hex;
     TUN_METADATA1 "tun_metadata1" [nxm1(41)] "NXM_NX_TUN_METADATA1" 992 124 Bits Rw None Hex;
     TUN_METADATA2 "tun_metadata2" [nxm1(42)] "NXM_NX_TUN_METADATA2" 992 124 Bits Rw None Hex;

@@ -11,7 +11,7 @@ use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
 pub struct WideField {
     /// The field.
     pub field: Field,
-    /// The value, big-endian: 1 to 124 bytes.
+    /// The value, big-endian: at most 124 bytes.
     pub value: Box<[u8]>,
     /// The bits that are meant, if not all: as many bytes.
     pub mask: Option<Box<[u8]>>,
@@ -21,7 +21,7 @@ impl WideField {
     /// Reads one OXM of a known field of tunnel metadata.
     ///
     /// # Errors
-    /// `BadLength` if it is empty, too long or value and mask differ in length; `BadWildcards` if there are bits
+    /// `BadLength` if it is too long or value and mask differ in length; `BadWildcards` if there are bits
     /// outside of the mask.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at = r.clone();
@@ -70,7 +70,7 @@ impl WideField {
         let n_bytes = usize::from(field.n_bytes());
         let significant = |bytes: &[u8]| bytes.len() - bytes.iter().take_while(|byte| **byte == 0).count();
         let mask = mask.filter(|mask| mask.len() < n_bytes || mask.iter().any(|byte| *byte != 0xff));
-        let len = significant(value).max(mask.map_or(0, significant)).max(1);
+        let len = significant(value).max(mask.map_or(0, significant));
         if len > n_bytes {
             return None;
         }

@@ -5,12 +5,14 @@ use super::read::parse_bytes;
 use crate::openflow::Action;
 use crate::openflow::action::{Encap, EncapProperty};
 use crate::text::error::{ParseError, Piece, Problem};
+use crate::text::field_value;
 use crate::text::printer::{Printer, Role};
 
 /// Appends `encap(nsh(md_type=2,tlv(0x1000,10,0x12345678)))`.
 pub(super) fn format(out: &mut Printer<'_>, encap: &Encap) {
     out.put(Role::Paren, "encap(");
-    out.push_str(if encap.packet_type == Encap::NSH { "nsh" } else { "ethernet" });
+    let kind = Encap::KINDS.iter().find(|(packet_type, _)| *packet_type == encap.packet_type);
+    out.push_str(kind.map_or("UNKNOWN", |(_, name)| name));
     if !encap.properties.is_empty() {
         out.put(Role::Paren, "(");
         for (n, property) in encap.properties.iter().enumerate() {
@@ -28,8 +30,8 @@ fn format_property(out: &mut Printer<'_>, property: &EncapProperty) {
     match property {
         EncapProperty::NshMdType(md_type) => put!(out, "md_type={md_type}"),
         EncapProperty::NshTlv { class, tlv_type, value } => {
-            put!(out, "tlv({class:#06x},{tlv_type},0x");
-            value.iter().for_each(|byte| put!(out, "{byte:02x}"));
+            put!(out, "tlv({class:#06x},{tlv_type},");
+            field_value::format_wide(out, value);
             out.push_str(")");
         }
     }
@@ -46,15 +48,11 @@ pub(super) fn format_decap(out: &mut Printer<'_>, packet_type: u32) {
     out.put(Role::Paren, ")");
 }
 
-/// Reads `ethernet`, `nsh` or `nsh(md_type=2,tlv(0x1000,10,0x12345678))`.
+/// Reads `ethernet`, `mpls`, `mpls_mc`, `nsh` or `nsh(md_type=2,tlv(0x1000,10,0x12345678))`.
 pub(super) fn read(value: Piece<'_>) -> Result<Encap, ParseError> {
-    let bad = || value.error(Problem::Expected("ethernet, nsh or nsh(md_type=1)"));
+    let bad = || value.error(Problem::Expected("ethernet, mpls, mpls_mc, nsh or nsh(md_type=1)"));
     let (kind, properties) = value.key_values().next().ok_or_else(bad)?;
-    let packet_type = match kind.text() {
-        "ethernet" => Encap::ETHERNET,
-        "nsh" => Encap::NSH,
-        _ => return Err(bad()),
-    };
+    let (packet_type, _) = *Encap::KINDS.iter().find(|(_, name)| *name == kind.text()).ok_or_else(bad)?;
     let mut found = Encap { header_len: 0, packet_type, properties: Vec::new() };
     for (key, value) in properties.key_values() {
         found.properties.push(match key.text() {
@@ -99,8 +97,8 @@ pub(super) fn read_decap(value: Piece<'_>) -> Result<Action, ParseError> {
         (Some((first, namespace)), Some((second, of_it)))
             if first.text() == "ns" && second.text() == "type" =>
         {
-            if namespace.u16()? > 1 {
-                return Err(namespace.error(Problem::Expected("0 or 1")));
+            if namespace.u16()? > 4 {
+                return Err(namespace.error(Problem::Expected("a namespace up to 4")));
             }
             Ok(Action::Decap { packet_type: u32::from(namespace.u16()?) << 16 | u32::from(of_it.u16()?) })
         }

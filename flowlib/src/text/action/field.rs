@@ -115,7 +115,7 @@ pub(super) fn read_load(
     let (value, name) = arrow(value)?;
     let dst = subfield::parse(name)?;
     if dst.field.is_wide() {
-        let entry = wide_load(dst, &field_value::parse_wide_number(value, dst.n_bits)?);
+        let entry = field_value::wide_bits(dst, &field_value::parse_wide_number(value, dst.n_bits)?);
         return reader.push(Action::WideRegLoad2(Box::new(entry)), place);
     }
     let number = value.number(dst.n_bits)?;
@@ -151,23 +151,6 @@ fn push_loads(
         left &= !(ones << start);
     }
     Ok(())
-}
-
-/// A number in bits of a field of tunnel metadata.
-fn wide_load(dst: SubField, number: &[u8]) -> WideField {
-    let n_bytes = usize::from(dst.field.n_bytes());
-    let (mut value, mut mask) = (vec![0; n_bytes], vec![0; n_bytes]);
-    for bit in 0..usize::from(dst.n_bits) {
-        let at = bit + usize::from(dst.start_bit);
-        let (byte, flag) = (n_bytes - 1 - at / 8, 1 << (at % 8));
-        mask[byte] |= flag;
-        let is_set =
-            number.len().checked_sub(1 + bit / 8).is_some_and(|from| number[from] >> (bit % 8) & 1 == 1);
-        if is_set {
-            value[byte] |= flag;
-        }
-    }
-    WideField::new(dst.field, &value, Some(&mask)).expect("bits of the field make no longer value")
 }
 
 /// Reads `FIELD[BITS]->FIELD[BITS]`.

@@ -94,19 +94,17 @@ fn format_spec(out: &mut Printer<'_>, spec: &LearnSpec) {
 
 /// A whole field has its own way to show a value; of some of its bits it is a number.
 fn format_match(out: &mut Printer<'_>, value: &[u8], dst: SubField) {
-    let whole = FieldValue::from_be_bytes(value).filter(|_| dst == SubField::all(dst.field));
-    match whole {
-        Some(value) => {
-            out.put_name(Role::Param, dst.field.name());
-            field_value::format(out, dst.field, value, None);
-        }
-        None => {
-            out.begin(Role::Param);
-            subfield::format(out, dst);
-            out.push_str("=");
-            out.end();
-            format_number(out, value);
-        }
+    if dst != SubField::all(dst.field) {
+        out.begin(Role::Param);
+        subfield::format(out, dst);
+        out.push_str("=");
+        out.end();
+        return format_number(out, value);
+    }
+    out.put_name(Role::Param, dst.field.name());
+    match FieldValue::from_be_bytes(value) {
+        Some(value) => field_value::format(out, dst.field, value, None),
+        None => field_value::format_wide(out, value),
     }
 }
 
