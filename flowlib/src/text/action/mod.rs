@@ -16,6 +16,8 @@ mod learn;
 mod legacy;
 mod read;
 mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use read::parse_actions;
 pub(super) use read::{ActionReader, is_drop, parse_list};
