@@ -33,8 +33,8 @@ const LONG_ABOUT: &str = "Queries, changes and watches OpenFlow 1.3 switches, in
     be -, standard input. Flows, groups, meters and actions are written as in ovs-ofctl(8), ovs-fields(7) and \
     ovs-actions(7).";
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 diff-flows found differences or the command line is wrong, 142 \
-    --timeout has passed.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or the command line is wrong, 2 diff-flows found differences, \
+    142 --timeout has passed.";
 
 /// A switch, and nothing else.
 #[derive(Debug, Args)]

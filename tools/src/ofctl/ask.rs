@@ -22,7 +22,7 @@ const MULTIPART_REPLY: u8 = 19;
 /// OFPMPF_REPLY_MORE.
 const MORE: u16 = 1;
 /// The longest answer that is waited for, in parts and in bytes: far beyond any table that a switch holds.
-const MAX_PARTS: u64 = 1 << 20;
+const MAX_PARTS: u64 = 1 << 18;
 const MAX_LEN: u64 = 4 << 30;
 
 /// A message under a new xid.

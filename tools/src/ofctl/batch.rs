@@ -1,5 +1,7 @@
 //! Changes that are ready to be sent, and which line each came from.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use flowlib::openflow::{BundleAdd, BundleFlags, HEADER_LEN, Message};
 use flowlib::text::{Names, ParseError};
@@ -113,14 +115,9 @@ impl Batch {
         Ok(())
     }
 
-    /// How many messages begin before byte `end`.
-    pub(super) fn count_until(&self, end: usize) -> usize {
-        let (mut at, mut n) = (0, 0);
-        while let Some(len) = self.message_len(at).filter(|_| at < end) {
-            at += len;
-            n += 1;
-        }
-        n
+    /// How many messages there are.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
     }
 
     /// Whether there are none.
@@ -142,38 +139,26 @@ impl Batch {
         }
     }
 
-    /// Appends messages from byte `at` on until there is a good piece of them; where the next one begins.
-    pub(super) fn fill(&self, mut at: usize, out: &mut Vec<u8>) -> usize {
-        let from = at;
-        while let Some(len) = self.message_len(at).filter(|_| at - from < PIECE) {
-            at += len;
-        }
-        out.extend_from_slice(self.bytes.get(from..at).unwrap_or_default());
-        at
+    /// A range of the messages in pieces of a good size.
+    pub(super) fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = Piece<'_>> {
+        let mut left = range.len();
+        let mut at = self.byte_of(range.start);
+        std::iter::from_fn(move || {
+            let from = at;
+            let mut count = 0;
+            while let Some(len) = self.message_len(at).filter(|_| count < left && at - from < PIECE) {
+                at += len;
+                count += 1;
+            }
+            left -= count;
+            let bytes = self.bytes.get(from..at).filter(|bytes| !bytes.is_empty())?;
+            Some(Piece { bytes })
+        })
     }
 
-    /// As [`Batch::fill`], with each message as one for a bundle.
-    ///
-    /// # Errors
-    /// If a message is too long for one of a bundle.
-    pub(super) fn fill_wrapped(
-        &self,
-        mut at: usize,
-        bundle: (u32, BundleFlags),
-        out: &mut Vec<u8>,
-    ) -> Result<usize> {
-        let from = at;
-        while let Some(len) = self.message_len(at).filter(|_| at - from < PIECE) {
-            let message = self.bytes.get(at..at + len).unwrap_or_default();
-            BundleAdd::wrap(header(message).1, bundle.0, bundle.1, message, out)?;
-            at += len;
-        }
-        Ok(at)
-    }
-
-    /// Whether byte `at` lies behind the last message.
-    pub(super) fn is_end(&self, at: usize) -> bool {
-        at >= self.bytes.len()
+    /// Where the message of that index begins, or the end.
+    fn byte_of(&self, index: usize) -> usize {
+        (0..index).try_fold(0, |at, _| self.message_len(at).map(|len| at + len)).unwrap_or(self.bytes.len())
     }
 
     /// The message with that xid.
@@ -182,15 +167,46 @@ impl Batch {
         let index =
             (self.step > 0 && distance.is_multiple_of(self.step)).then(|| distance / self.step)? as usize;
         let line = self.lines.get(index).copied()?;
-        let at = (0..index).try_fold(0, |at, _| self.message_len(at).map(|len| at + len))?;
+        let at = self.byte_of(index);
         let message = self.bytes.get(at..at + self.message_len(at)?)?;
         Some(Member { message, index, line: (line != 0).then_some(line) })
     }
 
     /// The length of the message that begins at byte `at`.
     fn message_len(&self, at: usize) -> Option<usize> {
-        let len = self.bytes.get(at + 2..at + 4)?.first_chunk()?;
-        Some(usize::from(u16::from_be_bytes(*len)).max(HEADER_LEN))
+        message_len(self.bytes.get(at..)?)
+    }
+}
+
+/// The length of the message that begins there.
+fn message_len(bytes: &[u8]) -> Option<usize> {
+    let len = bytes.get(2..4)?.first_chunk()?;
+    Some(usize::from(u16::from_be_bytes(*len)).max(HEADER_LEN))
+}
+
+/// Some messages of a batch, one behind another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece<'a> {
+    bytes: &'a [u8],
+}
+
+impl Piece<'_> {
+    /// Appends them.
+    pub(super) fn append(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.bytes);
+    }
+
+    /// Appends each as a message for a bundle.
+    ///
+    /// # Errors
+    /// If one is too long for that.
+    pub(super) fn append_wrapped(self, bundle: (u32, BundleFlags), out: &mut Vec<u8>) -> Result<()> {
+        let mut rest = self.bytes;
+        while let Some((message, behind)) = message_len(rest).and_then(|len| rest.split_at_checked(len)) {
+            BundleAdd::wrap(header(message).1, bundle.0, bundle.1, message, out)?;
+            rest = behind;
+        }
+        Ok(())
     }
 }
 
@@ -224,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_whole_messages_and_all_of_them() {
+    fn pieces_are_whole_messages_and_all_of_the_range() {
         let batch = batch(3000);
-        let (mut at, mut out) = (0, Vec::new());
-        while !batch.is_end(at) {
+        let mut out = Vec::new();
+        for piece in batch.pieces(10..2990) {
             let before = out.len();
-            at = batch.fill(at, &mut out);
-            assert!(out.len() > before && out.len() % 56 == 0);
+            piece.append(&mut out);
+            assert!(out.len() > before && (out.len() - before).is_multiple_of(56));
         }
-        assert_eq!(out, batch.bytes);
+        assert_eq!(out, batch.bytes[10 * 56..2990 * 56]);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use flowlib::openflow::group::GroupCommand;
 use flowlib::openflow::meter::MeterCommand;
 use flowlib::openflow::nicira::TlvTableCommand;
-use flowlib::openflow::{CtFlush, Message, MeterMod, PacketOut, TlvTableMod};
+use flowlib::openflow::{CtFlush, CtTuple, Message, MeterMod, PacketOut, TlvTableMod};
 use flowlib::text::{
     Names, ParseError, parse_actions, parse_ct_tuple, parse_flow_mod, parse_group_mod, parse_meter,
     parse_meter_mod, parse_packet, parse_packet_out, parse_tlv_maps,
@@ -191,8 +191,8 @@ pub(super) fn ct_flush(switch: &Switch<'_>, words: &[String]) -> Result<()> {
     if let Some(zone) = zone {
         flush.zone = Some(zone_of(zone)?);
     }
-    let read = |text: &String, flush: &mut CtFlush| {
-        parse_ct_tuple(text, flush).map_err(|error| BadText::argument(text, error))
+    let read = |text: &String, flush: &mut CtFlush| -> Result<CtTuple> {
+        Ok(parse_ct_tuple(text, flush).map_err(|error| BadText::argument(text, error))?)
     };
     match tuples {
         [] => {}

@@ -48,10 +48,15 @@ use out::NobodyReads;
 /// Reads the arguments and does what they say. A failure is printed to standard error.
 #[must_use]
 pub fn run() -> ExitCode {
-    let matches = Arguments::command().get_matches();
-    let mut arguments = match Arguments::from_arg_matches(&matches) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
+    let parsed = Arguments::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
+    let (mut arguments, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            error.print().ok();
+            // Not 2: that is for differences.
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
     };
     let (name, of_command) = matches.subcommand().expect("a command is required");
     arguments.globals.order_criteria(of_command);

@@ -2,7 +2,8 @@
 
 use std::io::{self, ErrorKind, Write};
 
-/// Text on its way to standard output. What is left must be flushed.
+/// Text on its way to standard output. What is left is written in the end, also when a command fails half way; only
+/// [`Out::flush`] tells whether it was.
 #[derive(Debug, Default)]
 pub(super) struct Out {
     text: String,
@@ -42,5 +43,13 @@ impl Out {
             ErrorKind::BrokenPipe => NobodyReads.into(),
             _ => anyhow::Error::new(error).context("cannot write the output"),
         })
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        if !self.text.is_empty() {
+            self.flush().ok();
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) const SETUP_FLOWS: &str = "\
 table=0,priority=10,in_port=1,tcp,tp_dst=80,cookie=0x77,idle_timeout=600,actions=meter:1,group:1
 table=0,priority=5,in_port=2,ip,nw_src=10.0.0.0/8,hard_timeout=900,actions=set_field:1->reg0,resubmit(,3)
 table=0,arp,arp_op=1,actions=LOCAL,output:1
-table=3,ip,reg0=1,send_flow_rem,actions=set_field:5->reg1,output:2
+table=3,ip,reg0=1,send_flow_rem,actions=ct(commit,zone=5,nat(src=10.0.0.1)),goto_table:4
 table=4,priority=0,actions=controller:128
 ";
 
@@ -27,7 +27,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "# a comment\n\nin_port=1,actions=output:2\n  add table=5,udp,actions=drop # another\n\
          delete table=4\nmodify table=3,actions=output:1\ntable=6,in_port=LOCAL,actions=normal\n",
     ),
-    ("named", "in_port=p1,actions=output:2\nin_port=br0,actions=1\n"),
+    ("named", "in_port=p1,actions=output:p2\nin_port=br0,actions=p1\n"),
     (
         "replacement",
         "table=0,priority=10,in_port=1,tcp,tp_dst=80,cookie=0x77,idle_timeout=600,actions=meter:1,group:1\n\
@@ -48,7 +48,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "group add group_id=9,type=all,bucket=output:1\nflow in_port=2,actions=group:9\nflow delete table=3\n\
          packet-out in_port=1 packet=0102030405060708090a0b0c0800 actions=output:2\n",
     ),
-    ("bad", "in_port=1,actions=output:2\nin_port=2,actions=group:77\n"),
+    ("bad", "in_port=1,actions=output:2\nin_port=2,actions=group:77\nin_port=LOCAL,actions=drop\n"),
 ];
 
 /// Lines that ask.
@@ -123,6 +123,19 @@ pub(crate) const QUESTIONS: &[&str] = &[
     "parse-flows flows",
     "parse-flows setup",
     "parse-group group_id=1,type=all,bucket=output:1",
+    "ofp-parse messages",
+    "-m ofp-parse messages",
+    "ofp-parse short",
+    "ofp-parse-pcap capture",
+    "ofp-parse-pcap capture 7000",
+    "--timestamp ofp-parse-pcap capture",
+    "--timeout=1 monitor br0 watch:",
+    "--timeout=1 monitor br0 watch:!initial,table=3",
+    "--timeout=1 monitor br0 watch:frob",
+    "--timeout=1 monitor br0 128 watch:table=4",
+    "monitor br0 invalid_ttl",
+    "monitor br0 frob",
+    "-P frob monitor br0",
     "dump-table-desc br0",
     "dump-flows nowhere",
     "dump-flows tcp:127.0.0.1:1",
@@ -132,7 +145,7 @@ pub(crate) const QUESTIONS: &[&str] = &[
 /// Lines that change something, each with standard input.
 pub(crate) const CHANGES: &[(&str, &str)] = &[
     ("add-flow br0 in_port=1,actions=output:2", ""),
-    ("add-flow br0 'table=255 in_port=p1 actions=output:2'", ""),
+    ("add-flow br0 'table=255 in_port=p1 actions=output:p2'", ""),
     ("add-flow br0 in_port=1,actions=group:77", ""),
     ("--bundle add-flow br0 in_port=1,actions=group:77", ""),
     ("add-flow br0 -", "in_port=1,actions=drop\ndelete table=3\n"),
@@ -156,6 +169,8 @@ pub(crate) const CHANGES: &[(&str, &str)] = &[
     ("--bundle replace-flows br0 replacement", ""),
     ("--readd replace-flows br0 replacement", ""),
     ("replace-flows br0 -", "table=1,actions=drop\n"),
+    ("replace-flows br0 bad", ""),
+    ("--bundle replace-flows br0 bad", ""),
     ("add-group br0 group_id=5,type=indirect,bucket=actions=output:1", ""),
     ("add-group br0 group_id=5,type=ff,bucket=watch_port:p1,actions=output:1", ""),
     ("add-group br0 group_id=1,type=all", ""),

@@ -7,7 +7,9 @@ mod ovs;
 
 use std::collections::BTreeSet;
 
+use flowlib::openflow::{FlowMod, Hello, Message, VERSION};
 use flowlib::text::{format_instructions, format_match, parse_flow};
+use flowlib::types::Xid;
 
 use lines::{CHANGES, FILES, QUESTIONS, SETUP};
 use ovs::{Switch, Tool};
@@ -62,7 +64,8 @@ impl Outcome {
             } else {
                 steady(&text)
             },
-            code: out.status.code(),
+            // A signal ends ovs-ofctl when its time has passed; a shell shows that as we do.
+            code: out.status.code().or(Some(142)),
             errors: String::from_utf8(out.stderr).unwrap(),
         }
     }
@@ -82,8 +85,8 @@ fn set_up(switch: &Switch) {
     }
 }
 
-/// All that changes could have changed.
-fn state(switch: &Switch) -> Vec<String> {
+/// All that a line could have changed.
+fn state(switch: &Switch, line: &str) -> Vec<String> {
     let dumps = [
         "dump-flows br0",
         "dump-groups br0",
@@ -91,9 +94,11 @@ fn state(switch: &Switch) -> Vec<String> {
         "dump-tlv-map br0",
         "dump-ports-desc br0",
         "get-frags br0",
-        "dump-table-features br0",
     ];
-    let texts = dumps.map(|line| String::from_utf8(switch.outcome(Tool::Theirs, line, "").stdout).unwrap());
+    // What tables can do is a megabyte, and only their names can change.
+    let tables = line.starts_with("mod-table").then_some("dump-table-features br0");
+    let dump = |line| String::from_utf8(switch.outcome(Tool::Theirs, line, "").stdout).unwrap();
+    let texts: Vec<String> = dumps.into_iter().chain(tables).map(dump).collect();
     texts.iter().flat_map(|text| steady(text)).collect()
 }
 
@@ -101,6 +106,10 @@ fn state(switch: &Switch) -> Vec<String> {
 fn questions_are_answered_as_by_ovs_ofctl() {
     let Some(switch) = Switch::start() else { return };
     FILES.iter().for_each(|(name, text)| switch.write(name, text));
+    let messages = messages();
+    std::fs::write(switch.path("messages"), messages.concat()).unwrap();
+    std::fs::write(switch.path("short"), &messages.concat()[..20]).unwrap();
+    std::fs::write(switch.path("capture"), capture(&messages)).unwrap();
     set_up(&switch);
     let mut differ = Vec::new();
     for line in QUESTIONS {
@@ -114,8 +123,59 @@ fn questions_are_answered_as_by_ovs_ofctl() {
     assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
+/// Some messages as on the wire.
+fn messages() -> Vec<Vec<u8>> {
+    let flow = parse_flow("table=3,ip,nw_dst=10.0.0.1,actions=output:2").unwrap();
+    let messages = [
+        Message::Hello(Hello::new(&[VERSION])),
+        Message::FeaturesRequest,
+        Message::EchoRequest(vec![1, 2, 3]),
+        Message::FlowMod(FlowMod::add(&flow)),
+    ];
+    let encode = |(xid, message): (u32, &Message)| {
+        let mut bytes = Vec::new();
+        message.encode(Xid(xid), &mut bytes).unwrap();
+        bytes
+    };
+    (1..).zip(&messages).map(encode).collect()
+}
+
+/// The messages in a captured TCP stream, cut where messages are not, with a packet that is none of it.
+fn capture(messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut file =
+        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+    let mut sequence = 1000_u32;
+    let mut packet = |flags: u8, data: &[u8], ethertype: u8| {
+        let len = 40 + data.len() as u16;
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, ethertype, 0x45, 0];
+        frame.extend(len.to_be_bytes());
+        frame.extend([0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x30, 0x39, 0x19, 0xfd]);
+        frame.extend(sequence.to_be_bytes());
+        frame.extend([0, 0, 0, 0, 0x50, flags, 1, 0, 0, 0, 0, 0]);
+        frame.extend(data);
+        sequence += data.len() as u32 + u32::from(flags & 2 != 0);
+        for word in [1_700_000_000, 123_456, frame.len() as u32, frame.len() as u32] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(frame);
+    };
+    packet(2, &[], 0);
+    let stream = messages.concat();
+    for piece in stream.chunks(21) {
+        packet(0x18, piece, 0);
+    }
+    packet(0x18, &[0; 8], 6);
+    file
+}
+
 /// Questions whose answer is the exit code.
-const IS_SILENT: &[&str] = &["probe br0", "diff-flows setup setup", "diff-flows br0 br0"];
+const IS_SILENT: &[&str] = &[
+    "probe br0",
+    "ofp-parse-pcap capture 7000",
+    "diff-flows br0 setup",
+    "diff-flows setup setup",
+    "diff-flows br0 br0",
+];
 
 #[test]
 fn changes_have_the_effect_that_they_have_with_ovs_ofctl() {
@@ -126,7 +186,7 @@ fn changes_have_the_effect_that_they_have_with_ovs_ofctl() {
         let [theirs, ours] = [Tool::Theirs, Tool::Ours].map(|tool| {
             set_up(&switch);
             let outcome = Outcome::of(&switch, tool, line, input);
-            (outcome, state(&switch))
+            (outcome, state(&switch, line))
         });
         let parts = |of: &Outcome| (of.lines.clone(), of.code, of.said(), of.errors.is_empty());
         if parts(&ours.0) != parts(&theirs.0) {
@@ -190,4 +250,59 @@ fn names_tables_registers_and_reasons_in_a_bridge_of_ours() {
         " cookie=0x700000001, table=drop, priority=1,reg7=0x1 actions=drop # drop reason=unknown-origin\n";
     assert_eq!(dump(), named);
     assert_eq!(switch.ofctl(&["dump-flows", &socket, "cookie=0x8/-1", "--names"]), "");
+}
+
+/// Every dump, and a key that its entries have.
+const DUMPS: &[(&str, &str)] = &[
+    ("show br0", "features"),
+    ("dump-desc br0", "software"),
+    ("dump-tables br0", "active"),
+    ("dump-table-features br0", "max_entries"),
+    ("dump-ports br0", "rx_packets"),
+    ("dump-ports-desc br0", "hw_addr"),
+    ("dump-flows br0", "actions"),
+    ("dump-aggregate br0", "n_flows"),
+    ("dump-groups br0", "buckets"),
+    ("dump-group-stats br0", "ref_count"),
+    ("dump-group-features br0", "max_groups"),
+    ("dump-meters br0", "bands"),
+    ("meter-stats br0", "n_packets"),
+    ("meter-features br0", "max_meters"),
+    ("queue-stats br0", "tx_bytes"),
+    ("queue-get-config br0", "queue"),
+    ("dump-tlv-map br0", "maps"),
+];
+
+#[test]
+fn every_dump_is_one_json_document() {
+    let Some(switch) = Switch::start() else { return };
+    FILES.iter().for_each(|(name, text)| switch.write(name, text));
+    set_up(&switch);
+    for (line, key) in DUMPS {
+        let words: Vec<&str> = line.split(' ').chain(["--output", "json", "--names"]).collect();
+        let text = switch.ofctl(&words);
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let entries = document.as_array().cloned().unwrap_or_else(|| vec![document.clone()]);
+        assert!(
+            !entries.is_empty() && entries.iter().all(|entry| entry.get(key).is_some()),
+            "{line}: {text}"
+        );
+    }
+    let ports: serde_json::Value =
+        serde_json::from_str(&switch.ofctl(&["dump-ports-desc", "br0", "--output=json"])).unwrap();
+    let names: BTreeSet<_> =
+        ports.as_array().unwrap().iter().map(|port| port["name"].as_str().unwrap()).collect();
+    assert_eq!(names, BTreeSet::from(["br0", "p1", "p2"]));
+    let refused = switch.outcome(Tool::Ours, "dump-meter br0 meter=9 --output=json", "");
+    assert!(refused.stdout.is_empty() && refused.status.code() == Some(1), "an error is no document");
+}
+
+#[test]
+fn a_read_only_ofctl_changes_nothing() {
+    let Some(switch) = Switch::start() else { return };
+    for (line, input) in CHANGES {
+        let refused = switch.outcome(Tool::Ours, &format!("--read-only {line}"), input);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(1) && text.contains("read only mode"), "{line}: {text}");
+    }
 }

@@ -25,7 +25,7 @@ struct Wanted<'a> {
     is_done: bool,
 }
 
-/// Makes the switch hold the flows of the file and no others: first it deletes, then it adds.
+/// Makes the switch hold the flows of the file and no others: in each table it first deletes, then adds.
 ///
 /// # Errors
 /// What the file, the switch or the connection says; as a bundle, nothing has changed then.
@@ -43,7 +43,7 @@ pub(in crate::ofctl) fn replace(switch: &Switch<'_>, path: &Path) -> Result<()> 
     }
 
     let mut connection = switch.open()?;
-    let mut batch = Batch::default();
+    let mut deletes = Batch::default();
     let all = multipart(MultipartRequestBody::Flow(FlowStatsRequest::default()))?;
     let answer = ask(&mut connection, &all, |part| {
         for entry in entries(part) {
@@ -57,7 +57,7 @@ pub(in crate::ofctl) fn replace(switch: &Switch<'_>, path: &Path) -> Result<()> 
                     respelled = add_of(&flow)?;
                     let found = View::of_flow_mod(&respelled).and_then(|view| find(&index, view));
                     if found.is_none() {
-                        batch.add(&Message::FlowMod(delete(flow)))?;
+                        deletes.add(&Message::FlowMod(delete(flow)))?;
                     }
                     found
                 }
@@ -72,14 +72,27 @@ pub(in crate::ofctl) fn replace(switch: &Switch<'_>, path: &Path) -> Result<()> 
     if let Answer::Refused(error) = answer {
         return Err(Failure::BadReply(describe(&error)).into());
     }
-    for flow in wanted.iter().filter(|flow| !flow.is_done) {
-        batch.push_encoded(flow.add, flow.line);
-    }
+    let adds = wanted.iter().filter(|flow| !flow.is_done).map(|flow| (flow.line, flow.add));
+    let batch = in_order(&deletes, adds);
     if batch.is_empty() {
         return Ok(());
     }
     let manner = if switch.globals.bundle { Manner::Bundle } else { Manner::Together };
     Changes { batch, lines: Some(&lines) }.send_over(&mut connection, switch, manner)
+}
+
+/// Table by table: what is deleted, then what is added.
+fn in_order<'a>(deletes: &'a Batch, adds: impl Iterator<Item = (u32, &'a [u8])>) -> Batch {
+    let table = |message: &[u8]| View::of_flow_mod(message).map(|view| view.key.table);
+    let deletes = deletes.iter().map(|(line, message)| (table(message), false, line, message));
+    let adds = adds.map(|(line, message)| (table(message), true, line, message));
+    let mut changes: Vec<_> = deletes.chain(adds).collect();
+    changes.sort_by_key(|(table, is_add, ..)| (*table, *is_add));
+    let mut batch = Batch::default();
+    for (_, _, line, message) in changes {
+        batch.push_encoded(message, line);
+    }
+    batch
 }
 
 /// The flow of the file that is the one of the view.

@@ -1,10 +1,15 @@
 //! Sends changes: one behind another without waiting, or as a bundle that does all or nothing.
 
-use std::cell::Cell;
+mod bundle;
+
+use std::cell::RefCell;
+use std::ops::Range;
 
 use anyhow::{Result, bail};
-use flowlib::openflow::{BundleControl, BundleControlType, BundleFlags, ErrorMsg, Message};
+use flowlib::openflow::{ErrorMsg, Message};
 use flowlib::text::{Style, Verbosity, print_message};
+
+use bundle::{Control, Errors};
 
 use super::ask::{ERROR, encode};
 use super::batch::Batch;
@@ -38,8 +43,8 @@ impl Changes<'_> {
     /// Sends them over a new connection and waits until they are done.
     ///
     /// # Errors
-    /// [`Refused`] if the switch refuses any: alone, the first of them is printed and those behind it that were not on
-    /// their way are not sent; as a bundle, nothing has changed.
+    /// [`Refused`] if the switch refuses any, and prints the first: those before it are done, those behind it are not.
+    /// As a bundle, nothing has changed.
     pub(super) fn send(mut self, switch: &Switch<'_>, manner: Manner) -> Result<()> {
         let mut connection = switch.open()?;
         self.send_over(&mut connection, switch, manner)
@@ -65,95 +70,95 @@ impl Changes<'_> {
         }
     }
 
+    /// Sends them as if each was waited for: up to the first that is refused, and none behind it.
+    ///
+    /// Waiting for each costs more than all the rest. As a bundle, all are done or, if one is refused, none: then
+    /// those before it are done the same way, and it is sent alone, to be refused in the words for it alone.
     fn send_each(&self, connection: &mut Connection, switch: &Switch<'_>) -> Result<()> {
+        let (mut start, len) = (0, self.batch.len());
+        for _ in 0..MAX_BUNDLES {
+            let done = if len - start > 1 { self.done_at_once(connection, start..len)? } else { start };
+            if done == len {
+                return Ok(());
+            }
+            // Nothing is done if the switch has no bundles: then, the rest goes as it is.
+            let until = if done == start { len } else { done + 1 };
+            self.send_plain(connection, switch, done..until)?;
+            start = until;
+            if start == len {
+                return Ok(());
+            }
+        }
+        self.send_plain(connection, switch, start..len)
+    }
+
+    /// Does what of the range would be done one by one; up to which message.
+    fn done_at_once(&self, connection: &mut Connection, range: Range<usize>) -> Result<usize> {
+        let mut end = range.end;
+        while end > range.start {
+            let errors = bundle::send(connection, &self.batch, range.start..end, Control::Uncounted)?;
+            let members = errors.kept.iter().filter_map(|error| self.batch.member(header(error).1));
+            match members.map(|member| member.index).min() {
+                Some(refused) if refused < end => end = refused,
+                _ if errors.is_empty() => break,
+                _ => end = range.start,
+            }
+        }
+        Ok(end)
+    }
+
+    /// Sends a range one behind another, and a barrier.
+    ///
+    /// # Errors
+    /// [`Refused`] if the switch refuses any: the first of them is printed, and those that are not on their way yet
+    /// are not sent.
+    fn send_plain(
+        &self,
+        connection: &mut Connection,
+        switch: &Switch<'_>,
+        range: Range<usize>,
+    ) -> Result<()> {
         let barrier = encode(&Message::BarrierRequest)?;
         let (_, barrier_xid) = header(&barrier);
-        let refused: Cell<Option<Vec<u8>>> = Cell::new(None);
-        let (mut at, mut is_stopped) = (0, false);
-        let is_refused = Cell::new(false);
+        let mut pieces = self.batch.pieces(range);
+        let refused: RefCell<Option<Vec<u8>>> = RefCell::new(None);
         connection.exchange(
             |out| {
-                is_stopped |= is_refused.get();
-                if !is_stopped {
-                    at = self.batch.fill(at, out);
+                if let Some(piece) = pieces.next().filter(|_| refused.borrow().is_none()) {
+                    piece.append(out);
+                    return Ok(true);
                 }
-                let has_more = !is_stopped && !self.batch.is_end(at);
-                if !has_more {
-                    out.extend_from_slice(&barrier);
-                }
-                Ok(has_more)
+                out.extend_from_slice(&barrier);
+                Ok(false)
             },
             |message| {
                 let (message_type, xid) = header(message);
-                let is_ours = xid == barrier_xid || self.batch.member(xid).is_some();
-                if message_type == ERROR && is_ours {
-                    if !is_refused.replace(true) {
-                        refused.set(Some(message.to_vec()));
-                    }
-                    return Ok(if xid == barrier_xid { Next::Done } else { Next::More });
+                let is_last = xid == barrier_xid;
+                if message_type == ERROR && (is_last || self.batch.member(xid).is_some()) {
+                    refused.borrow_mut().get_or_insert_with(|| message.to_vec());
                 }
-                Ok::<_, anyhow::Error>(if xid == barrier_xid { Next::Done } else { Next::Ignored })
+                Ok::<_, anyhow::Error>(if is_last { Next::Done } else { Next::Ignored })
             },
         )?;
-        let Some(error) = refused.take() else { return Ok(()) };
+        let Some(error) = refused.into_inner() else { return Ok(()) };
         print_error(switch, &error, 2)?;
         if let Some(member) = self.batch.member(header(&error).1) {
-            let n_behind = self.batch.count_until(at).saturating_sub(member.index + 1);
-            self.print_line(member.line, n_behind);
+            self.print_line(member.line);
         }
         Err(Refused.into())
     }
 
     fn send_bundle(&self, connection: &mut Connection, switch: &Switch<'_>) -> Result<()> {
-        let control = |control_type| {
-            encode(&Message::BundleControl(BundleControl::new(BUNDLE.0, control_type, BUNDLE.1)))
-        };
-        let (open, close) =
-            (control(BundleControlType::OPEN_REQUEST)?, control(BundleControlType::CLOSE_REQUEST)?);
-        let (open_xid, close_xid) = (header(&open).1, header(&close).1);
-        let mut errors = Errors::default();
-        let mut at = 0;
-        connection.send(&open);
-        connection.exchange(
-            |out| {
-                at = self.batch.fill_wrapped(at, BUNDLE, out)?;
-                let has_more = !self.batch.is_end(at);
-                if !has_more {
-                    out.extend_from_slice(&close);
-                }
-                Ok(has_more)
-            },
-            |message| {
-                let (message_type, xid) = header(message);
-                if message_type == ERROR {
-                    errors.push(message);
-                    return Ok(if xid == open_xid || xid == close_xid { Next::Done } else { Next::More });
-                }
-                Ok::<_, anyhow::Error>(if xid == close_xid { Next::Done } else { Next::Ignored })
-            },
-        )?;
-        let last = if errors.is_empty() {
-            control(BundleControlType::COMMIT_REQUEST)?
-        } else {
-            control(BundleControlType::DISCARD_REQUEST)?
-        };
-        let mut of_members = |message: &[u8]| {
-            let (message_type, xid) = header(message);
-            if message_type == ERROR {
-                errors.push(message);
-            }
-            Ok::<_, anyhow::Error>(if xid == header(&last).1 { Next::Done } else { Next::Ignored })
-        };
-        connection.ask(&last, &mut of_members)?;
+        let errors = bundle::send(connection, &self.batch, 0..self.batch.len(), Control::Counted)?;
         if errors.is_empty() {
             return Ok(());
         }
-        self.print_errors(&errors, &last, switch)?;
+        self.print_errors(&errors, switch)?;
         bail!("talking to {} (Protocol error); nothing has changed", connection.place())
     }
 
     /// Prints what was refused in a bundle: the error's name and the message.
-    fn print_errors(&self, errors: &Errors, control: &[u8], switch: &Switch<'_>) -> Result<()> {
+    fn print_errors(&self, errors: &Errors, switch: &Switch<'_>) -> Result<()> {
         let style = Style { names: switch.printed_names()?, color: false };
         let verbosity = Verbosity(switch.globals.verbosity(1));
         for error in &errors.kept {
@@ -162,13 +167,14 @@ impl Changes<'_> {
                 continue;
             };
             let member = self.batch.member(xid);
-            let is_control = header(control).1 == xid;
-            let message = member.map_or(if is_control { control } else { &data }, |member| member.message);
+            let is_last = header(&errors.last).1 == xid;
+            let message =
+                member.map_or(if is_last { &errors.last[..] } else { &data }, |member| member.message);
             let mut text = format!("Error {code} for: ");
             print_message(&mut text, message, style, verbosity);
             eprint!("{text}");
             if let Some(member) = member {
-                self.print_line(member.line, 0);
+                self.print_line(member.line);
             }
         }
         if errors.n_left_out > 0 {
@@ -177,41 +183,16 @@ impl Changes<'_> {
         Ok(())
     }
 
-    /// Prints the line of what was refused, and how much was on its way behind it.
-    fn print_line(&self, line: Option<u32>, n_behind: usize) {
-        let (Some(lines), Some(line)) = (self.lines, line) else { return };
-        eprintln!("ofctl: {}", lines.place(line));
-        if n_behind > 0 {
-            eprintln!("ofctl: {n_behind} lines behind it were sent before the switch refused it");
+    /// Prints the line of what was refused.
+    fn print_line(&self, line: Option<u32>) {
+        if let (Some(lines), Some(line)) = (self.lines, line) {
+            eprintln!("ofctl: {}", lines.place(line));
         }
     }
 }
 
-/// The bundle of a connection: its number is the connection's own.
-const BUNDLE: (u32, BundleFlags) = (0, BundleFlags::ATOMIC.union(BundleFlags::ORDERED));
-
-/// Errors that came for a bundle: the first of them, and how many more there were.
-#[derive(Debug, Default)]
-struct Errors {
-    kept: Vec<Vec<u8>>,
-    n_left_out: usize,
-}
-
-impl Errors {
-    fn push(&mut self, error: &[u8]) {
-        if self.kept.len() < MAX_ERRORS {
-            self.kept.push(error.to_vec());
-        } else {
-            self.n_left_out += 1;
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.kept.is_empty()
-    }
-}
-
-const MAX_ERRORS: usize = 100;
+/// How many messages a switch may refuse as part of a bundle and take alone, until bundles are given up.
+const MAX_BUNDLES: usize = 3;
 
 /// Prints an OFPT_ERROR to standard error.
 fn print_error(switch: &Switch<'_>, error: &[u8], verbosity: u8) -> Result<()> {
