@@ -306,3 +306,39 @@ fn a_read_only_ofctl_changes_nothing() {
         assert!(refused.status.code() == Some(1) && text.contains("read only mode"), "{line}: {text}");
     }
 }
+
+#[test]
+fn speaks_tls_with_an_authority_that_names_no_host() {
+    let Some(switch) = Switch::start() else { return };
+    if switch.command("openssl", &["version"]).output().is_err() {
+        eprintln!("openssl is not installed: TLS is not tried");
+        return;
+    }
+    let openssl = |words: &str| switch.run("openssl", &words.split_whitespace().collect::<Vec<_>>());
+    switch.write("extensions", "basicConstraints=CA:FALSE\nsubjectAltName=DNS:no-host\n");
+    for name in ["ca", "other", "switch", "client"] {
+        openssl(&format!("genrsa -out {name}.key 2048"));
+    }
+    for name in ["ca", "other"] {
+        openssl(&format!("req -x509 -new -key {name}.key -subj /CN={name} -days 2 -out {name}.crt"));
+    }
+    for name in ["switch", "client"] {
+        openssl(&format!("req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.crt"
+        ));
+    }
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let files = ["switch.key", "switch.crt", "ca.crt"].map(|name| switch.path(name)).join(" ");
+    switch.vsctl(&format!("set-ssl {files} -- set-controller br0 pssl:{port}:127.0.0.1"));
+    let ask = |authority: &str| {
+        let line =
+            format!("-p client.key -c client.crt -C {authority} --timeout=20 get-frags ssl:127.0.0.1:{port}");
+        Outcome::of(&switch, Tool::Ours, &line, "")
+    };
+    assert_eq!(ask("ca.crt").lines, ["normal"], "{}", ask("ca.crt").errors);
+    assert_eq!(ask("none").lines, ["normal"]);
+    let refused = ask("other.crt");
+    assert!(refused.code == Some(1) && refused.errors.contains("certificate"), "{}", refused.errors);
+}
