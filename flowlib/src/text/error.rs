@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::nearest;
 use crate::openflow::ErrorCode;
 use crate::openflow::action::CheckError;
 
@@ -21,13 +22,13 @@ pub struct ParseError {
 #[non_exhaustive]
 pub enum Problem {
     /// A word that names no field, shorthand or setting of a flow.
-    #[error("not a match field")]
+    #[error("is not a match field")]
     UnknownField,
     /// A word that names no action.
-    #[error("not an action")]
+    #[error("is not an action")]
     UnknownAction,
     /// A name that should be a field's, and is not.
-    #[error("not a field of a packet")]
+    #[error("is not a field of a packet")]
     UnknownSubField,
     /// A value that should be there, and is not.
     #[error("needs a value")]
@@ -97,7 +98,11 @@ impl ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column {}: `{}` {}", self.column, self.found.escape_debug(), self.problem)
+        write!(f, "column {}: `{}` {}", self.column, self.found.escape_debug(), self.problem)?;
+        match nearest::word(self.problem, &self.found) {
+            Some(word) => write!(f, "; did you mean {word}?"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -151,8 +151,7 @@ impl<'n> FlowReader<'n> {
                 || self.words.field(key, value, self.names)?
                 || self.flag(key.text());
             if !is_known {
-                let problem = if value.is_empty() { Problem::MissingValue } else { Problem::UnknownField };
-                return Err(key.error(problem));
+                return Err(key.error(Problem::UnknownField));
             }
         }
         Ok(())

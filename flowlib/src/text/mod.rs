@@ -14,6 +14,7 @@ mod instruction;
 mod match_words;
 pub mod message;
 mod names;
+mod nearest;
 mod packet;
 mod part;
 mod port;

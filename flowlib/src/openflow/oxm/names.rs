@@ -103,6 +103,11 @@ const fn hash(name: &[u8]) -> usize {
 }
 
 impl Field {
+    /// Every name that a field is found by.
+    pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+        (0..ALIASES.len() + 2 * registry::COUNT).map(|number| entry(number).0)
+    }
+
     /// The field of that name: its own, one it had, or one on the wire (`eth_src`, `dl_src`, `NXM_OF_ETH_SRC`).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
