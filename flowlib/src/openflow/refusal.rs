@@ -124,8 +124,6 @@ fn known_actions(list: &[Action]) -> Checked {
     list.iter().try_for_each(|action| match action {
         // Open vSwitch has them for its own tests only.
         Action::DebugRecirc | Action::DebugSlow => Err(ErrorCode::OFPBAC_BAD_VENDOR_TYPE),
-        Action::Clone(list) => known_actions(list),
-        Action::Ct(ct) => known_actions(&ct.actions),
         Action::Output { port: number, .. } => port(*number).and_then(|()| match number.reserved_name() {
             None if *number >= PortNo::MAX => Err(ErrorCode::OFPBAC_BAD_OUT_PORT),
             _ if *number == PortNo::ANY => Err(ErrorCode::OFPBAC_BAD_OUT_PORT),
@@ -140,7 +138,7 @@ fn known_actions(list: &[Action]) -> Checked {
         ),
         Action::Unknown { .. } => Err(ErrorCode::OFPBAC_BAD_TYPE),
         // Decoding bounds how deep they lie in each other.
-        _ => actions(action.nested()),
+        _ => known_actions(action.nested()),
     })
 }
 
