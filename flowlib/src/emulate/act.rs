@@ -10,7 +10,7 @@ use super::resume::packet_type_below;
 use super::step::{Step, are_reversible};
 use super::table::Table;
 use super::trace::NodeKind;
-use super::translate::{Freeze, Translation, actions_text};
+use super::translate::{Freeze, Translation};
 use crate::openflow::action::{
     Bundle, BundleAlgorithm, Encap, EncapProperty, Learn, LearnFlags, Legacy, Multipath, MultipathAlgorithm,
     PacketInReason,
@@ -54,7 +54,7 @@ impl Translation<'_> {
 
     fn note_action_set(&mut self, verb: &str) {
         let list = super::action_set::ordered(&self.action_set);
-        let text = if list.is_empty() { "empty".to_owned() } else { actions_text(&list) };
+        let text = if list.is_empty() { "empty".to_owned() } else { self.actions_text(&list) };
         let colon = if list.is_empty() { "" } else { ":" };
         self.note(NodeKind::Detail, format!("action set {verb}{colon} {text}"));
     }

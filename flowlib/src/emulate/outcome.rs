@@ -4,7 +4,7 @@ use super::datapath::DatapathAction;
 use super::trace::{self, Node};
 use crate::openflow::action::PacketInReason;
 use crate::packet::{Conntrack, Key, compose};
-use crate::text::{Style, print_key};
+use crate::text::{Names, Style, print_key};
 use crate::types::{Cookie, MeterId, PortNo, TableId};
 
 /// A packet, and how it is to be treated.
@@ -22,6 +22,8 @@ pub struct Input {
     /// Whether it is followed only as far as `ofproto/trace` does: through the connection tracker, but not where a
     /// datapath would have to compute a hash or read more headers.
     pub is_trace: bool,
+    /// Names for ports in the trace.
+    pub names: Option<Names>,
 }
 
 /// What became of a packet: a pass through the tables, and one for each time that it was sent round again.
@@ -174,6 +176,14 @@ impl Outcome {
 }
 
 impl Pass {
+    /// What a datapath would be told: `set(ipv4(ttl=63)),1,2`.
+    #[must_use]
+    pub fn format_actions(&self, names: Option<&Names>) -> String {
+        let mut out = String::new();
+        DatapathAction::format_list(&self.actions, &mut out, names);
+        out
+    }
+
     fn format(&self, out: &mut String, style: Style<'_>) {
         if let Some(resumed) = &self.resumed {
             resumed.format(out);

@@ -79,7 +79,7 @@ impl Translation<'_> {
     /// To a port that the switch has.
     pub(super) fn output_to(&mut self, port: PortNo, max_len: Option<u32>) {
         match self.switch.ports.get(&port) {
-            None => {
+            None if !self.switch.has_all_ports => {
                 self.note(NodeKind::Warning, "Nonexistent output port");
                 return;
             }
@@ -87,7 +87,7 @@ impl Translation<'_> {
                 self.note(NodeKind::Detail, "OFPPC_NO_FWD set, skipping output");
                 return;
             }
-            Some(_) => {}
+            _ => {}
         }
         if !self.key.is_ethernet() {
             let text = "Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.";
@@ -214,7 +214,7 @@ impl Translation<'_> {
     }
 
     pub(super) fn is_port_live(&self, port: PortNo) -> bool {
-        self.switch.ports.get(&port).is_some_and(|port| port.is_live)
+        self.switch.ports.get(&port).map_or(self.switch.has_all_ports, |port| port.is_live)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Switch {
     pub tables: BTreeMap<TableId, Table>,
     /// Its ports.
     pub ports: BTreeMap<PortNo, Port>,
+    /// Whether it has every other port too, as one whose ports are not known has.
+    pub has_all_ports: bool,
     /// Its meters, and how many packets went through each.
     pub meters: HashMap<MeterId, (Meter, u64)>,
     /// The connections it knows.

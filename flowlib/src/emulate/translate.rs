@@ -17,10 +17,10 @@ use super::switch::Switch;
 use super::table::Entry;
 use super::trace::{NodeKind, Recorder};
 use crate::openflow::action::{Controller, Ct, Nat};
-use crate::openflow::{Action, FieldValue, Flow, SubField};
+use crate::openflow::{Action, FieldValue, Flow, Instruction, SubField};
 use crate::packet::Key;
-use crate::text::{format_action, format_instructions, format_match};
-use crate::types::{Cookie, PortNo, TableId};
+use crate::text::{Names, Style, print_instructions, print_match};
+use crate::types::{Cookie, PortNo, Priority, TableId};
 
 /// What one packet may cost in all its passes.
 #[derive(Debug, Default)]
@@ -153,10 +153,16 @@ pub(super) struct Translation<'s> {
     /// The datapath's actions; those within others last.
     pub(super) lists: Vec<Vec<DatapathAction>>,
     recorder: Recorder,
+    names: Option<&'s Names>,
 }
 
 impl<'s> Translation<'s> {
-    pub(super) fn new(switch: &'s mut Switch, input: &Input, resume: Resume, limits: &'s mut Limits) -> Self {
+    pub(super) fn new(
+        switch: &'s mut Switch,
+        input: &'s Input,
+        resume: Resume,
+        limits: &'s mut Limits,
+    ) -> Self {
         let mut key = resume.key;
         key.actset_output = UNSET;
         let recorder = Recorder::new(&switch.name);
@@ -199,6 +205,7 @@ impl<'s> Translation<'s> {
             resumes: Vec::new(),
             lists: vec![Vec::new()],
             recorder,
+            names: input.names.as_ref(),
             switch,
             limits,
         }
@@ -210,12 +217,12 @@ impl<'s> Translation<'s> {
             self.recorder.open(NodeKind::Thaw, "thaw");
             self.recorder.add(NodeKind::Thaw, format!("Resuming from table {}", self.start_table));
             if !set.is_empty() {
-                let text = actions_text(&set);
+                let text = self.actions_text(&set);
                 self.recorder.add(NodeKind::Thaw, format!("Restoring action set: {text}"));
                 self.write_actions(&set);
             }
             if !self.start_steps.is_empty() {
-                let texts: Vec<_> = self.start_steps.iter().map(step_text).collect();
+                let texts: Vec<_> = self.start_steps.iter().map(|step| self.step_text(step)).collect();
                 self.recorder.add(NodeKind::Thaw, format!("Restoring actions: {}", texts.join(",")));
             }
             self.recorder.close();
@@ -291,7 +298,7 @@ impl<'s> Translation<'s> {
 
     fn report(&mut self, step: &Step) {
         if !matches!(step, Step::Restore(..)) {
-            self.note(NodeKind::Action, step_text(step));
+            self.note(NodeKind::Action, self.step_text(step));
         }
     }
 
@@ -533,7 +540,8 @@ impl<'s> Translation<'s> {
         };
         let flow = &entry.flow;
         let kind = NodeKind::Table { table, priority: Some(flow.priority), cookie: Some(flow.cookie) };
-        let mut text = format!("{:2}. {}", table.0, format_match(&flow.flow_match));
+        let mut text = format!("{:2}. ", table.0);
+        print_match(&mut text, USUAL_PRIORITY, &flow.flow_match, self.style());
         if !flow.flow_match.is_empty() {
             text.push_str(", ");
         }
@@ -674,6 +682,9 @@ impl<'s> Translation<'s> {
     }
 }
 
+/// The priority that matches are printed without. Source: ovs-ofctl(8).
+const USUAL_PRIORITY: Priority = Priority(0x8000);
+
 /// OFPP_UNSET: the action set does not output. Source: OpenFlow 1.5.1 §7.2.5.1.
 const UNSET: PortNo = PortNo(0xffff_fff7);
 
@@ -702,21 +713,31 @@ impl Translation<'_> {
     }
 }
 
-/// Actions with commas between them; none is `drop`.
-pub(super) fn actions_text(actions: &[Action]) -> String {
-    if actions.is_empty() {
-        return "drop".to_owned();
+impl Translation<'_> {
+    fn style(&self) -> Style<'_> {
+        Style { names: self.names, ..Style::default() }
     }
-    let texts: Vec<_> = actions.iter().map(format_action).collect();
-    texts.join(",")
-}
 
-fn step_text(step: &Step) -> String {
-    match step {
-        Step::Action(action, _) => format_action(action),
-        Step::Instruction(instruction) => format_instructions(std::slice::from_ref(instruction)),
-        Step::Restore(table, cookie) => {
-            format!("unroll_xlate(table={table}, cookie={})", cookie.map_or(u64::MAX, |cookie| cookie.0))
+    /// Actions with commas between them; none is `drop`.
+    pub(super) fn actions_text(&self, actions: &[Action]) -> String {
+        self.instruction_text(Instruction::ApplyActions(actions.to_vec()))
+    }
+
+    /// An instruction as text.
+    pub(super) fn instruction_text(&self, instruction: Instruction) -> String {
+        let mut out = String::new();
+        print_instructions(&mut out, &[instruction], self.style());
+        out
+    }
+
+    fn step_text(&self, step: &Step) -> String {
+        match step {
+            Step::Action(action, _) => self.actions_text(std::slice::from_ref(action)),
+            Step::Instruction(instruction) => self.instruction_text(instruction.clone()),
+            Step::Restore(table, cookie) => {
+                let cookie = cookie.map_or(u64::MAX, |cookie| cookie.0);
+                format!("unroll_xlate(table={table}, cookie={cookie})")
+            }
         }
     }
 }

@@ -200,7 +200,7 @@ fn input(text: &str, is_real: bool) -> Input {
     }
     let payload: Vec<u8> = (0..64).collect();
     let frame = compose_with_payload(&key, &payload);
-    Input { key, frame: Some(frame), has_side_effects: true, ct_states, is_trace: true }
+    Input { key, frame: Some(frame), has_side_effects: true, ct_states, is_trace: true, names: None }
 }
 
 fn recirculations(actions: &[DatapathAction], ids: &mut BTreeSet<u32>) {

@@ -334,6 +334,13 @@ pub(super) enum Command {
         group: String,
     },
 
+    /// Follow a packet through the flows of a switch or a file, as ovs-appctl ofproto/trace does
+    #[command(
+        after_help = "For example: ofctl trace br0 'in_port=1,tcp,nw_dst=10.0.0.2', or without a switch: ofctl trace \
+        --flows flows.txt 'in_port=1,arp'."
+    )]
+    Trace(super::trace::Trace),
+
     /// Print the names of all commands
     ListCommands,
     /// Print the completion script of a shell

@@ -16,7 +16,7 @@ use super::dump::{self, dump_multipart};
 use super::file::BadText;
 use super::globals::{Globals, Output};
 use super::switch::Switch;
-use super::{changes, echo, flow_changes, manual, monitor, offline, settings, sort, table};
+use super::{changes, echo, flow_changes, manual, monitor, offline, settings, sort, table, trace};
 
 /// Does what the command says.
 ///
@@ -145,6 +145,7 @@ pub(super) fn run(globals: &Globals, command: &Command) -> Result<ExitCode> {
         Command::ParseFlow { flow } => offline::parse_flow(globals, flow)?,
         Command::ParseFlows { file } => offline::parse_flows(globals, file)?,
         Command::ParseGroup { group } => offline::parse_group(globals, group)?,
+        Command::Trace(of) => trace::trace(globals, of)?,
         Command::ListCommands => manual::list_commands()?,
         Command::Completions { shell } => manual::completions(*shell)?,
         Command::Man => manual::page()?,

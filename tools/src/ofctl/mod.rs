@@ -5,6 +5,7 @@
 //!                      changes ─▶ change     text ─▶ batch of messages ─▶ sent without waiting, or as a bundle
 //!                      table                 replace-flows, diff-flows
 //!                      monitor, echo, offline
+//!                      trace                 flows, groups, ports ─▶ the software switch
 //!               all over link                bytes ⇄ messages
 //! ```
 //!
@@ -34,6 +35,7 @@ mod settings;
 mod sort;
 mod switch;
 mod table;
+mod trace;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
