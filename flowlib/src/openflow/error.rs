@@ -66,8 +66,8 @@ impl Wire for ErrorMsg {
 pub fn error_code(error: &DecodeError) -> ErrorCode {
     match error.problem {
         Problem::BadVersion { .. } => ErrorCode::OFPBRC_BAD_VERSION,
-        Problem::BadField { .. } if error.part == Part::Action => ErrorCode::OFPBAC_BAD_SET_TYPE,
-        Problem::BadMask { .. } | Problem::BadWildcards { .. } if error.part == Part::Action => {
+        Problem::BadField { .. } if is_action(error.part) => ErrorCode::OFPBAC_BAD_SET_TYPE,
+        Problem::BadMask { .. } | Problem::BadWildcards { .. } if is_action(error.part) => {
             ErrorCode::OFPBAC_BAD_SET_ARGUMENT
         }
         Problem::BadField { .. } => ErrorCode::OFPBMC_BAD_FIELD,
@@ -75,7 +75,7 @@ pub fn error_code(error: &DecodeError) -> ErrorCode {
         Problem::BadWildcards { .. } => ErrorCode::OFPBMC_BAD_WILDCARDS,
         Problem::DuplicateField { .. } => ErrorCode::OFPBMC_DUP_FIELD,
         Problem::BadExperimenter { .. } => ErrorCode::OFPBPC_BAD_EXPERIMENTER,
-        Problem::NotZero if error.part == Part::Action => ErrorCode::NXBAC_MUST_BE_ZERO,
+        Problem::NotZero if is_action(error.part) => ErrorCode::NXBAC_MUST_BE_ZERO,
         Problem::NotZero => ErrorCode::NXBRC_MUST_BE_ZERO,
         Problem::TooDeep => ErrorCode::OFPBAC_TOO_MANY,
         Problem::BadConjunction { .. } => ErrorCode::NXBAC_BAD_CONJUNCTION,
@@ -91,10 +91,15 @@ pub fn error_code(error: &DecodeError) -> ErrorCode {
     }
 }
 
+fn is_action(part: Part) -> bool {
+    matches!(part, Part::Action | Part::ActionField)
+}
+
 fn bad_length(part: Part) -> ErrorCode {
     match part {
         Part::Match => ErrorCode::OFPBMC_BAD_LEN,
         Part::Action => ErrorCode::OFPBAC_BAD_LEN,
+        Part::ActionField => ErrorCode::OFPBAC_BAD_SET_LEN,
         Part::Instruction => ErrorCode::OFPBIC_BAD_LEN,
         Part::Bucket => ErrorCode::OFPGMFC_BAD_BUCKET,
         Part::Bundle => ErrorCode::OFPBFC_MSG_BAD_LEN,
@@ -107,7 +112,7 @@ fn bad_length(part: Part) -> ErrorCode {
 fn bad_type(part: Part) -> ErrorCode {
     match part {
         Part::Match => ErrorCode::OFPBMC_BAD_TYPE,
-        Part::Action => ErrorCode::OFPBAC_BAD_TYPE,
+        Part::Action | Part::ActionField => ErrorCode::OFPBAC_BAD_TYPE,
         Part::Instruction => ErrorCode::OFPBIC_UNKNOWN_INST,
         Part::GroupMod => ErrorCode::OFPGMFC_BAD_TYPE,
         Part::MeterMod => ErrorCode::OFPMMFC_BAD_BAND,
@@ -147,7 +152,7 @@ fn bad_flags(part: Part) -> ErrorCode {
 fn bad_value(part: Part) -> ErrorCode {
     match part {
         Part::Match => ErrorCode::OFPBMC_BAD_VALUE,
-        Part::Action => ErrorCode::OFPBAC_BAD_ARGUMENT,
+        Part::Action | Part::ActionField => ErrorCode::OFPBAC_BAD_ARGUMENT,
         Part::Instruction => ErrorCode::OFPBIC_UNSUP_INST,
         Part::FlowMod => ErrorCode::OFPFMFC_UNKNOWN,
         Part::GroupMod => ErrorCode::OFPGMFC_INVALID_GROUP,
@@ -172,11 +177,12 @@ mod tests {
     use super::*;
 
     /// Every part a problem can lie in.
-    const PARTS: [Part; 21] = [
+    const PARTS: [Part; 22] = [
         Part::Message,
         Part::Hello,
         Part::Match,
         Part::Action,
+        Part::ActionField,
         Part::Instruction,
         Part::FlowMod,
         Part::GroupMod,

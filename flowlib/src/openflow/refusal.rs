@@ -6,7 +6,7 @@
 
 use crate::types::{GroupId, PortNo, TableId};
 
-use super::action::{CheckError, Within};
+use super::action::{CheckError, SET_FIELD, Within};
 use super::async_config::AsyncProperty;
 use super::error::ErrorCode;
 use super::group::{Bucket, Group, GroupCommand, GroupMod, GroupType};
@@ -80,10 +80,10 @@ fn port(number: PortNo) -> Checked {
 }
 
 pub(crate) fn fields(flow_match: &Match) -> Checked {
+    values(flow_match)?;
     if !flow_match.unknown().is_empty() {
         return Err(ErrorCode::OFPBMC_BAD_FIELD);
     }
-    values(flow_match)?;
     flow_match.check().map_err(|_| ErrorCode::OFPBMC_BAD_PREREQ)
 }
 
@@ -136,10 +136,25 @@ fn known_actions(list: &[Action]) -> Checked {
                 ErrorCode::OFPBAC_BAD_VENDOR
             },
         ),
+        Action::Unknown { action_type: SET_FIELD, body } => Err(unknown_field(body)),
         Action::Unknown { .. } => Err(ErrorCode::OFPBAC_BAD_TYPE),
         // Decoding bounds how deep they lie in each other.
         _ => known_actions(action.nested()),
     })
+}
+
+/// Open vSwitch looks for the length of an unknown field of a class that it knows.
+fn unknown_field(oxm: &[u8]) -> ErrorCode {
+    match oxm.first_chunk().map(|class| u16::from_be_bytes(*class)) {
+        Some(
+            OxmId::NXM_0
+            | OxmId::NXM_1
+            | OxmId::OPENFLOW_BASIC
+            | OxmId::PACKET_REGISTERS
+            | OxmId::EXPERIMENTER,
+        ) => ErrorCode::OFPBAC_BAD_SET_LEN,
+        _ => ErrorCode::OFPBAC_BAD_SET_TYPE,
+    }
 }
 
 pub(crate) fn instructions(list: &[Instruction]) -> Checked {
@@ -155,10 +170,16 @@ pub(crate) fn instructions(list: &[Instruction]) -> Checked {
             _ => {}
         }
     }
-    list.iter().try_for_each(|instruction| match instruction {
-        Instruction::WriteActions(list) | Instruction::ApplyActions(list) => known_actions(list),
-        _ => Ok(()),
-    })?;
+    // What is applied is looked at before what is written, wherever it stands.
+    let applied = list.iter().filter_map(|instruction| match instruction {
+        Instruction::ApplyActions(actions) => Some(actions),
+        _ => None,
+    });
+    let written = list.iter().filter_map(|instruction| match instruction {
+        Instruction::WriteActions(actions) => Some(actions),
+        _ => None,
+    });
+    applied.chain(written).try_for_each(|actions| known_actions(actions))?;
     places(Instruction::check_list(list, Packets::any(), None))
 }
 

@@ -13,6 +13,8 @@ pub enum Part {
     Match,
     /// An action, wherever it is.
     Action,
+    /// A field that an action names, and its value.
+    ActionField,
     /// An instruction of a flow.
     Instruction,
     /// The fixed part of a flow mod.
@@ -58,6 +60,7 @@ impl Part {
             Self::Hello => "hello",
             Self::Match => "match",
             Self::Action => "action",
+            Self::ActionField => "field of an action",
             Self::Instruction => "instruction",
             Self::FlowMod => "flow mod",
             Self::GroupMod => "group mod",

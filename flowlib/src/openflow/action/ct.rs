@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::openflow::oxm::{SubField, read_field};
 use crate::types::TableId;
-use crate::wire::{DecodeError, Problem, Reader, Writer};
+use crate::wire::{DecodeError, Part, Problem, Reader, Writer};
 
 use super::Action;
 use super::subfield::{pack, short_header, unpack};
@@ -127,12 +127,14 @@ fn decode_zone(r: &mut Reader<'_>) -> Result<CtZone, DecodeError> {
         r.skip(4)?;
         return Ok(CtZone::Number(r.u16()?));
     }
+    r.set_part(Part::ActionField);
     let at = r.clone();
     let field = read_field(r)?;
     let zone = unpack(&at, r.u16()?, field)?;
     if zone.n_bits != 16 {
-        return Err(at.error(Problem::BadValue { found: zone.n_bits.into() }));
+        return Err(at.error(Problem::BadLength { found: zone.n_bits.into() }));
     }
+    r.set_part(Part::Action);
     Ok(CtZone::Field(zone))
 }
 

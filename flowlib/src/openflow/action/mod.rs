@@ -24,6 +24,7 @@ pub use encap::{Encap, EncapProperty};
 pub use learn::{Learn, LearnFlags, LearnSource, LearnSpec, LearnTarget};
 pub use legacy::Legacy;
 pub use sample::{Sample, SampleDirection};
+pub(super) use standard::SET_FIELD;
 
 use crate::types::{GroupId, PortNo, TableId};
 use crate::wire::{DecodeError, Part, Problem, Reader, Wire, Writer};

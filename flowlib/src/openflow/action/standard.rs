@@ -1,7 +1,7 @@
 //! The actions of OpenFlow 1.3 itself.
 
 use crate::types::{GroupId, PortNo};
-use crate::wire::{DecodeError, EncodeError, Problem, Reader, Writer};
+use crate::wire::{DecodeError, EncodeError, Part, Problem, Reader, Writer};
 
 use super::{Action, Legacy, keep};
 use crate::openflow::oxm::{MatchField, WideField, read_header};
@@ -19,7 +19,7 @@ const SET_QUEUE: u16 = 21;
 const GROUP: u16 = 22;
 const SET_NW_TTL: u16 = 23;
 const DEC_NW_TTL: u16 = 24;
-const SET_FIELD: u16 = 25;
+pub(in crate::openflow) const SET_FIELD: u16 = 25;
 const PUSH_PBB: u16 = 26;
 const POP_PBB: u16 = 27;
 
@@ -82,6 +82,7 @@ fn padded_u16(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
 /// the padding is not zero, which Open vSwitch takes for one error.
 #[inline]
 fn set_field(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
+    r.set_part(Part::ActionField);
     let at = r.clone();
     let header = read_header(r)?;
     let Some(field) = header.field else {
