@@ -6,7 +6,8 @@ use super::{DecodeError, Part, Problem};
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     data: &'a [u8],
-    offset: usize,
+    /// Bytes from the start of the message to the end of `data`: nothing is counted while it is read.
+    end: usize,
     part: Part,
 }
 
@@ -14,13 +15,13 @@ impl<'a> Reader<'a> {
     /// Reads `data`, whose first byte is the message's first; errors are said to lie in `part`.
     #[must_use]
     pub fn new(data: &'a [u8], part: Part) -> Self {
-        Self { data, offset: 0, part }
+        Self { data, end: data.len(), part }
     }
 
     /// Reads `data`, whose first byte is the message's `offset`th.
     #[must_use]
     pub fn at(data: &'a [u8], part: Part, offset: usize) -> Self {
-        Self { data, offset, part }
+        Self { data, end: offset.saturating_add(data.len()), part }
     }
 
     /// The bytes left.
@@ -41,7 +42,7 @@ impl<'a> Reader<'a> {
     #[must_use]
     #[inline]
     pub fn offset(&self) -> usize {
-        self.offset
+        self.end - self.data.len()
     }
 
     /// What errors are said to lie in.
@@ -61,7 +62,7 @@ impl<'a> Reader<'a> {
     #[must_use]
     #[cold]
     pub fn error(&self, problem: Problem) -> DecodeError {
-        DecodeError { part: self.part, offset: self.offset, problem }
+        DecodeError { part: self.part, offset: self.offset(), problem }
     }
 
     /// The bytes left, without taking them.
@@ -80,7 +81,6 @@ impl<'a> Reader<'a> {
         match self.data.split_at_checked(n) {
             Some((taken, rest)) => {
                 self.data = rest;
-                self.offset += n;
                 Ok(taken)
             }
             None => Err(self.error(Problem::Truncated { needed: n, left: self.data.len() })),
@@ -96,7 +96,6 @@ impl<'a> Reader<'a> {
         match self.data.split_first_chunk::<N>() {
             Some((taken, rest)) => {
                 self.data = rest;
-                self.offset += N;
                 Ok(*taken)
             }
             None => Err(self.error(Problem::Truncated { needed: N, left: self.data.len() })),
@@ -109,12 +108,10 @@ impl<'a> Reader<'a> {
     /// `Truncated`, said of this reader.
     #[inline]
     pub fn fixed<const N: usize>(&mut self) -> Result<Reader<'a>, DecodeError> {
-        let (offset, part) = (self.offset, self.part);
         match self.data.split_first_chunk::<N>() {
             Some((taken, rest)) => {
                 self.data = rest;
-                self.offset += N;
-                Ok(Reader { data: taken, offset, part })
+                Ok(Reader { data: taken, end: self.offset(), part: self.part })
             }
             None => Err(self.error(Problem::Truncated { needed: N, left: self.data.len() })),
         }
@@ -180,8 +177,7 @@ impl<'a> Reader<'a> {
     /// `Truncated`, said of this reader.
     #[inline]
     pub fn sub(&mut self, n: usize, part: Part) -> Result<Reader<'a>, DecodeError> {
-        let offset = self.offset;
-        self.bytes(n).map(|data| Reader { data, offset, part })
+        self.bytes(n).map(|data| Reader { data, end: self.offset(), part })
     }
 
     /// Like [`Reader::sub`], for a structure of `len` bytes of which `header` have been read.
@@ -190,10 +186,9 @@ impl<'a> Reader<'a> {
     /// `BadLength` if `len` is less than the header or more than there is.
     #[inline]
     pub fn body(&mut self, len: usize, header: usize, part: Part) -> Result<Reader<'a>, DecodeError> {
-        let offset = self.offset;
         match len.checked_sub(header) {
-            Some(n) if n <= self.data.len() => self.bytes(n).map(|data| Reader { data, offset, part }),
-            _ => Err(DecodeError { part, offset, problem: Problem::BadLength { found: len } }),
+            Some(n) if n <= self.data.len() => self.sub(n, part),
+            _ => Err(DecodeError { part, offset: self.offset(), problem: Problem::BadLength { found: len } }),
         }
     }
 
@@ -201,7 +196,6 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = self.data;
-        self.offset += rest.len();
         self.data = &[];
         rest
     }
