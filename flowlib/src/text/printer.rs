@@ -26,7 +26,6 @@ pub(super) struct Printer<'a> {
 
 /// What a piece of text is, which decides its colour. Source: ovs-ofctl(8), "Colors".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)]
 pub(super) enum Role {
     /// `actions=`.
     Actions,
@@ -142,7 +141,6 @@ impl<'a> Printer<'a> {
     }
 
     /// The text so far.
-    #[allow(dead_code)]
     pub(super) fn text(&self) -> &str {
         self.out
     }
