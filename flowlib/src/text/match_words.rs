@@ -147,6 +147,9 @@ impl MatchWords {
             self.wide(field_value::wide_bits(sub, &number));
             return Ok(());
         }
+        if sub.n_bits < sub.field.n_bits() && !sub.field.info().maskable {
+            return Err(key.error(Problem::NoMask));
+        }
         let place = Place::of(sub.field);
         let bits = value.number(sub.n_bits)? << sub.start_bit;
         let mask = FieldValue::ones(sub.n_bits).to_u128() << sub.start_bit;

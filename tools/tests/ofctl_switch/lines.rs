@@ -49,6 +49,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
          packet-out in_port=1 packet=0102030405060708090a0b0c0800 actions=output:2\n",
     ),
     ("bad", "in_port=1,actions=output:2\nin_port=2,actions=group:77\nin_port=LOCAL,actions=drop\n"),
+    ("worse", "in_port=2,actions=group:77\nin_port=1,actions=drop\nin_port=LOCAL,actions=drop\n"),
 ];
 
 /// Lines that ask.
@@ -155,6 +156,7 @@ pub(crate) const CHANGES: &[(&str, &str)] = &[
     ("--bundle add-flows br0 flows", ""),
     ("add-flows br0 -", "table=8,actions=drop\n"),
     ("add-flows br0 bad", ""),
+    ("add-flows br0 worse", ""),
     ("--bundle add-flows br0 bad", ""),
     ("add-flows br0 nothing", ""),
     ("mod-flows br0 table=0,actions=drop", ""),

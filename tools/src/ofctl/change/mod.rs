@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use anyhow::{Result, bail};
-use flowlib::openflow::{ErrorMsg, Message};
+use flowlib::openflow::{ErrorCode, ErrorMsg, Message};
 use flowlib::text::{Style, Verbosity, print_message};
 
 use bundle::{Control, Errors};
@@ -37,6 +37,18 @@ pub(super) enum Manner {
 pub(super) struct Changes<'a> {
     pub(super) batch: Batch,
     pub(super) lines: Option<&'a Lines>,
+}
+
+/// What became of changes that were sent in one bundle.
+enum AtOnce {
+    /// All are done.
+    Done,
+    /// Those before this one are done; it is refused.
+    Refused(usize),
+    /// None is done: the switch has no bundles.
+    NoBundles,
+    /// None is done: the switch takes no such messages in bundles.
+    Unsupported,
 }
 
 impl Changes<'_> {
@@ -77,34 +89,40 @@ impl Changes<'_> {
     fn send_each(&self, connection: &mut Connection, switch: &Switch<'_>) -> Result<()> {
         let (mut start, len) = (0, self.batch.len());
         for _ in 0..MAX_BUNDLES {
-            let done = if len - start > 1 { self.done_at_once(connection, start..len)? } else { start };
-            if done == len {
-                return Ok(());
+            if len - start < 2 {
+                break;
             }
-            // Nothing is done if the switch has no bundles: then, the rest goes as it is.
-            let until = if done == start { len } else { done + 1 };
-            self.send_plain(connection, switch, done..until)?;
-            start = until;
-            if start == len {
-                return Ok(());
+            match self.at_once(connection, start..len)? {
+                AtOnce::Done => return Ok(()),
+                AtOnce::Refused(at) => {
+                    self.send_plain(connection, switch, at..at + 1)?;
+                    start = at + 1;
+                }
+                // The rest goes as it is.
+                AtOnce::NoBundles => break,
+                AtOnce::Unsupported => {
+                    return (start..len).try_for_each(|at| self.send_plain(connection, switch, at..at + 1));
+                }
             }
         }
-        self.send_plain(connection, switch, start..len)
+        if start == len { Ok(()) } else { self.send_plain(connection, switch, start..len) }
     }
 
-    /// Does what of the range would be done one by one; up to which message.
-    fn done_at_once(&self, connection: &mut Connection, range: Range<usize>) -> Result<usize> {
+    /// Does what of the range would be done one by one.
+    fn at_once(&self, connection: &mut Connection, range: Range<usize>) -> Result<AtOnce> {
         let mut end = range.end;
         while end > range.start {
             let errors = bundle::send(connection, &self.batch, range.start..end, Control::Uncounted)?;
-            let members = errors.kept.iter().filter_map(|error| self.batch.member(header(error).1));
-            match members.map(|member| member.index).min() {
-                Some(refused) if refused < end => end = refused,
+            let members =
+                errors.kept.iter().filter_map(|error| Some((error, self.batch.member(header(error).1)?)));
+            match members.min_by_key(|(_, member)| member.index) {
+                Some((error, _)) if is_unsupported(error) => return Ok(AtOnce::Unsupported),
+                Some((_, member)) if member.index < end => end = member.index,
                 _ if errors.is_empty() => break,
-                _ => end = range.start,
+                _ => return Ok(AtOnce::NoBundles),
             }
         }
-        Ok(end)
+        Ok(if end == range.end { AtOnce::Done } else { AtOnce::Refused(end) })
     }
 
     /// Sends a range one behind another, and a barrier.
@@ -240,4 +258,9 @@ pub(super) fn settle(connection: &mut Connection, messages: &[u8]) -> Result<Opt
         Ok::<_, anyhow::Error>(if message_xid == header(&barrier).1 { Next::Done } else { Next::Ignored })
     })?;
     Ok(refused)
+}
+
+fn is_unsupported(error: &[u8]) -> bool {
+    let unsupported = ErrorCode::OFPBFC_MSG_UNSUP;
+    matches!(Message::decode(error), Ok((_, Message::Error(ErrorMsg { code, .. }))) if code == unsupported)
 }
