@@ -36,7 +36,7 @@ pub fn actions(bytes: &[u8]) {
     let mut rest = bytes;
     while let Some((action, len)) = round_trip::<Action>(rest) {
         let text = format_action(&action);
-        if let Ok(parsed) = parse_actions(&text) {
+        if let Ok(parsed) = parse_actions(&text, None) {
             let again: Vec<String> = parsed.iter().map(format_action).collect();
             assert_eq!(again.join(","), if parsed.is_empty() { String::new() } else { text });
         }

@@ -9,6 +9,7 @@ use super::link::Target;
 
 #[derive(Debug, Parser)]
 #[command(
+    args_override_self = true,
     name = "ofctl",
     version,
     about = "Queries, changes and watches OpenFlow 1.3 switches",

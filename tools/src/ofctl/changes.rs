@@ -114,7 +114,8 @@ pub(super) fn packet_out(switch: &Switch<'_>, words: &[String]) -> Result<()> {
         _ => bail!("packet-out takes PACKET-OUT, or IN_PORT ACTIONS PACKET..."),
     };
     let in_port = dump::port(switch, in_port)?;
-    let actions = switch.parse(|_| parse_actions(actions))?.map_err(|error| bad(actions, error))?;
+    let actions =
+        switch.parse(|names| parse_actions(actions, names))?.map_err(|error| bad(actions, error))?;
     let mut connection = switch.open()?;
     for packet in packets {
         let data = parse_packet(packet).map_err(|error| bad(packet, error))?;

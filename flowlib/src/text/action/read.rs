@@ -15,13 +15,16 @@ use crate::types::{GroupId, PortNo, TableId};
 ///
 /// # Errors
 /// Says at which column what is wrong.
-pub fn parse_actions(text: &str) -> Result<Vec<Action>, ParseError> {
-    parse_list(Piece::new(text))
+pub fn parse_actions(text: &str, names: Option<&Names>) -> Result<Vec<Action>, ParseError> {
+    parse_list(Piece::new(text), names)
 }
 
 /// Reads actions that are for no flow, as those of groups.
-pub(in crate::text) fn parse_list(piece: Piece<'_>) -> Result<Vec<Action>, ParseError> {
-    ActionReader::new(Packets::any(), None).list(piece, Within::List)
+pub(in crate::text) fn parse_list(
+    piece: Piece<'_>,
+    names: Option<&Names>,
+) -> Result<Vec<Action>, ParseError> {
+    ActionReader::new(Packets::any(), names).list(piece, Within::List)
 }
 
 /// Reads actions for packets of which something is known.

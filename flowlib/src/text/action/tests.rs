@@ -97,19 +97,19 @@ fn returns(action: &Action) {
     let mut r = Reader::new(&bytes, Part::Action);
     assert_eq!(Action::decode(&mut r).as_ref(), Ok(action));
     r.finish().unwrap();
-    assert_eq!(parse_actions(&format_action(action)).as_deref(), Ok(std::slice::from_ref(action)));
+    assert_eq!(parse_actions(&format_action(action), None).as_deref(), Ok(std::slice::from_ref(action)));
     action.check(&mut Packets::any(), Within::List).unwrap();
 }
 
 #[test]
 fn every_action_has_every_verb() {
-    let actions = parse_actions(ACTIONS).unwrap_or_else(|error| panic!("{error}"));
+    let actions = parse_actions(ACTIONS, None).unwrap_or_else(|error| panic!("{error}"));
     let mut seen: BTreeSet<_> = OTHERS.iter().copied().collect();
     for action in &actions {
         returns(action);
         assert!(seen.insert(name(action)), "{} comes twice", name(action));
     }
-    returns(&parse_actions("conjunction(5,1/2)").unwrap()[0]);
+    returns(&parse_actions("conjunction(5,1/2)", None).unwrap()[0]);
     assert_eq!(seen.len(), N_VARIANTS, "an action is missing: {seen:?}");
 }
 
@@ -163,7 +163,7 @@ fn errors_say_where_and_what_would_be_right() {
         ("set_field:5->ct_mark", 1, "only within ct(commit,exec"),
         ("drop,output:1", 1, "only without other actions"),
     ] {
-        let error = parse_actions(text).unwrap_err();
+        let error = parse_actions(text, None).unwrap_err();
         assert!(error.column == column && error.to_string().contains(says), "{text}: {error}");
         assert!(error.code().name().is_some());
     }
@@ -172,7 +172,7 @@ fn errors_say_where_and_what_would_be_right() {
 #[test]
 fn deep_actions_are_refused_and_do_no_harm() {
     let deep = "clone(".repeat(5000) + &")".repeat(5000);
-    assert_eq!(parse_actions(&deep).unwrap_err().code(), crate::openflow::ErrorCode::OFPBAC_TOO_MANY);
+    assert_eq!(parse_actions(&deep, None).unwrap_err().code(), crate::openflow::ErrorCode::OFPBAC_TOO_MANY);
     let mut bytes = Vec::new();
     for at in 0..4000_u16 {
         let len = 16 * (4000 - at);

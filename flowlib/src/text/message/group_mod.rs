@@ -167,16 +167,16 @@ fn parse_bucket(piece: Piece<'_>, group_type: GroupType, names: Option<&Names>) 
 }
 
 /// Reads actions that stand apart.
-fn parse_actions(pieces: &[Piece<'_>], _names: Option<&Names>) -> Result<Vec<Action>> {
+fn parse_actions(pieces: &[Piece<'_>], names: Option<&Names>) -> Result<Vec<Action>> {
     if let [only] = pieces {
-        return action::parse_list(*only);
+        return action::parse_list(*only, names);
     }
     let mut actions = Vec::new();
     for piece in pieces {
         if piece.text() == "drop" {
             return Err(piece.error(Problem::Expected("left out: drop stands alone")));
         }
-        actions.extend(action::parse_list(*piece)?);
+        actions.extend(action::parse_list(*piece, names)?);
     }
     Ok(actions)
 }
@@ -197,6 +197,17 @@ mod tests {
         let [bucket] = &parsed.group.buckets[..] else { panic!("{parsed:?}") };
         assert_eq!((bucket.weight, bucket.watch_port), (2, PortNo(1)));
         assert_eq!(bucket.actions, [Action::output(PortNo(1)), Action::output(PortNo(2))]);
+    }
+
+    #[test]
+    fn buckets_name_ports() {
+        let mut names = Names::new();
+        names.add_port(PortNo(4), "p1");
+        let text = "group_id=5,type=all,bucket=output:p1,bucket=actions=p1";
+        let parsed = parse_group_mod(text, Some(GroupCommand::ADD), Some(&names)).unwrap();
+        for bucket in &parsed.group.buckets {
+            assert_eq!(bucket.actions, [Action::output(PortNo(4))]);
+        }
     }
 
     #[test]

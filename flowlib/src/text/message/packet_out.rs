@@ -37,7 +37,7 @@ pub fn parse_packet_out(text: &str, names: Option<&Names>) -> Result<PacketOut> 
         }
     }
     let data = data.ok_or_else(|| head.error(Problem::Expected("a packet-out with its packet=")))?;
-    let actions = actions.map_or(Ok(Vec::new()), |actions| action::parse_list(actions.trim()))?;
+    let actions = actions.map_or(Ok(Vec::new()), |actions| action::parse_list(actions.trim(), names))?;
     Ok(PacketOut { buffer_id: None, in_port, actions, data })
 }
 
