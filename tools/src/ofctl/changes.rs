@@ -116,9 +116,11 @@ pub(super) fn packet_out(switch: &Switch<'_>, words: &[String]) -> Result<()> {
     let in_port = dump::port(switch, in_port)?;
     let actions =
         switch.parse(|names| parse_actions(actions, names))?.map_err(|error| bad(actions, error))?;
+    let read =
+        |packet: &String| -> Result<_> { Ok(parse_packet(packet).map_err(|error| bad(packet, error))?) };
+    let packets = packets.iter().map(read).collect::<Result<Vec<_>>>()?;
     let mut connection = switch.open()?;
-    for packet in packets {
-        let data = parse_packet(packet).map_err(|error| bad(packet, error))?;
+    for data in packets {
         let packet_out = PacketOut { buffer_id: None, in_port, actions: actions.clone(), data };
         order(&mut connection, switch, &Message::PacketOut(packet_out))?;
     }
