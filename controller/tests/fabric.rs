@@ -56,7 +56,7 @@ fn said(node: NodeId, message: Message) -> Said {
         return Said::Tunnels(node.0, vteps);
     }
     if let Some(mac) = sets(field::ETH_DST).next() {
-        return Said::Released(node.0, MacAddr(mac.be_bytes(6).try_into().unwrap()));
+        return Said::Released(node.0, mac.to_mac());
     }
     let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&packet.data[at..at + 4]).unwrap());
     let (operation, sender, target) = (packet.data[25], address(32), address(42));

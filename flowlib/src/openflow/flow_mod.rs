@@ -160,30 +160,22 @@ impl Wire for FlowMod {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.set_part(Part::FlowMod);
         let mut fixed = r.fixed::<40>()?;
-        let cookie = Cookie(fixed.u64()?);
-        let cookie_mask = fixed.u64()?;
-        let table = TableId(fixed.u8()?);
-        let command = FlowModCommand(fixed.u8()?);
-        let (idle_timeout_s, hard_timeout_s) = (fixed.u16()?, fixed.u16()?);
-        let priority = Priority(fixed.u16()?);
-        let buffer_id = Some(fixed.u32()?).filter(|id| *id != u32::MAX);
-        let out_port = Some(PortNo(fixed.u32()?)).filter(|port| *port != PortNo::ANY);
-        let out_group = Some(GroupId(fixed.u32()?)).filter(|group| *group != GroupId::ANY);
-        let flags = FlowModFlags::from_bits_retain(fixed.u16()?);
+        let flow_match = Match::decode(r)?;
+        let instructions = Instruction::decode_list(r.take())?;
         Ok(Self {
-            command,
-            table,
-            priority,
-            cookie,
-            cookie_mask,
-            idle_timeout_s,
-            hard_timeout_s,
-            buffer_id,
-            out_port,
-            out_group,
-            flags,
-            flow_match: Match::decode(r)?,
-            instructions: Instruction::decode_list(r)?,
+            cookie: Cookie(fixed.u64()?),
+            cookie_mask: fixed.u64()?,
+            table: TableId(fixed.u8()?),
+            command: FlowModCommand(fixed.u8()?),
+            idle_timeout_s: fixed.u16()?,
+            hard_timeout_s: fixed.u16()?,
+            priority: Priority(fixed.u16()?),
+            buffer_id: Some(fixed.u32()?).filter(|id| *id != u32::MAX),
+            out_port: Some(PortNo(fixed.u32()?)).filter(|port| *port != PortNo::ANY),
+            out_group: Some(GroupId(fixed.u32()?)).filter(|group| *group != GroupId::ANY),
+            flags: FlowModFlags::from_bits_retain(fixed.u16()?),
+            flow_match,
+            instructions,
         })
     }
 

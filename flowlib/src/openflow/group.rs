@@ -68,7 +68,7 @@ impl Wire for Bucket {
         let watch_port = PortNo(body.u32()?);
         let watch_group = GroupId(body.u32()?);
         body.skip(4)?;
-        Ok(Self { weight, watch_port, watch_group, actions: Action::decode_list(&mut body)? })
+        Ok(Self { weight, watch_port, watch_group, actions: Action::decode_list(body)? })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {

@@ -45,7 +45,9 @@ impl Header {
 impl Wire for Header {
     #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { version: r.u8()?, message_type: r.u8()?, len: r.u16()?, xid: Xid(r.u32()?) })
+        let mut fixed = r.fixed::<HEADER_LEN>()?;
+        let (version, message_type) = (fixed.u8()?, fixed.u8()?);
+        Ok(Self { version, message_type, len: fixed.u16()?, xid: Xid(fixed.u32()?) })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
@@ -66,6 +68,7 @@ mod tests {
     fn is_read_from_bytes_of_any_version() {
         let found = Header::peek(&[1, 77, 0, 9, 0, 0, 0, 3, 9]).unwrap();
         assert_eq!(found, Header { version: 1, message_type: 77, len: 9, xid: Xid(3) });
-        assert_eq!(Header::peek(&[4, 0, 0, 8, 0, 0, 0]).unwrap_err().offset, 4);
+        let error = Header::peek(&[4, 0, 0, 8, 0, 0, 0]).unwrap_err();
+        assert_eq!(error.to_string(), "bad message at byte 0: needs 8 bytes more, has 7");
     }
 }

@@ -44,15 +44,15 @@ const CLEAR_ACTIONS: u16 = 5;
 const METER: u16 = 6;
 
 impl Instruction {
-    /// Reads instructions until `r` is empty.
+    /// Reads instructions that are all of `r`.
     ///
     /// # Errors
     /// As [`Instruction::decode`].
-    pub fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+    pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Self>, DecodeError> {
         // Most flows have one or two.
         let mut instructions = Vec::with_capacity((r.len() / 8).min(2));
         while !r.is_empty() {
-            instructions.push(Self::decode(r)?);
+            instructions.push(Self::decode(&mut r)?);
         }
         Ok(instructions)
     }
@@ -143,8 +143,8 @@ impl Wire for Instruction {
         let part = r.part();
         r.set_part(Part::Instruction);
         let at = r.clone();
-        let instruction_type = r.u16()?;
-        let len = usize::from(r.u16()?);
+        let mut header = r.fixed::<4>()?;
+        let (instruction_type, len) = (header.u16()?, usize::from(header.u16()?));
         if len % 8 != 0 {
             return Err(at.error(Problem::BadLength { found: len }));
         }
@@ -162,11 +162,11 @@ impl Wire for Instruction {
             }
             WRITE_ACTIONS => {
                 body.skip(4)?;
-                Self::WriteActions(Action::decode_list(&mut body)?)
+                Self::WriteActions(Action::decode_list(body.take())?)
             }
             APPLY_ACTIONS => {
                 body.skip(4)?;
-                Self::ApplyActions(Action::decode_list(&mut body)?)
+                Self::ApplyActions(Action::decode_list(body.take())?)
             }
             CLEAR_ACTIONS => {
                 body.skip(4)?;

@@ -25,6 +25,7 @@ const fn from(min: usize, step: usize) -> Lengths {
 }
 
 /// Whether a message of that type can be all of `bytes`. Types that are not known can have any length.
+#[inline]
 pub(super) fn is_possible(message_type: u8, bytes: &[u8]) -> bool {
     let found = match message_type {
         EXPERIMENTER => experimenter(bytes),
@@ -33,7 +34,13 @@ pub(super) fn is_possible(message_type: u8, bytes: &[u8]) -> bool {
         _ => standard(message_type),
     };
     let Some(beyond) = bytes.len().checked_sub(found.min) else { return false };
-    beyond == 0 || found.step != 0 && beyond % found.step == 0
+    match found.step {
+        0 => beyond == 0,
+        // These need no division.
+        1 => true,
+        8 => beyond.is_multiple_of(8),
+        step => beyond.is_multiple_of(step),
+    }
 }
 
 fn standard(message_type: u8) -> Lengths {

@@ -27,7 +27,7 @@ impl Wire for PacketOut {
         let in_port = PortNo(r.u32()?);
         let len = usize::from(r.u16()?);
         r.skip(6)?;
-        let actions = Action::decode_list(&mut take_actions(r, len)?)?;
+        let actions = Action::decode_list(take_actions(r, len)?)?;
         Ok(Self { buffer_id, in_port, actions, data: r.rest().to_vec() })
     }
 

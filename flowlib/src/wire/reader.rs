@@ -192,6 +192,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes everything that is left as a reader of its own.
+    #[must_use]
+    #[inline]
+    pub fn take(&mut self) -> Self {
+        Reader { data: self.rest(), end: self.end, part: self.part }
+    }
+
     /// Takes everything that is left.
     #[inline]
     pub fn rest(&mut self) -> &'a [u8] {

@@ -98,7 +98,7 @@ impl Ct {
         let recirc_table = Some(r.u8()?).filter(|table| *table != NO_TABLE).map(TableId);
         r.skip(3)?;
         let alg = r.u16()?;
-        let actions = Action::decode_nested(r, depth + 1)?;
+        let actions = Action::decode_nested(r.take(), depth + 1)?;
         Ok(Self { flags, zone, recirc_table, alg, actions })
     }
 

@@ -273,39 +273,38 @@ impl Action {
         }
     }
 
-    /// Reads actions until `r` is empty.
+    /// Reads actions that are all of `r`.
     ///
     /// # Errors
     /// As [`Action::decode`].
-    pub(crate) fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+    pub(crate) fn decode_list(r: Reader<'_>) -> Result<Vec<Self>, DecodeError> {
         Self::decode_nested(r, 0)
     }
 
-    /// Reads actions that lie in `depth` others until `r` is empty.
-    fn decode_nested(r: &mut Reader<'_>, depth: u8) -> Result<Vec<Self>, DecodeError> {
+    /// Reads actions that are all of `r` and lie in `depth` others.
+    fn decode_nested(mut r: Reader<'_>, depth: u8) -> Result<Vec<Self>, DecodeError> {
         if depth > Self::MAX_DEPTH {
             return Err(r.error(Problem::TooDeep));
         }
+        r.set_part(Part::Action);
         let mut actions = Vec::with_capacity((r.len() / 16).min(16));
         while !r.is_empty() {
-            Self::decode_into(&mut actions, r, depth)?;
+            Self::decode_into(&mut actions, &mut r, depth)?;
         }
         Ok(actions)
     }
 
-    /// Reads one action to the end of others: they are too large to be handed over often.
-    #[inline]
+    /// Reads one action to the end of others: they are too large to be handed over often. That is also why what this
+    /// calls for the usual actions is always inlined.
+    #[inline(always)]
     fn decode_into(actions: &mut Vec<Self>, r: &mut Reader<'_>, depth: u8) -> Result<(), DecodeError> {
-        let part = r.part();
-        r.set_part(Part::Action);
         let at = r.clone();
-        let action_type = r.u16()?;
-        let len = usize::from(r.u16()?);
+        let mut header = r.fixed::<4>()?;
+        let (action_type, len) = (header.u16()?, usize::from(header.u16()?));
         if len < 8 || len % 8 != 0 {
             return Err(at.error(Problem::BadLength { found: len }));
         }
         let mut body = r.body(len, 4, Part::Action)?;
-        r.set_part(part);
         let raw = body.peek();
         let is_known = match action_type {
             EXPERIMENTER => match body.u32()? {
@@ -332,9 +331,9 @@ impl Action {
 
 /// Appends an action if there is one; says whether there was.
 fn keep(actions: &mut Vec<Action>, found: Option<Action>) -> bool {
-    let is_known = found.is_some();
-    actions.extend(found);
-    is_known
+    let Some(action) = found else { return false };
+    actions.push(action);
+    true
 }
 
 const EXPERIMENTER: u16 = 0xffff;
@@ -346,8 +345,11 @@ const EXPERIMENTER: u16 = 0xffff;
 /// Source: OpenFlow 1.3.5 §7.2.5; Nicira's: ovs-actions(7) and `lib/ofp-actions.c` of Open vSwitch 3.1.
 impl Wire for Action {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let part = r.part();
+        r.set_part(Part::Action);
         let mut actions = Vec::with_capacity(1);
         Self::decode_into(&mut actions, r, 0)?;
+        r.set_part(part);
         Ok(actions.pop().expect("an action was read"))
     }
 

@@ -72,7 +72,7 @@ const ETHERNET_HEADER_LEN: u32 = 14;
 /// Shape: subtype `u16`, the rest by subtype.
 ///
 /// Source: `lib/ofp-actions.c` of Open vSwitch 3.1.
-#[inline]
+#[inline(always)]
 pub(super) fn decode(actions: &mut Vec<Action>, r: &mut Reader<'_>, depth: u8) -> Result<bool, DecodeError> {
     let subtype = r.u16()?;
     let action = match subtype {
@@ -92,7 +92,7 @@ pub(super) fn decode(actions: &mut Vec<Action>, r: &mut Reader<'_>, depth: u8) -
         NAT => Action::Nat(Box::new(Nat::decode(r)?)),
         CLONE => {
             r.skip(6)?;
-            Action::Clone(Action::decode_nested(r, depth + 1)?)
+            Action::Clone(Action::decode_nested(r.take(), depth + 1)?)
         }
         LEARN | LEARN2 => Action::Learn(Box::new(Learn::decode(r, subtype == LEARN2)?)),
         BUNDLE | BUNDLE_LOAD => Action::Bundle(Box::new(Bundle::decode(r, subtype == BUNDLE_LOAD)?)),
@@ -173,9 +173,9 @@ fn before_zeros(r: &mut Reader<'_>) -> Result<(u8, u16), DecodeError> {
 
 #[inline]
 fn resubmit(r: &mut Reader<'_>, subtype: u16) -> Result<Action, DecodeError> {
-    let port = Some(r.u16()?).filter(|port| *port != IN_PORT).map(port_no::from_u16);
-    let table = TableId(r.u8()?);
-    r.skip(3)?;
+    let mut fixed = r.fixed::<6>()?;
+    let port = Some(fixed.u16()?).filter(|port| *port != IN_PORT).map(port_no::from_u16);
+    let table = TableId(fixed.u8()?);
     Ok(Action::Resubmit {
         port,
         table: (subtype != RESUBMIT).then_some(table),

@@ -24,7 +24,7 @@ const PUSH_PBB: u16 = 26;
 const POP_PBB: u16 = 27;
 
 /// Reads the body of an action of that type to the end of others; says whether the type is known.
-#[inline]
+#[inline(always)]
 pub(super) fn decode(
     actions: &mut Vec<Action>,
     action_type: u16,
@@ -32,9 +32,8 @@ pub(super) fn decode(
 ) -> Result<bool, DecodeError> {
     let action = match action_type {
         OUTPUT => {
-            let port = PortNo(r.u32()?);
-            let max_len = r.u16()?;
-            r.skip(6)?;
+            let mut fixed = r.fixed::<12>()?;
+            let (port, max_len) = (PortNo(fixed.u32()?), fixed.u16()?);
             Action::Output { port, max_len }
         }
         COPY_TTL_OUT => empty(r, Action::CopyTtlOut)?,
@@ -49,7 +48,7 @@ pub(super) fn decode(
         GROUP => Action::Group(GroupId(r.u32()?)),
         SET_NW_TTL => Action::SetNwTtl(padded_u8(r)?),
         DEC_NW_TTL => empty(r, Action::DecNwTtl)?,
-        SET_FIELD => return Ok(keep(actions, set_field(r)?)),
+        SET_FIELD => return set_field(actions, r),
         PUSH_PBB => Action::PushPbb(padded_u16(r)?),
         POP_PBB => empty(r, Action::PopPbb)?,
         _ => return Ok(keep(actions, Legacy::decode(action_type, r)?)),
@@ -75,36 +74,35 @@ fn padded_u16(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
     Ok(value)
 }
 
-/// Reads the OXM of a set-field and its padding. A field that is not in the registry makes the action unknown.
+/// Reads the OXM of a set-field and its padding; says whether its field is known.
 ///
 /// # Errors
 /// `BadMask` if there is a mask, which OpenFlow 1.3 does not allow here; `BadWildcards` if the value is too big or
 /// the padding is not zero, which Open vSwitch takes for one error.
 #[inline]
-fn set_field(r: &mut Reader<'_>) -> Result<Option<Action>, DecodeError> {
+fn set_field(actions: &mut Vec<Action>, r: &mut Reader<'_>) -> Result<bool, DecodeError> {
     r.set_part(Part::ActionField);
     let at = r.clone();
     let header = read_header(r)?;
     let Some(field) = header.field else {
-        r.rest();
-        return Ok(None);
+        return Ok(false);
     };
     if header.has_mask() {
         return Err(at.error(Problem::BadMask { header: header.raw }));
     }
-    *r = at.clone();
-    let action = if field.is_wide() {
+    actions.push(if field.is_wide() {
+        *r = at.clone();
         Action::SetWideField(Box::new(WideField::decode(r)?))
     } else {
-        let MatchField { field, value, .. } = MatchField::decode(r)?;
+        let MatchField { value, .. } = MatchField::decode_body(r, &at, field, header)?;
         Action::SetField { field, value }
-    };
+    });
     // The action is as long as header and OXM, rounded up to a multiple of 8.
     let len = r.offset() - at.offset() + 4;
     if r.bytes(len.next_multiple_of(8) - len)?.iter().any(|byte| *byte != 0) {
         return Err(at.error(Problem::BadWildcards { header: header.raw }));
     }
-    Ok(Some(action))
+    Ok(true)
 }
 
 /// Whether [`encode`] is for this action.

@@ -81,12 +81,13 @@ pub(super) fn encode_onf(w: &mut Writer<'_>, src: SubField, dst: SubField) {
 }
 
 /// Shape: lowest bit 10 bits, n_bits − 1 6 bits, destination OXM header `u32`, value `u64`.
-#[inline]
+#[inline(always)]
 pub(super) fn reg_load(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
     let at = r.clone();
-    let bits = r.u16()?;
-    let dst = unpack(&at, bits, read_field(r)?)?;
-    let value = r.u64()?;
+    let mut fixed = r.fixed::<14>()?;
+    let bits = fixed.u16()?;
+    let dst = unpack(&at, bits, read_field(&mut fixed)?)?;
+    let value = fixed.u64()?;
     if !FieldValue::from(value).fits(dst.n_bits) {
         return Err(at.error(Problem::BadValue { found: value }));
     }

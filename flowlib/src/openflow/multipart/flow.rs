@@ -122,9 +122,9 @@ impl Wire for FlowStats {
         let flow_match = Match::decode(r)?;
         // The length is known to be wrong only here, where what it leaves for instructions is.
         r.set_part(Part::Instruction);
-        let mut rest = r.body(len, start.len() - r.len(), Part::Instruction)?;
+        let rest = r.body(len, start.len() - r.len(), Part::Instruction)?;
         r.set_part(start.part());
-        let instructions = Instruction::decode_list(&mut rest)?;
+        let instructions = Instruction::decode_list(rest)?;
         let flow =
             Flow { table, priority, cookie, flow_match, instructions, idle_timeout_s, hard_timeout_s, flags };
         Ok(Self { flow, duration_s, duration_ns, packet_count, byte_count })

@@ -166,7 +166,7 @@ impl Wire for FlowUpdate {
         }
         // The match says its length itself, and Open vSwitch takes that one.
         let flow_match = Match::decode(&mut body)?;
-        let instructions = Instruction::decode_list(&mut body)?;
+        let instructions = Instruction::decode_list(body)?;
         Ok(Self::Full {
             event,
             reason,

@@ -57,7 +57,7 @@ impl PacketIn2 {
             REASON => self.reason = Some(PacketInReason(property::u8(value)?)),
             METADATA => {
                 value.set_part(Part::Match);
-                self.metadata = Match::decode_oxms(value)?;
+                self.metadata = Match::decode_oxms(value.take())?;
             }
             USERDATA => self.userdata = value.rest().to_vec(),
             CONTINUATION => {

@@ -13,10 +13,10 @@ use crate::wire::{DecodeError, Mark, Part, Reader, Wire, Writer};
 /// Reads a match of `len` bytes, which bears no header, and the zeros behind it up to a multiple of 8.
 fn decode_match(r: &mut Reader<'_>, len: usize) -> Result<Match, DecodeError> {
     let mut at = Reader::at(r.peek(), Part::Match, r.offset());
-    let mut body = at.body(len, 0, Part::Match)?;
+    let body = at.body(len, 0, Part::Match)?;
     at.skip(len.next_multiple_of(8) - len)?;
     r.skip(len.next_multiple_of(8))?;
-    Match::decode_oxms(&mut body)
+    Match::decode_oxms(body)
 }
 
 /// Writes a match in that form, and its length at `len_at`.
@@ -55,7 +55,7 @@ pub(super) fn decode_flow_mod(r: &mut Reader<'_>) -> Result<FlowMod, DecodeError
         out_port,
         flags,
         flow_match,
-        instructions: Instruction::decode_list(r)?,
+        instructions: Instruction::decode_list(r.take())?,
         ..FlowMod::default()
     })
 }

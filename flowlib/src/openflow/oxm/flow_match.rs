@@ -33,6 +33,12 @@ pub struct RawOxm {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Match {
     fields: Vec<MatchField>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few matches have, apart from them so that they are small. It is never empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+struct Rare {
     wide: Vec<WideField>,
     unknown: Vec<RawOxm>,
 }
@@ -97,16 +103,17 @@ impl Match {
 
     /// Sets a field of tunnel metadata in place.
     pub fn set_wide(&mut self, entry: WideField) {
-        match self.wide.binary_search_by_key(&entry.field, |entry| entry.field) {
-            Ok(at) => self.wide[at] = entry,
-            Err(at) => self.wide.insert(at, entry),
+        let wide = &mut self.rare.get_or_insert_default().wide;
+        match wide.binary_search_by_key(&entry.field, |entry| entry.field) {
+            Ok(at) => wide[at] = entry,
+            Err(at) => wide.insert(at, entry),
         }
     }
 
     /// The fields of tunnel metadata, in their order.
     #[must_use]
     pub fn wide(&self) -> &[WideField] {
-        &self.wide
+        self.rare.as_ref().map_or(&[], |rare| &rare.wide)
     }
 
     /// Its fields but for those of tunnel metadata, in the registry's order.
@@ -122,21 +129,23 @@ impl Match {
     /// The fields that are not in the registry.
     #[must_use]
     pub fn unknown(&self) -> &[RawOxm] {
-        &self.unknown
+        self.rare.as_ref().map_or(&[], |rare| &rare.unknown)
     }
 
     /// It without the fields that are not in the registry.
     pub(crate) fn without_unknown(&self) -> std::borrow::Cow<'_, Self> {
-        if self.unknown.is_empty() {
+        if self.unknown().is_empty() {
             return std::borrow::Cow::Borrowed(self);
         }
-        std::borrow::Cow::Owned(Self { unknown: Vec::new(), ..self.clone() })
+        let wide = self.wide().to_vec();
+        let rare = (!wide.is_empty()).then(|| Box::new(Rare { wide, unknown: Vec::new() }));
+        std::borrow::Cow::Owned(Self { fields: self.fields.clone(), rare })
     }
 
     /// Whether it matches every packet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty() && self.wide.is_empty() && self.unknown.is_empty()
+        self.fields.is_empty() && self.rare.is_none()
     }
 
     /// What it says of a field.
@@ -152,16 +161,15 @@ impl Match {
         self.get(field).filter(|entry| entry.mask.is_none()).map(|entry| entry.value)
     }
 
-    /// Reads OXMs until `r` is empty.
+    /// Reads OXMs that are all of `r`.
     ///
     /// # Errors
     /// As [`Match::decode`].
-    #[inline]
-    pub(crate) fn decode_oxms(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode_oxms(mut r: Reader<'_>) -> Result<Self, DecodeError> {
         // Eight bytes are the shortest OXM that is usual: one allocation does.
-        let mut found = Self { fields: Vec::with_capacity(r.len().div_ceil(8)), ..Self::default() };
+        let mut found = Self { fields: Vec::with_capacity(r.len().div_ceil(8)), rare: None };
         while !r.is_empty() {
-            found.decode_oxm(r)?;
+            found.decode_oxm(&mut r)?;
         }
         Ok(found)
     }
@@ -170,37 +178,45 @@ impl Match {
     fn decode_oxm(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let at = r.clone();
         let header = read_header(r)?;
-        let Some(field) = header.field else {
-            if header.body_len().is_none() {
-                return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
-            }
+        let Some(field) = header.field.filter(|field| !field.is_wide()) else {
             *r = at;
-            r.skip(4)?;
-            let body = r.bytes((header.raw & 0xff) as usize)?.into();
-            self.unknown.push(RawOxm { header: header.raw, body });
-            return Ok(());
+            return self.decode_rare(r, header);
         };
-        if field.is_wide() {
-            *r = at;
-            return self.decode_wide(r);
-        }
         let mut entry = MatchField::decode_body(r, &at, field, header)?;
         if let Some(mask) = entry.mask {
-            let full = field.full_mask();
-            entry.mask = Some(mask.and(full)).filter(|mask| *mask != full);
-        }
-        if entry.mask.is_some() && !field.info().maskable {
-            return Err(at.error(Problem::BadMask { header: header.raw }));
+            let info = field.info();
+            let mask = mask.and(info.full_mask);
+            if mask == FieldValue::ZERO {
+                return self.decode_empty(&at, entry, header.raw);
+            }
+            entry.mask = (mask != info.full_mask).then_some(mask);
+            if entry.mask.is_some() && !info.maskable {
+                return Err(at.error(Problem::BadMask { header: header.raw }));
+            }
         }
         match self.fields.last() {
-            // A mask of zeros matches nothing: canonical form has no such entry.
-            _ if entry.mask == Some(FieldValue::ZERO) => self.decode_empty(&at, field, header.raw),
             Some(last) if last.field >= field => self.decode_late(&at, entry, header.raw),
             _ => {
                 self.fields.push(entry);
                 Ok(())
             }
         }
+    }
+
+    /// Takes a field that is not in the registry, or one of tunnel metadata.
+    #[cold]
+    fn decode_rare(&mut self, r: &mut Reader<'_>, header: Header) -> Result<(), DecodeError> {
+        if header.field.is_some() {
+            return self.decode_wide(r);
+        }
+        let len = (header.raw & 0xff) as usize;
+        if header.body_len().is_none() {
+            return Err(r.error(Problem::BadLength { found: len }));
+        }
+        r.skip(4)?;
+        let oxm = RawOxm { header: header.raw, body: r.bytes(len)?.into() };
+        self.rare.get_or_insert_default().unknown.push(oxm);
+        Ok(())
     }
 
     /// Takes a field that comes behind one that stands behind it in the registry.
@@ -214,8 +230,13 @@ impl Match {
         }
     }
 
-    fn decode_empty(&self, at: &Reader<'_>, field: Field, header: u32) -> Result<(), DecodeError> {
-        match self.get(field) {
+    /// Takes a field with a mask of zeros, which matches nothing: canonical form has no such entry.
+    #[cold]
+    fn decode_empty(&self, at: &Reader<'_>, entry: MatchField, header: u32) -> Result<(), DecodeError> {
+        if !entry.field.info().maskable {
+            return Err(at.error(Problem::BadMask { header }));
+        }
+        match self.get(entry.field) {
             Some(_) => Err(at.error(Problem::DuplicateField { header })),
             None => Ok(()),
         }
@@ -224,7 +245,7 @@ impl Match {
     fn decode_wide(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let at = r.clone();
         let entry = WideField::decode(r)?;
-        if self.wide.iter().any(|other| other.field == entry.field) {
+        if self.wide().iter().any(|other| other.field == entry.field) {
             let header = read_header(&mut at.clone())?;
             return Err(at.error(Problem::DuplicateField { header: header.raw }));
         }
@@ -234,12 +255,14 @@ impl Match {
 
     /// Writes its OXMs, without a header or padding.
     pub(crate) fn encode_oxms(&self, w: &mut Writer<'_>) {
-        let wide = if self.wide.is_empty() { self.fields.len() } else { self.n_before_wide() };
-        let (before, behind) = self.fields.split_at(wide);
+        let Some(rare) = &self.rare else {
+            return self.fields.iter().for_each(|entry| entry.encode_in_match(w));
+        };
+        let (before, behind) = self.fields.split_at(self.n_before_wide());
         before.iter().for_each(|entry| entry.encode_in_match(w));
-        self.wide.iter().for_each(|entry| entry.encode(w));
+        rare.wide.iter().for_each(|entry| entry.encode(w));
         behind.iter().for_each(|entry| entry.encode_in_match(w));
-        for RawOxm { header, body } in &self.unknown {
+        for RawOxm { header, body } in &rare.unknown {
             w.u32(*header);
             w.bytes(body);
         }
@@ -277,7 +300,7 @@ impl Wire for Match {
                 Problem::BadType { found: match_type.into() }
             }));
         }
-        let found = Self::decode_oxms(&mut r.body(len, 4, Part::Match)?)?;
+        let found = Self::decode_oxms(r.body(len, 4, Part::Match)?)?;
         r.skip(len.next_multiple_of(8) - len)?;
         r.set_part(part);
         Ok(found)
@@ -311,23 +334,23 @@ impl MatchField {
     }
 
     /// Reads what follows the header that begins at `at`.
-    #[inline]
-    fn decode_body(
+    #[inline(always)]
+    pub(crate) fn decode_body(
         r: &mut Reader<'_>,
         at: &Reader<'_>,
         field: Field,
         header: Header,
     ) -> Result<Self, DecodeError> {
-        let n_bytes = usize::from(field.n_bytes());
-        if header.body_len() != Some(n_bytes << u32::from(header.has_mask())) {
+        let info = field.info();
+        if header.body_len() != Some(usize::from(info.n_bytes) << u32::from(header.has_mask())) {
             return Err(at.error(Problem::BadLength { found: (header.raw & 0xff) as usize }));
         }
-        let value = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
+        let value = FieldValue::decode(r, info.n_bytes)?;
         let mut mask = None;
-        let mut bits = field.full_mask();
+        let mut bits = info.full_mask;
         if header.has_mask() {
-            let found = FieldValue::from_be_bytes(r.bytes(n_bytes)?).unwrap_or_default();
-            mask = (found != field.wire_mask()).then_some(found);
+            let found = FieldValue::decode(r, info.n_bytes)?;
+            mask = (found != info.wire_mask).then_some(found);
             bits = bits.and(found);
         }
         if value.and(bits) != value {

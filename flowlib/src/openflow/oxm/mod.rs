@@ -107,6 +107,10 @@ pub struct FieldInfo {
     pub prerequisite: Prerequisite,
     /// How text shows it.
     pub format: Format,
+    /// The mask that covers it all.
+    pub(crate) full_mask: FieldValue,
+    /// A mask of its bytes on the wire, which may have more bits than the field.
+    pub(crate) wire_mask: FieldValue,
 }
 
 /// What a packet must be for a field to exist.
@@ -232,13 +236,13 @@ impl Field {
     #[must_use]
     #[inline]
     pub fn full_mask(self) -> FieldValue {
-        registry::FULL_MASKS[usize::from(self.0)]
+        self.info().full_mask
     }
 
     /// A mask of its bytes on the wire, which may have more bits than the field.
     #[inline]
     pub(crate) fn wire_mask(self) -> FieldValue {
-        registry::WIRE_MASKS[usize::from(self.0)]
+        self.info().wire_mask
     }
 
     /// Writes its header as Nicira's actions name it, for a value and perhaps a mask to follow.
@@ -304,7 +308,7 @@ pub(crate) fn read_header(r: &mut Reader<'_>) -> Result<Header, DecodeError> {
 }
 
 /// Reads the header of a field that must be known, as actions name their fields; its length must be the field's.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_field(r: &mut Reader<'_>) -> Result<Field, DecodeError> {
     let at = r.clone();
     let header = read_header(r)?;

@@ -37,14 +37,9 @@ macro_rules! fields {
             action_id: action_id(&[$($id),+]),
             prerequisite: Prerequisite::$prereq,
             format: Format::$format,
+            full_mask: FieldValue::ones(value_bits(Index::$konst, $bits)),
+            wire_mask: FieldValue::ones(8 * $bytes),
         }),*];
-
-        /// The mask that covers all of a field, by its index.
-        pub(super) static FULL_MASKS: &[FieldValue] =
-            &[$(FieldValue::ones(value_bits(Index::$konst, $bits))),*];
-
-        /// The mask that covers all bytes of a field on the wire, by its index.
-        pub(super) static WIRE_MASKS: &[FieldValue] = &[$(FieldValue::ones(8 * $bytes)),*];
 
         const IDS: &[(u16, &[OxmId])] = &[$((Index::$konst as u16, &[$($id),+])),*];
     };

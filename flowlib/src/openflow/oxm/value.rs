@@ -4,25 +4,31 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::types::{Cookie, GroupId, MacAddr, PortNo, VlanVid, Vni};
-use crate::wire::Writer;
+use crate::wire::{DecodeError, Reader, Writer};
 
 /// The value, or the mask, of a field: up to 128 bits.
 ///
 /// Shape: a number; under a field of `n` bytes it is written as its last `n` bytes, big-endian.
 ///
-/// It is aligned so that it is moved in whole words.
+/// Two words: the alignment of a `u128` would make an entry of a match a third larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(align(8))]
-pub struct FieldValue([u8; 16]);
+pub struct FieldValue {
+    high: u64,
+    low: u64,
+}
 
 impl FieldValue {
     /// No bit set.
-    pub const ZERO: Self = Self([0; 16]);
+    pub const ZERO: Self = Self { high: 0, low: 0 };
 
     /// The lowest `n_bits` set.
     #[must_use]
     pub const fn ones(n_bits: u16) -> Self {
-        if n_bits >= 128 { Self([0xff; 16]) } else { Self(((1u128 << n_bits) - 1).to_be_bytes()) }
+        Self::from_u128(if n_bits >= 128 { u128::MAX } else { (1 << n_bits) - 1 })
+    }
+
+    const fn from_u128(number: u128) -> Self {
+        Self { high: (number >> 64) as u64, low: number as u64 }
     }
 
     /// The value in at most 16 big-endian bytes; of longer ones, `None`.
@@ -44,20 +50,34 @@ impl FieldValue {
         let mut value = [0; 16];
         let start = value.len().checked_sub(bytes.len())?;
         value[start..].copy_from_slice(bytes);
-        Some(Self(value))
+        Some(Self::from_u128(u128::from_be_bytes(value)))
     }
 
-    /// Its last `n` bytes, big-endian; all 16 if `n` is more.
+    /// All its bytes, big-endian.
     #[must_use]
     #[inline]
-    pub fn be_bytes(&self, n: usize) -> &[u8] {
-        &self.0[16_usize.saturating_sub(n)..]
+    pub const fn to_be_bytes(self) -> [u8; 16] {
+        self.to_u128().to_be_bytes()
+    }
+
+    /// Reads the value in the next `n` bytes, at most 16.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline]
+    pub(crate) fn decode(r: &mut Reader<'_>, n: u8) -> Result<Self, DecodeError> {
+        // Where a whole word can be read its end is cut off, which is much faster than to copy some bytes.
+        if let (1..=8, Some(word)) = (n, r.peek().first_chunk()) {
+            r.skip(n.into())?;
+            return Ok((u64::from_be_bytes(*word) >> (64 - 8 * u32::from(n))).into());
+        }
+        r.bytes(n.into()).map(|bytes| Self::from_be_bytes(bytes).unwrap_or_default())
     }
 
     /// Writes its last `n` bytes, big-endian.
     #[inline]
     pub(crate) fn encode(&self, w: &mut Writer<'_>, n: u8) {
-        let [.., a, b, c, d, e, f, g, h] = self.0;
+        let [a, b, c, d, e, f, g, h] = self.low.to_be_bytes();
         // The widths that fields have are written whole, which is faster than to copy some bytes.
         match n {
             1 => w.u8(h),
@@ -65,8 +85,7 @@ impl FieldValue {
             4 => w.bytes(&[e, f, g, h]),
             6 => w.bytes(&[c, d, e, f, g, h]),
             8 => w.bytes(&[a, b, c, d, e, f, g, h]),
-            16 => w.bytes(&self.0),
-            n => w.bytes(self.be_bytes(n.into())),
+            n => w.bytes(&self.to_be_bytes()[16_usize.saturating_sub(n.into())..]),
         }
     }
 
@@ -74,21 +93,21 @@ impl FieldValue {
     #[must_use]
     #[inline]
     pub const fn to_u128(self) -> u128 {
-        u128::from_be_bytes(self.0)
+        (self.high as u128) << 64 | self.low as u128
     }
 
     /// Its lower 32 bits.
     #[must_use]
     #[inline]
     pub const fn to_u32(self) -> u32 {
-        self.to_u128() as u32
+        self.low as u32
     }
 
     /// Its lower 16 bits.
     #[must_use]
     #[inline]
     pub const fn to_u16(self) -> u16 {
-        self.to_u128() as u16
+        self.low as u16
     }
 
     /// Its lower 32 bits as an address.
@@ -109,7 +128,7 @@ impl FieldValue {
     #[must_use]
     #[inline]
     pub const fn to_mac(self) -> MacAddr {
-        let [.., a, b, c, d, e, f] = self.0;
+        let [_, _, a, b, c, d, e, f] = self.low.to_be_bytes();
         MacAddr([a, b, c, d, e, f])
     }
 
@@ -117,8 +136,7 @@ impl FieldValue {
     #[must_use]
     #[inline]
     pub const fn and(self, other: Self) -> Self {
-        // The order of the bytes does not matter to this.
-        Self((u128::from_ne_bytes(self.0) & u128::from_ne_bytes(other.0)).to_ne_bytes())
+        Self { high: self.high & other.high, low: self.low & other.low }
     }
 
     /// Whether it needs no more than `n_bits` bits.
@@ -146,7 +164,7 @@ macro_rules! from_numbers {
         impl From<$int> for FieldValue {
             #[inline]
             fn from(number: $int) -> Self {
-                Self(u128::from(number).to_be_bytes())
+                Self::from_u128(u128::from(number))
             }
         }
     )*};
@@ -157,7 +175,7 @@ from_numbers!(u8, u16, u32, u64, u128);
 impl From<MacAddr> for FieldValue {
     fn from(mac: MacAddr) -> Self {
         let [a, b, c, d, e, f] = mac.0;
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d, e, f])
+        Self::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 }
 

@@ -214,7 +214,7 @@ fn read_value(dst: SubField, value: Piece<'_>, names: Option<&Names>) -> Result<
     if mask.is_some() {
         return Err(value.error(Problem::NoMask));
     }
-    Ok(cut(parsed.be_bytes(16), dst.n_bits))
+    Ok(cut(&parsed.to_be_bytes(), dst.n_bits))
 }
 
 /// The last bytes of a number, as many as its bits need.

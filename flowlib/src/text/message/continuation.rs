@@ -141,7 +141,7 @@ fn read_actions(value: &mut Reader<'_>) -> std::result::Result<Vec<Action>, Deco
         let at = Reader::at(value.peek(), Part::Message, value.offset());
         return Err(at.error(Problem::BadLength { found: value.len() }));
     }
-    Action::decode_list(value)
+    Action::decode_list(value.take())
 }
 
 fn format_origin(p: &mut Printer<'_>, table: TableId, cookie: Cookie) {
