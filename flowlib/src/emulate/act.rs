@@ -54,9 +54,9 @@ impl Translation<'_> {
 
     fn note_action_set(&mut self, verb: &str) {
         let list = super::action_set::ordered(&self.action_set);
-        let text = if list.is_empty() { "empty".to_owned() } else { self.actions_text(&list) };
-        let colon = if list.is_empty() { "" } else { ":" };
-        self.note(NodeKind::Detail, format!("action set {verb}{colon} {text}"));
+        let text =
+            if list.is_empty() { " empty".to_owned() } else { format!(": {}", self.actions_text(&list)) };
+        self.note(NodeKind::Detail, format!("action set {verb}{text}"));
     }
 
     fn write_metadata(&mut self, metadata: u64, mask: u64) {
@@ -382,7 +382,7 @@ impl Translation<'_> {
             PortNo::IN_PORT | PortNo::TABLE | PortNo::NORMAL | PortNo::FLOOD | PortNo::ALL | PortNo::ANY => {
                 true
             }
-            _ => self.is_port_live(port),
+            _ => self.switch.is_port_live(port),
         }
     }
 

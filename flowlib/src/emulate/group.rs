@@ -34,30 +34,25 @@ impl Compiled {
         self.slots.is_some()
     }
 
-    /// The first live bucket, starting with the one of that hash.
-    pub(super) fn by_dp_hash(&self, dp_hash: u32, is_live: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The first live bucket, starting with the one of that hash; `live` are those that are, in order.
+    pub(super) fn by_dp_hash(&self, dp_hash: u32, live: &[usize]) -> Option<usize> {
         let slots = self.slots.as_ref()?;
         let start = dp_hash as usize & (slots.len() - 1);
         (0..slots.len())
             .filter_map(|n| slots.get((start + n) & (slots.len() - 1)).copied())
-            .find(|n| is_live(*n))
+            .find(|n| live.binary_search(n).is_ok())
     }
 
-    /// The live bucket with the highest score, and all scores.
+    /// The live bucket with the highest score, and all scores; `live` are those that are, in order.
     ///
     /// Source: `group_best_live_bucket` in `ofproto/ofproto-dpif-xlate.c` of Open vSwitch 3.1.
-    pub(super) fn by_score(
-        &self,
-        key: &Key,
-        is_live: impl Fn(usize) -> bool,
-    ) -> (Option<usize>, Vec<(usize, u32)>) {
+    pub(super) fn by_score(&self, key: &Key, live: &[usize]) -> (Option<usize>, Vec<(usize, u32)>) {
         let basis = hash::symmetric_l4(key, 0);
-        let score = |(n, bucket): (usize, &Bucket)| {
-            let weighed = (hash::two_words(n as u32, basis) & 0xffff) * u32::from(bucket.weight);
-            (n, weighed)
+        let score = |n: usize| {
+            let weight = self.group.buckets.get(n)?.weight;
+            Some((n, (hash::two_words(n as u32, basis) & 0xffff) * u32::from(weight)))
         };
-        let scores: Vec<_> =
-            self.group.buckets.iter().enumerate().filter(|(n, _)| is_live(*n)).map(score).collect();
+        let scores: Vec<_> = live.iter().copied().filter_map(score).collect();
         // Of equal scores the last wins, as with max_by_key.
         let best = scores.iter().max_by_key(|(_, score)| *score).map(|(n, _)| *n);
         (best, scores)

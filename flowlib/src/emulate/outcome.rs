@@ -52,8 +52,8 @@ pub struct Pass {
     pub is_hypothetical: bool,
     /// Why the pass was given up; then nothing came out.
     pub failure: Option<Failure>,
-    /// The way it took.
-    pub trace: Node,
+    /// The way it took; the first node is the bridge.
+    pub trace: Vec<Node>,
 }
 
 /// Why and how a pass goes on.
@@ -191,7 +191,7 @@ impl Pass {
         out.push_str("Flow: ");
         print_key(out, &self.initial, style);
         out.push('\n');
-        trace::print(out, std::slice::from_ref(&self.trace), 0);
+        trace::print(out, &self.trace);
         out.push_str("\nFinal flow: ");
         if self.initial == self.last {
             out.push_str("unchanged");

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::DatapathAction;
 use super::field;
 use super::group::Compiled;
+use super::limits;
+use super::liveness::{Liveness, MAX_LINKS, TooManyLinks};
 use super::outcome::{Output, ResumeReason, ToController};
 use super::trace::NodeKind;
 use super::translate::{Freeze, Translation};
@@ -13,9 +15,6 @@ use crate::openflow::{Bucket, GroupType, SubField};
 use crate::packet::Key;
 use crate::text::format_port;
 use crate::types::{GroupId, MeterId, PortNo, TableId};
-
-/// How far the liveness of buckets may hang on that of others. Source: MAX_LIVENESS_RECURSION of Open vSwitch.
-const MAX_LIVENESS_DEPTH: u32 = 128;
 
 impl Translation<'_> {
     /// To a port, real or reserved.
@@ -98,6 +97,7 @@ impl Translation<'_> {
             self.emit(DatapathAction::Truncate(max_len));
         }
         self.commit();
+        self.spend(limits::OUTPUT_COST);
         self.emit(DatapathAction::Output(port));
         let mut key = Key { tunnel: self.key.tunnel.clone(), ..self.base.clone() };
         if let Some(translated) = &self.translated {
@@ -111,6 +111,7 @@ impl Translation<'_> {
         // What a table-miss flow sends is a miss.
         let is_miss = controller.reason == PacketInReason::ACTION && self.is_miss;
         let reason = if is_miss { PacketInReason::NO_MATCH } else { controller.reason };
+        self.spend(limits::OUTPUT_COST);
         self.emit(DatapathAction::Controller(reason.0, controller.max_len));
         self.to_controller.push(ToController {
             reason,
@@ -146,7 +147,7 @@ impl Translation<'_> {
         match group.group.group_type {
             GroupType::SELECT => self.select(&group),
             GroupType::FAST_FAILOVER => {
-                let live = self.first_live(&group, 0);
+                let live = self.first_live(&group);
                 self.use_bucket(&group, live);
             }
             _ => self.enter_buckets(group.buckets.iter().cloned().enumerate().collect()),
@@ -163,11 +164,13 @@ impl Translation<'_> {
                 self.freeze_and_repeat(Freeze::Resume(ResumeReason::Hash));
                 return;
             }
-            let chosen = group.by_dp_hash(self.key.dp_hash, |n| self.is_bucket_live(group, n, 0));
+            let live = self.live_buckets(group);
+            let chosen = group.by_dp_hash(self.key.dp_hash, &live);
             self.use_bucket(group, chosen);
             return;
         }
-        let (best, scores) = group.by_score(&self.key, |n| self.is_bucket_live(group, n, 0));
+        let live = self.live_buckets(group);
+        let (best, scores) = group.by_score(&self.key, &live);
         for (n, score) in scores {
             self.note(NodeKind::Detail, format!("bucket {n}: score {score}"));
         }
@@ -185,9 +188,9 @@ impl Translation<'_> {
         }
     }
 
-    fn first_live(&mut self, group: &Compiled, depth: u32) -> Option<usize> {
+    fn first_live(&mut self, group: &Compiled) -> Option<usize> {
         for (n, bucket) in group.group.buckets.iter().enumerate() {
-            if self.is_bucket_live(group, n, depth) {
+            if self.is_bucket_live(bucket) {
                 return Some(n);
             }
             self.note(NodeKind::Detail, format!("bucket {n}: not live due to {}", watched_text(bucket)));
@@ -195,26 +198,21 @@ impl Translation<'_> {
         None
     }
 
-    /// Whether a bucket watches nothing, or something that is up.
-    fn is_bucket_live(&self, group: &Compiled, n: usize, depth: u32) -> bool {
-        let Some(bucket) = group.group.buckets.get(n) else { return false };
-        let watches_port = bucket.watch_port != PortNo::ANY;
-        let watches_group = bucket.watch_group != GroupId::ANY;
-        let is_group_live = || {
-            let watched = self.switch.groups.get(&bucket.watch_group);
-            watched.is_some_and(|group| {
-                let mut buckets = 0..group.group.buckets.len();
-                buckets.any(|n| self.is_bucket_live(group, n, depth + 1))
-            })
-        };
-        depth < MAX_LIVENESS_DEPTH
-            && (!watches_port && !watches_group
-                || watches_port && self.is_port_live(bucket.watch_port)
-                || watches_group && is_group_live())
+    /// The buckets of a group that are live.
+    fn live_buckets(&mut self, group: &Compiled) -> Vec<usize> {
+        let buckets = group.group.buckets.iter().enumerate();
+        buckets.filter(|(_, bucket)| self.is_bucket_live(bucket)).map(|(n, _)| n).collect()
     }
 
-    pub(super) fn is_port_live(&self, port: PortNo) -> bool {
-        self.switch.ports.get(&port).map_or(self.switch.has_all_ports, |port| port.is_live)
+    /// Whether a bucket watches nothing, or something that is up.
+    fn is_bucket_live(&mut self, bucket: &Bucket) -> bool {
+        let switch = &*self.switch;
+        let is_port_live = |port| switch.is_port_live(port);
+        let liveness = self.liveness.get_or_insert_with(|| Liveness::of(&switch.groups, is_port_live));
+        liveness.is_bucket_live(bucket, is_port_live).unwrap_or_else(|TooManyLinks| {
+            self.note(NodeKind::Error, format!("bucket chaining exceeded {MAX_LINKS} links"));
+            false
+        })
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::openflow::{Action, Instruction};
 use crate::types::{Cookie, TableId};
 
-/// One step. Lists within actions are taken apart once, when a flow is added.
+/// One step. Lists within actions are taken apart once, when a flow is added; then steps are cheap to copy.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// An action, and the steps within it.
-    Action(Action, Arc<[Step]>),
+    Action(Arc<Action>, Arc<[Step]>),
     /// An instruction, but for those that apply actions.
     Instruction(Instruction),
     /// After a pause: the table and cookie that what follows belongs to.
@@ -54,7 +54,9 @@ impl Step {
     /// What it is when it is put off: instructions become actions, and what does nothing is left out.
     pub(super) fn put_off(&self) -> Option<Self> {
         let action = match self {
-            Self::Action(Action::Note(_) | Action::Conjunction { .. }, _) => return None,
+            Self::Action(action, _) if matches!(**action, Action::Note(_) | Action::Conjunction { .. }) => {
+                return None;
+            }
             Self::Instruction(Instruction::GotoTable(table)) => Action::resubmit(*table),
             Self::Instruction(Instruction::WriteMetadata { metadata, mask }) => {
                 Action::WriteMetadata { metadata: *metadata, mask: *mask }
@@ -66,26 +68,24 @@ impl Step {
 
     /// Whether it may tell the controller in which table it stands, or depends on that.
     pub(super) fn tells_where(&self) -> bool {
+        let Self::Action(action, _) = self else { return false };
         matches!(
-            self,
-            Self::Action(
-                Action::Output { .. }
-                    | Action::OutputReg { .. }
-                    | Action::OutputTrunc { .. }
-                    | Action::Group(_)
-                    | Action::Controller(_)
-                    | Action::DecNwTtl
-                    | Action::DecTtlCntIds(_)
-                    | Action::DecMplsTtl
-                    | Action::DecNshTtl
-                    | Action::Resubmit { table: None | Some(TableId::ALL), .. },
-                _
-            )
+            **action,
+            Action::Output { .. }
+                | Action::OutputReg { .. }
+                | Action::OutputTrunc { .. }
+                | Action::Group(_)
+                | Action::Controller(_)
+                | Action::DecNwTtl
+                | Action::DecTtlCntIds(_)
+                | Action::DecMplsTtl
+                | Action::DecNshTtl
+                | Action::Resubmit { table: None | Some(TableId::ALL), .. }
         )
     }
 
     fn of(action: &Action) -> Self {
-        Self::Action(action.clone(), of_actions(action.nested()))
+        Self::Action(Arc::new(action.clone()), of_actions(action.nested()))
     }
 }
 
@@ -93,18 +93,17 @@ impl Step {
 ///
 /// Source: `reversible_actions` in `ofproto/ofproto-dpif-xlate.c` of Open vSwitch 3.1.
 pub(super) fn are_reversible(steps: &[Step]) -> bool {
-    !steps.iter().any(|step| {
-        matches!(
-            step,
-            Step::Action(
-                Action::Ct(_)
-                    | Action::Nat(_)
-                    | Action::OutputTrunc { .. }
-                    | Action::Encap(_)
-                    | Action::Decap { .. }
-                    | Action::DecNshTtl,
-                _
-            ) | Step::Instruction(Instruction::Meter(_))
-        )
+    !steps.iter().any(|step| match step {
+        Step::Action(action, _) => matches!(
+            **action,
+            Action::Ct(_)
+                | Action::Nat(_)
+                | Action::OutputTrunc { .. }
+                | Action::Encap(_)
+                | Action::Decap { .. }
+                | Action::DecNshTtl
+        ),
+        Step::Instruction(instruction) => matches!(instruction, Instruction::Meter(_)),
+        Step::Restore(..) => false,
     })
 }

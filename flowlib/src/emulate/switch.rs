@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::conntrack::Connections;
 use super::group::Compiled;
+use super::limits::{MAX_PASSES, Spent};
 use super::normal::MacTable;
 use super::outcome::{Failure, Input, Outcome, Pass};
 use super::resume::Resume;
 use super::table::Table;
-use super::translate::{Limits, Translation};
+use super::translate::Translation;
 use crate::openflow::{Flow, Group, Meter};
 use crate::types::{GroupId, MeterId, PortNo, TableId};
 
@@ -58,9 +59,6 @@ pub struct Switch {
     last_recirc_id: u32,
 }
 
-/// The most passes of one packet.
-const MAX_PASSES: usize = 64;
-
 impl Switch {
     /// A switch without ports or flows.
     #[must_use]
@@ -88,6 +86,10 @@ impl Switch {
         self.ports.insert(port.number, port);
     }
 
+    pub(super) fn is_port_live(&self, port: PortNo) -> bool {
+        self.ports.get(&port).map_or(self.has_all_ports, |port| port.is_live)
+    }
+
     pub(super) fn new_recirc_id(&mut self) -> u32 {
         self.last_recirc_id = self.last_recirc_id.wrapping_add(1).max(1);
         self.last_recirc_id
@@ -96,11 +98,11 @@ impl Switch {
     /// Sends a packet through.
     pub fn run(&mut self, input: &Input) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut limits = Limits::default();
+        let mut spent = Spent::default();
         let mut states = input.ct_states.clone().map(VecDeque::from);
         let mut waiting = VecDeque::from([Resume::start(input)]);
         while let Some(next) = waiting.pop_front() {
-            let mut pass = self.pass(input, next, &mut states, &mut limits, &mut waiting);
+            let mut pass = self.pass(input, next, &mut states, &mut spent, &mut waiting);
             if outcome.passes.len() + 1 == MAX_PASSES && !waiting.is_empty() {
                 waiting.clear();
                 pass.failure = Some(Failure::TooManyRecirculations);
@@ -115,12 +117,12 @@ impl Switch {
         input: &Input,
         mut resume: Resume,
         states: &mut Option<VecDeque<u32>>,
-        limits: &mut Limits,
+        spent: &mut Spent,
         waiting: &mut VecDeque<Resume>,
     ) -> Pass {
         resume.thaw(states.as_mut());
         let counts = resume.counts;
-        let (mut pass, more) = Translation::new(self, input, resume, limits).run();
+        let (mut pass, more) = Translation::new(self, input, resume, spent).run();
         pass.is_hypothetical = !counts;
         if !counts {
             pass.outputs.clear();
@@ -129,6 +131,8 @@ impl Switch {
         let is_followed = |resume: &Resume| !input.is_trace || resume.is_for_conntrack();
         let more = more.into_iter().filter(is_followed);
         waiting.extend(more.map(|resume| Resume { counts: resume.counts && counts, ..resume }));
+        // No more of them will be made.
+        waiting.truncate(MAX_PASSES);
         pass
     }
 }

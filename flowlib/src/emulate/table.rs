@@ -48,7 +48,7 @@ struct Tuple {
 pub struct Table {
     /// Those with the highest priority first.
     tuples: Vec<Tuple>,
-    /// Flows by priority that have a part in conjunctions.
+    /// How many flows have a part in conjunctions: without any, a look-up need not think of them.
     n_conjunctive: usize,
     n_flows: usize,
 }

@@ -4,17 +4,16 @@ use serde::Serialize;
 
 use crate::types::{Cookie, Priority, TableId};
 
-/// One thing that happened, and what happened within it.
+/// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
+    /// Within how many others: in those of the nodes before it that are the last of each lower depth.
+    pub depth: usize,
     /// What it is.
     #[serde(flatten)]
     pub kind: NodeKind,
     /// What is said of it.
     pub text: String,
-    /// What happened within it, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub nodes: Vec<Self>,
 }
 
 /// What a node of a trace is.
@@ -62,10 +61,15 @@ impl NodeKind {
 ///
 /// What follows from the last thing in a list stands no deeper than the list, so that long chains do not run off to
 /// the right.
-pub(super) fn print(out: &mut String, nodes: &[Node], level: usize) {
-    for (n, node) in nodes.iter().enumerate() {
-        let deeper = usize::from(n + 1 < nodes.len() || node.kind.is_terminal());
-        let indent = (level + deeper) * 4;
+pub(super) fn print(out: &mut String, nodes: &[Node]) {
+    // How far what lies within the node of each depth is indented.
+    let mut levels = vec![0];
+    for (node, is_last) in nodes.iter().zip(are_last(nodes)) {
+        levels.truncate(node.depth + 1);
+        let level = levels.last().copied().unwrap_or_default();
+        let deeper = usize::from(!is_last || node.kind.is_terminal());
+        levels.push(level + deeper * 2);
+        let indent = std::iter::repeat_n(' ', (level + deeper).min(MAX_LEVEL) * INDENT);
         let (before, after) = match node.kind {
             NodeKind::Detail => (" -> ", ""),
             NodeKind::Warning => (" >> ", ""),
@@ -75,57 +79,73 @@ pub(super) fn print(out: &mut String, nodes: &[Node], level: usize) {
         if node.kind == NodeKind::Bridge {
             out.push('\n');
         }
-        out.extend(std::iter::repeat_n(' ', indent));
+        out.extend(indent.clone());
         out.extend([before, &node.text, after, "\n"]);
         if node.kind == NodeKind::Bridge {
-            out.extend(std::iter::repeat_n(' ', indent));
+            out.extend(indent);
             out.extend(std::iter::repeat_n('-', node.text.chars().count()));
             out.push('\n');
         }
-        print(out, &node.nodes, level + deeper * 2);
     }
 }
 
-/// A trace that is being written: the nodes that are open, the innermost last.
+const INDENT: usize = 4;
+/// Beyond this, lines are indented no further.
+const MAX_LEVEL: usize = 256;
+
+/// Whether each node is the last of its list.
+fn are_last(nodes: &[Node]) -> Vec<bool> {
+    // Of each depth, whether there is a later node in the list.
+    let mut has_later: Vec<bool> = Vec::new();
+    let mut are_last: Vec<bool> = nodes
+        .iter()
+        .rev()
+        .map(|node| {
+            has_later.resize(node.depth + 1, false);
+            !std::mem::replace(&mut has_later[node.depth], true)
+        })
+        .collect();
+    are_last.reverse();
+    are_last
+}
+
+/// A trace that is being written.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    open: Vec<Node>,
+    nodes: Vec<Node>,
+    /// How many nodes are open.
+    depth: usize,
 }
 
 impl Recorder {
     pub(super) fn new(bridge: &str) -> Self {
         let text = format!("bridge(\"{bridge}\")");
-        Self { open: vec![Node { kind: NodeKind::Bridge, text, nodes: Vec::new() }] }
+        Self { nodes: vec![Node { depth: 0, kind: NodeKind::Bridge, text }], depth: 1 }
     }
 
     /// Adds something within the innermost open node.
-    pub(super) fn add(&mut self, kind: NodeKind, text: impl Into<String>) {
-        if let Some(parent) = self.open.last_mut() {
-            parent.nodes.push(Node { kind, text: text.into(), nodes: Vec::new() });
-        }
+    pub(super) fn add(&mut self, kind: NodeKind, text: String) {
+        self.nodes.push(Node { depth: self.depth, kind, text });
     }
 
-    /// Adds something and opens it.
-    pub(super) fn open(&mut self, kind: NodeKind, text: impl Into<String>) {
-        self.open.push(Node { kind, text: text.into(), nodes: Vec::new() });
+    /// Opens what was added last.
+    pub(super) fn open(&mut self) {
+        self.depth += 1;
     }
 
     /// Closes the innermost open node.
     pub(super) fn close(&mut self) {
-        if self.open.len() > 1
-            && let Some(node) = self.open.pop()
-            && let Some(parent) = self.open.last_mut()
-        {
-            parent.nodes.push(node);
-        }
+        self.depth -= 1;
+    }
+
+    /// The most spaces that a line may get in front.
+    pub(super) fn indent(&self) -> usize {
+        (self.depth * 2).min(MAX_LEVEL) * INDENT
     }
 
     /// The whole trace.
-    pub(super) fn finish(mut self) -> Node {
-        while self.open.len() > 1 {
-            self.close();
-        }
-        self.open.pop().expect("the bridge's node is never closed")
+    pub(super) fn finish(self) -> Vec<Node> {
+        self.nodes
     }
 }
 
@@ -135,24 +155,21 @@ mod tests {
 
     #[test]
     fn what_comes_last_stands_no_deeper_than_its_list() {
-        let table = |table, text: &str| {
-            (NodeKind::Table { table: TableId(table), priority: None, cookie: None }, text.to_owned())
-        };
-        let mut recorder = Recorder::new("br0");
-        let (kind, text) = table(0, " 0. ip");
-        recorder.open(kind, text);
-        recorder.add(NodeKind::Action, "resubmit(,1)");
-        let (kind, text) = table(1, " 1. in the midst");
-        recorder.open(kind, text);
-        recorder.add(NodeKind::Action, "output:1");
-        recorder.close();
-        recorder.add(NodeKind::Action, "goto_table:2");
-        recorder.add(NodeKind::Warning, "careful");
-        let (kind, text) = table(2, " 2. last");
-        recorder.open(kind, text);
-        recorder.add(NodeKind::Action, "drop");
+        let table = |table| NodeKind::Table { table: TableId(table), priority: None, cookie: None };
+        let nodes = [
+            (0, NodeKind::Bridge, "bridge(\"br0\")"),
+            (1, table(0), " 0. ip"),
+            (2, NodeKind::Action, "resubmit(,1)"),
+            (2, table(1), " 1. in the midst"),
+            (3, NodeKind::Action, "output:1"),
+            (2, NodeKind::Action, "goto_table:2"),
+            (2, NodeKind::Warning, "careful"),
+            (2, table(2), " 2. last"),
+            (3, NodeKind::Action, "drop"),
+        ];
+        let nodes = nodes.map(|(depth, kind, text)| Node { depth, kind, text: text.to_owned() });
         let mut out = String::new();
-        print(&mut out, &[recorder.finish()], 0);
+        print(&mut out, &nodes);
         let expected = concat!(
             "\nbridge(\"br0\")\n-------------\n 0. ip\n    resubmit(,1)\n",
             "     1. in the midst\n            output:1\n",

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use super::action_set;
 use super::datapath::{self, DatapathAction, Pending};
+use super::limits::{MAX_ACTION_SET, MAX_COPIES, MAX_DEPTH, MAX_PASSES, MAX_RESUBMITS, MAX_STACK, Spent};
+use super::liveness::Liveness;
 use super::outcome::{Failure, Input, Output, Pass, ResumeReason, ToController};
 use super::resume::Resume;
 use super::step::{Step, of_actions};
@@ -17,27 +19,10 @@ use super::switch::Switch;
 use super::table::Entry;
 use super::trace::{NodeKind, Recorder};
 use crate::openflow::action::{Controller, Ct, Nat};
-use crate::openflow::{Action, FieldValue, Flow, Instruction, SubField};
+use crate::openflow::{Action, FieldValue, Flow, SubField};
 use crate::packet::Key;
-use crate::text::{Names, Style, print_instructions, print_match};
+use crate::text::{Names, print_match};
 use crate::types::{Cookie, PortNo, Priority, TableId};
-
-/// What one packet may cost in all its passes.
-#[derive(Debug, Default)]
-pub(super) struct Limits {
-    n_steps: u32,
-}
-
-/// Nesting, of which a way to a higher table is none. Source: MAX_DEPTH of Open vSwitch.
-const MAX_DEPTH: u32 = 64;
-/// Look-ups in tables of one pass. Source: MAX_RESUBMITS of Open vSwitch.
-const MAX_RESUBMITS: u32 = 4096;
-/// Steps of all passes: more than any sane pipeline takes.
-const MAX_STEPS: u32 = 1 << 20;
-/// Lists within lists: with copies within copies, more than tables alone can nest.
-const MAX_FRAMES: usize = 2 * MAX_RESUBMITS as usize;
-/// Values on the stack.
-const MAX_STACK: usize = 4096;
 
 /// A list of steps that is being carried out.
 #[derive(Debug)]
@@ -78,6 +63,8 @@ enum Scope {
 pub(super) struct Length {
     pub(super) dst: SubField,
     pub(super) len: u16,
+    /// Where what follows begins in its list.
+    start: usize,
     /// How much had come out before.
     n_outputs: usize,
     n_to_controller: usize,
@@ -107,7 +94,7 @@ pub(super) enum Freeze {
 /// One pass.
 pub(super) struct Translation<'s> {
     pub(super) switch: &'s mut Switch,
-    limits: &'s mut Limits,
+    pub(super) spent: &'s mut Spent,
     packet_len: usize,
     pub(super) has_side_effects: bool,
     /// Whether the states of connections are given.
@@ -139,6 +126,9 @@ pub(super) struct Translation<'s> {
     pub(super) is_miss: bool,
     depth: u32,
     resubmits: u32,
+    copies: usize,
+    /// Which groups are live, once that was asked for.
+    pub(super) liveness: Option<Liveness>,
     frames: Vec<Frame>,
     pub(super) is_exiting: bool,
     freeze: Option<Freeze>,
@@ -152,8 +142,8 @@ pub(super) struct Translation<'s> {
     pub(super) resumes: Vec<Resume>,
     /// The datapath's actions; those within others last.
     pub(super) lists: Vec<Vec<DatapathAction>>,
-    recorder: Recorder,
-    names: Option<&'s Names>,
+    pub(super) recorder: Recorder,
+    pub(super) names: Option<&'s Names>,
 }
 
 impl<'s> Translation<'s> {
@@ -161,7 +151,7 @@ impl<'s> Translation<'s> {
         switch: &'s mut Switch,
         input: &'s Input,
         resume: Resume,
-        limits: &'s mut Limits,
+        spent: &'s mut Spent,
     ) -> Self {
         let mut key = resume.key;
         key.actset_output = UNSET;
@@ -194,6 +184,8 @@ impl<'s> Translation<'s> {
             is_miss: false,
             depth: 0,
             resubmits: 0,
+            copies: 0,
+            liveness: None,
             frames: Vec::new(),
             is_exiting: false,
             freeze: None,
@@ -207,23 +199,23 @@ impl<'s> Translation<'s> {
             recorder,
             names: input.names.as_ref(),
             switch,
-            limits,
+            spent,
         }
         .with_action_set(resume.action_set)
     }
 
     fn with_action_set(mut self, set: Vec<Action>) -> Self {
         if self.resumed.is_some() {
-            self.recorder.open(NodeKind::Thaw, "thaw");
-            self.recorder.add(NodeKind::Thaw, format!("Resuming from table {}", self.start_table));
+            self.open(NodeKind::Thaw, "thaw");
+            self.note(NodeKind::Thaw, format!("Resuming from table {}", self.start_table));
             if !set.is_empty() {
                 let text = self.actions_text(&set);
-                self.recorder.add(NodeKind::Thaw, format!("Restoring action set: {text}"));
+                self.note(NodeKind::Thaw, format!("Restoring action set: {text}"));
                 self.write_actions(&set);
             }
             if !self.start_steps.is_empty() {
                 let texts: Vec<_> = self.start_steps.iter().map(|step| self.step_text(step)).collect();
-                self.recorder.add(NodeKind::Thaw, format!("Restoring actions: {}", texts.join(",")));
+                self.note(NodeKind::Thaw, format!("Restoring actions: {}", texts.join(",")));
             }
             self.recorder.close();
         }
@@ -286,31 +278,11 @@ impl<'s> Translation<'s> {
             if let Some(frame) = self.frames.last_mut() {
                 frame.at += 1;
             }
-            self.limits.n_steps += 1;
-            if self.limits.n_steps > MAX_STEPS {
-                self.fail(Failure::TooManySteps, "too many steps".to_owned());
-                continue;
-            }
             self.report(step);
-            self.step(step);
+            if self.failure.is_none() {
+                self.step(step);
+            }
         }
-    }
-
-    fn report(&mut self, step: &Step) {
-        if !matches!(step, Step::Restore(..)) {
-            self.note(NodeKind::Action, self.step_text(step));
-        }
-    }
-
-    /// Adds something to the trace.
-    pub(super) fn note(&mut self, kind: NodeKind, text: impl Into<String>) {
-        self.recorder.add(kind, text);
-    }
-
-    /// Gives the pass up.
-    pub(super) fn fail(&mut self, failure: Failure, why: String) {
-        self.note(NodeKind::Error, why);
-        self.failure = Some(failure);
     }
 
     /// Whether the list that is being carried out is a bucket's.
@@ -346,6 +318,7 @@ impl<'s> Translation<'s> {
         if self.freeze.is_none() || rest.is_empty() {
             return;
         }
+        self.spend(rest.len());
         let restore = Step::Restore(self.table, self.cookie);
         let last = self.frozen.iter().rev().find(|step| matches!(step, Step::Restore(..)));
         let is_same = matches!(last, Some(Step::Restore(table, cookie)) if (*table, *cookie) == (self.table, self.cookie));
@@ -356,16 +329,26 @@ impl<'s> Translation<'s> {
     }
 
     fn push(&mut self, steps: Arc<[Step]>, scope: Scope, is_bucket: bool) {
-        if self.frames.len() >= MAX_FRAMES {
-            self.fail(Failure::TooDeep, format!("over {MAX_FRAMES} nested lists of actions"));
-        }
-        if steps.is_empty() && self.failure.is_none() {
-            self.note(NodeKind::Action, "drop");
-        }
-        self.frames.push(Frame { steps, at: 0, is_bucket, scope, has_set: false });
+        self.push_frame(Frame { steps, at: 0, is_bucket, scope, has_set: false });
     }
 
-    fn save(&self) -> Box<Saved> {
+    /// Carries out what a list has from there on.
+    fn push_rest(&mut self, steps: Arc<[Step]>, at: usize, scope: Scope) {
+        self.push_frame(Frame { steps, at, is_bucket: false, scope, has_set: false });
+    }
+
+    fn push_frame(&mut self, frame: Frame) {
+        if self.copies > MAX_COPIES {
+            self.fail(Failure::TooDeep, format!("over {MAX_COPIES} nested copies of the packet"));
+        }
+        if frame.at == frame.steps.len() && self.failure.is_none() {
+            self.note(NodeKind::Action, "drop");
+        }
+        self.frames.push(frame);
+    }
+
+    fn save(&mut self) -> Box<Saved> {
+        self.copies += 1;
         Box::new(Saved {
             key: self.key.clone(),
             base: self.base.clone(),
@@ -378,6 +361,7 @@ impl<'s> Translation<'s> {
 
     /// Puts back all that a copy of the packet may have changed.
     fn put_back(&mut self, saved: Saved, is_separate: bool) {
+        self.copies -= 1;
         self.key = saved.key;
         self.stack = saved.stack;
         self.action_set = saved.action_set;
@@ -441,7 +425,8 @@ impl<'s> Translation<'s> {
                 }
                 self.put_back(*saved, is_separate);
             }
-            Scope::Ct(ct) => self.track(&ct),
+            Scope::Ct(ct) if self.failure.is_none() => self.track(&ct),
+            Scope::Ct(_) => {}
             Scope::Greater(saved, length) => self.between_lengths(steps, saved, length),
             Scope::LessOrEqual(saved, length, greater) => {
                 let less_or_equal = self.lists.pop().unwrap_or_default();
@@ -469,7 +454,7 @@ impl<'s> Translation<'s> {
     fn enter_action_set(&mut self) {
         let actions = action_set::ordered(&std::mem::take(&mut self.action_set));
         if !actions.is_empty() {
-            self.recorder.open(NodeKind::ActionSet, "--. Executing action set:");
+            self.open(NodeKind::ActionSet, "--. Executing action set:");
             self.in_action_set = true;
             self.push(of_actions(&actions), Scope::ActionSet, false);
         }
@@ -497,6 +482,9 @@ impl<'s> Translation<'s> {
 
     /// What goes on later from here; the datapath is told to send the packet round.
     pub(super) fn resume(&mut self, reason: ResumeReason, table: TableId, steps: Arc<[Step]>) -> Resume {
+        if self.resumes.len() >= MAX_PASSES && self.failure.is_none() {
+            self.fail(Failure::TooManyRecirculations, format!("over {MAX_PASSES} recirculations"));
+        }
         let recirc_id = self.switch.new_recirc_id();
         self.emit(DatapathAction::Recirculate(recirc_id));
         Resume {
@@ -534,7 +522,7 @@ impl<'s> Translation<'s> {
         self.table = table;
         let Some(entry) = entry else {
             let kind = NodeKind::Table { table, priority: None, cookie: None };
-            self.recorder.open(kind, format!("{:2}. No match.", table.0));
+            self.open(kind, format!("{:2}. No match.", table.0));
             (self.cookie, self.is_miss) = (None, false);
             return Arc::new([]);
         };
@@ -549,7 +537,7 @@ impl<'s> Translation<'s> {
         if flow.cookie != Cookie(0) {
             text.push_str(&format!(", cookie {}", flow.cookie));
         }
-        self.recorder.open(kind, text);
+        self.open(kind, text);
         self.cookie = Some(flow.cookie);
         self.is_miss = entry.is_table_miss();
         Arc::clone(&entry.steps)
@@ -594,7 +582,7 @@ impl<'s> Translation<'s> {
 
     /// Lets a bucket act on a copy of the packet.
     pub(super) fn enter_bucket(&mut self, number: usize, steps: Arc<[Step]>) {
-        self.recorder.open(NodeKind::Bucket, format!("bucket {number}"));
+        self.open(NodeKind::Bucket, format!("bucket {number}"));
         self.depth += 1;
         self.push(steps, Scope::Bucket(Box::new(self.key.clone()), self.was_mpls), true);
     }
@@ -616,7 +604,8 @@ impl<'s> Translation<'s> {
             self.commit();
             self.lists.push(Vec::new());
         }
-        self.push(steps, Scope::Copy(self.save(), is_separate), false);
+        let saved = self.save();
+        self.push(steps, Scope::Copy(saved, is_separate), false);
     }
 
     /// Lets the connection tracker's own actions act, then the tracker.
@@ -629,12 +618,13 @@ impl<'s> Translation<'s> {
     /// Carries out what follows twice: as if the packet were longer, and as if it were not.
     pub(super) fn check_length(&mut self, dst: SubField, len: u16) {
         let Some(frame) = self.frames.last_mut() else { return };
-        let rest: Arc<[Step]> = frame.steps.iter().skip(frame.at).cloned().collect();
+        let (steps, start) = (Arc::clone(&frame.steps), frame.at);
         frame.at = frame.steps.len();
         self.commit();
         let length = Length {
             dst,
             len,
+            start,
             n_outputs: self.outputs.len(),
             n_to_controller: self.to_controller.len(),
             n_resumes: self.resumes.len(),
@@ -642,7 +632,7 @@ impl<'s> Translation<'s> {
         let saved = self.save();
         self.lists.push(Vec::new());
         super::field::write(&mut self.key, dst, 1_u8.into());
-        self.push(rest, Scope::Greater(saved, length), false);
+        self.push_rest(steps, start, Scope::Greater(saved, length));
     }
 
     fn between_lengths(&mut self, steps: Arc<[Step]>, saved: Box<Saved>, length: Length) {
@@ -660,7 +650,7 @@ impl<'s> Translation<'s> {
         };
         self.lists.push(Vec::new());
         super::field::write(&mut self.key, length.dst, 0_u8.into());
-        self.push(steps, Scope::LessOrEqual(saved, length, greater), false);
+        self.push_rest(steps, length.start, Scope::LessOrEqual(saved, length, greater));
     }
 
     /// What comes out of the branch that the packet's length does not take does not come out.
@@ -703,6 +693,9 @@ impl Translation<'_> {
             }
         }
         self.action_set.extend_from_slice(actions);
+        if self.action_set.len() > MAX_ACTION_SET {
+            self.fail(Failure::TooManySteps, format!("over {MAX_ACTION_SET} actions in the action set"));
+        }
     }
 
     /// Empties the action set.
@@ -713,42 +706,13 @@ impl Translation<'_> {
     }
 }
 
-impl Translation<'_> {
-    fn style(&self) -> Style<'_> {
-        Style { names: self.names, ..Style::default() }
-    }
-
-    /// Actions with commas between them; none is `drop`.
-    pub(super) fn actions_text(&self, actions: &[Action]) -> String {
-        self.instruction_text(Instruction::ApplyActions(actions.to_vec()))
-    }
-
-    /// An instruction as text.
-    pub(super) fn instruction_text(&self, instruction: Instruction) -> String {
-        let mut out = String::new();
-        print_instructions(&mut out, &[instruction], self.style());
-        out
-    }
-
-    fn step_text(&self, step: &Step) -> String {
-        match step {
-            Step::Action(action, _) => self.actions_text(std::slice::from_ref(action)),
-            Step::Instruction(instruction) => self.instruction_text(instruction.clone()),
-            Step::Restore(table, cookie) => {
-                let cookie = cookie.map_or(u64::MAX, |cookie| cookie.0);
-                format!("unroll_xlate(table={table}, cookie={cookie})")
-            }
-        }
-    }
-}
-
 /// Whether a step needs headers that labels have just been taken off from.
 ///
 /// Source: `recirc_for_mpls` in `ofproto/ofproto-dpif-xlate.c` of Open vSwitch 3.1.
 fn needs_headers(step: &Step) -> bool {
     use crate::openflow::action::Legacy;
     let Step::Action(action, _) = step else { return true };
-    match action {
+    match &**action {
         Action::Output { .. }
         | Action::OutputTrunc { .. }
         | Action::OutputReg { .. }

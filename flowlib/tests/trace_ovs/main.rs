@@ -220,11 +220,12 @@ fn recirculations(actions: &[DatapathAction], ids: &mut BTreeSet<u32>) {
 }
 
 /// The tables of a trace, each with the cookie of its flow if there was one.
-fn path(node: &Node, steps: &mut Vec<(u8, Option<u64>)>) {
-    if let NodeKind::Table { table, cookie, .. } = &node.kind {
-        steps.push((table.0, cookie.map(|cookie| cookie.0)));
-    }
-    node.nodes.iter().for_each(|node| path(node, steps));
+fn path(trace: &[Node]) -> Vec<(u8, Option<u64>)> {
+    let step = |node: &Node| match node.kind {
+        NodeKind::Table { table, cookie, .. } => Some((table.0, cookie.map(|cookie| cookie.0))),
+        _ => None,
+    };
+    trace.iter().filter_map(step).collect()
 }
 
 fn their_path(text: &str) -> Vec<(u8, Option<u64>)> {
@@ -249,8 +250,7 @@ fn compare(input: &Input, outcome: &Outcome, theirs: &str) -> Result<(), String>
         return Err(format!("{} passes and not {}", passes.len(), parts.len()));
     }
     for (pass, part) in passes.iter().zip(parts) {
-        let mut steps = Vec::new();
-        path(&pass.trace, &mut steps);
+        let steps = path(&pass.trace);
         let theirs = their_path(part);
         if steps != theirs {
             return Err(format!("the path is {steps:?} and not {theirs:?}"));
@@ -323,9 +323,11 @@ fn effects_of(input: &Input, pass: &Pass) -> Effects {
 }
 
 /// Whether the packet is sent to many ports at once, whose order is the switch's own.
-fn mentions_many(node: &Node) -> bool {
-    node.kind == NodeKind::Action && ["FLOOD", "ALL", "NORMAL"].contains(&node.text.as_str())
-        || node.nodes.iter().any(mentions_many)
+fn mentions_many(trace: &[Node]) -> bool {
+    let is_many = |node: &Node| {
+        node.kind == NodeKind::Action && ["FLOOD", "ALL", "NORMAL"].contains(&node.text.as_str())
+    };
+    trace.iter().any(is_many)
 }
 
 /// What the cases have exercised.
@@ -350,8 +352,7 @@ impl Seen {
             .map(|entry| (entry.flow.cookie, &entry.flow))
             .collect();
         for pass in &outcome.passes {
-            let mut steps = Vec::new();
-            path(&pass.trace, &mut steps);
+            let steps = path(&pass.trace);
             for flow in steps.iter().filter_map(|(_, cookie)| flows.get(&Cookie((*cookie)?))) {
                 self.matched.extend(flow.flow_match.iter().map(|entry| entry.field));
                 // A flow with conj_id is reached by flows with conjunctions only.

@@ -81,7 +81,8 @@ pub(super) fn trace(globals: &Globals, trace: &Trace) -> Result<()> {
     input.names = printed.clone();
     let mut outcome = emulated.run(&input);
     if is_ours && printed.is_some() {
-        outcome.passes.iter_mut().for_each(|pass| name_tables(&mut pass.trace, &emulated));
+        let nodes = outcome.passes.iter_mut().flat_map(|pass| &mut pass.trace);
+        nodes.for_each(|node| name_table(node, &emulated));
     }
     let mut out = Out::default();
     match globals.output {
@@ -212,8 +213,8 @@ fn take(emulated: &mut Emulated, body: MultipartReplyBody) {
     }
 }
 
-/// Adds to each table its name, and to each flow what its registers mean.
-fn name_tables(node: &mut Node, emulated: &Emulated) {
+/// Adds to a table its name, and to its flow what the registers mean.
+fn name_table(node: &mut Node, emulated: &Emulated) {
     if let NodeKind::Table { table, priority, cookie } = &node.kind {
         let name =
             flowlib::pipeline::table::Table::from_id(*table).map(flowlib::pipeline::table::Table::name);
@@ -232,7 +233,6 @@ fn name_tables(node: &mut Node, emulated: &Emulated) {
             ours::print_remark(&mut node.text, flow);
         }
     }
-    node.nodes.iter_mut().for_each(|node| name_tables(node, emulated));
 }
 
 fn pass_json(pass: &Pass, names: Option<&Names>) -> Value {
