@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::openflow::action::{Nat, NatFlags};
+use crate::openflow::action::{Nat, NatFlags, NatRange};
 use crate::packet::{Conntrack, Key, ethertype, protocol};
 
 /// One direction of a connection.
@@ -164,9 +164,12 @@ impl Connections {
     }
 
     fn forget(&mut self, number: u64) {
-        if let Some(gone) = self.by_number.remove(&number) {
-            self.by_tuple.remove(&gone.original);
-            self.by_tuple.remove(&gone.reply);
+        let Some(gone) = self.by_number.remove(&number) else { return };
+        for tuple in [gone.original, gone.reply] {
+            // Another connection may have taken it.
+            if self.by_tuple.get(&tuple).is_some_and(|(of, _)| *of == number) {
+                self.by_tuple.remove(&tuple);
+            }
         }
     }
 
@@ -231,11 +234,12 @@ impl Connections {
             return Some(original);
         }
         let (address, port) = if is_source { original.src } else { original.dst };
-        let (first, last) = nat.range.map_or((address, address), |range| {
+        let range = range_for(nat, original.eth_type);
+        let (first, last) = range.map_or((address, address), |range| {
             let first = number(range.min);
             (first, range.max.map_or(first, number).max(first))
         });
-        let range_ports = nat.range.and_then(|range| Some((range.min_port?, range.max_port)));
+        let range_ports = range.and_then(|range| Some((range.min_port?, range.max_port)));
         let ports = match range_ports {
             _ if original.is_icmp() => port..=port,
             Some((low, high)) => low..=high.unwrap_or(low).max(low),
@@ -264,6 +268,13 @@ const TCP_ACK: u16 = 16;
 
 /// How many addresses of a range are tried.
 const MAX_ADDRESSES: usize = 256;
+
+/// The range that a packet's addresses and ports are chosen from. One of the other version of IP is none: Open vSwitch
+/// refuses such a flow.
+pub(super) fn range_for(nat: &Nat, eth_type: u16) -> Option<NatRange> {
+    let is_meant = |address: IpAddr| address.is_ipv4() == (eth_type == ethertype::IPV4);
+    nat.range.filter(|range| is_meant(range.min) && range.max.is_none_or(is_meant))
+}
 
 fn number(address: IpAddr) -> u128 {
     match address {
@@ -299,5 +310,244 @@ impl Connection {
             (key.ct.ipv6_src, key.ct.ipv6_dst) = (self.original.src.0, self.original.dst.0);
         }
         (key.ct.tp_src, key.ct.tp_dst) = (self.original.src.1, self.original.dst.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulate::{Input, Outcome, Switch};
+    use crate::text::{format_key, parse_flow, parse_flow_filter};
+
+    /// A switch that tracks all packets by `ct`, then outputs those that matched what follows.
+    fn switch(flows: &[&str]) -> Switch {
+        let mut switch = Switch::new("br0");
+        switch.has_all_ports = true;
+        for flow in flows {
+            switch.add_flow(parse_flow(flow).unwrap());
+        }
+        switch
+    }
+
+    /// What becomes of a packet: `tcp,nw_src=…`.
+    fn send(switch: &mut Switch, packet: &str) -> Outcome {
+        let mut key = Key::default();
+        for entry in parse_flow_filter(packet, None).unwrap().flow_match.iter() {
+            key.set(entry.field, entry.value);
+        }
+        switch.run(&Input { key, has_side_effects: true, ..Input::default() })
+    }
+
+    /// The state of the connection that a packet's second pass knows.
+    fn state(switch: &mut Switch, packet: &str) -> String {
+        super::super::outcome::state_text(send(switch, packet).passes[1].initial.ct.state)
+    }
+
+    /// The packet's second pass as text.
+    fn tracked(switch: &mut Switch, packet: &str) -> String {
+        format_key(&send(switch, packet).passes[1].initial)
+    }
+
+    const FORTH: &str = "tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tcp_src=1000,tcp_dst=80";
+    const BACK: &str = "tcp,nw_src=10.0.0.2,nw_dst=10.0.0.1,tcp_src=80,tcp_dst=1000";
+
+    #[test]
+    fn a_connection_is_known_once_it_is_committed_and_established_once_it_is_answered() {
+        let mut only_looks = switch(&["ip,actions=ct(table=1)"]);
+        assert_eq!(state(&mut only_looks, FORTH), "new|trk");
+        assert_eq!(state(&mut only_looks, BACK), "new|trk");
+        assert!(only_looks.connections.is_empty());
+
+        let mut commits = switch(&["ip,actions=ct(commit,table=1)"]);
+        let states = [FORTH, FORTH, BACK, FORTH].map(|packet| state(&mut commits, packet));
+        assert_eq!(states, ["new|trk", "new|trk", "est|rpl|trk", "est|trk"]);
+        assert_eq!(commits.connections.len(), 1);
+        commits.connections.flush();
+        assert!(commits.connections.is_empty());
+        assert_eq!(state(&mut commits, BACK), "new|trk");
+    }
+
+    #[test]
+    fn nothing_is_committed_without_side_effects() {
+        let mut switch = switch(&["ip,actions=ct(commit,table=1)"]);
+        let key = Key { eth_type: ethertype::IPV4, nw_proto: protocol::UDP, ..Key::default() };
+        switch.run(&Input { key, ..Input::default() });
+        assert!(switch.connections.is_empty());
+    }
+
+    #[test]
+    fn zones_know_nothing_of_each_other() {
+        let mut switch = switch(&[
+            "in_port=1,ip,actions=ct(commit,zone=1,table=1)",
+            "in_port=2,ip,actions=ct(zone=2,table=1)",
+            "in_port=3,ip,actions=ct(zone=1,table=1)",
+        ]);
+        assert_eq!(state(&mut switch, &format!("in_port=1,{FORTH}")), "new|trk");
+        assert_eq!(state(&mut switch, &format!("in_port=2,{BACK}")), "new|trk");
+        let text = tracked(&mut switch, &format!("in_port=3,{BACK}"));
+        assert!(text.contains("ct_state=est|rpl|trk,ct_zone=1,"), "{text}");
+    }
+
+    #[test]
+    fn what_exec_sets_stays_with_the_connection() {
+        let mut switch = switch(&[
+            "in_port=1,ip,actions=ct(commit,table=1,exec(set_field:0x12->ct_mark,set_field:0x5/0xf->ct_label))",
+            "in_port=2,ip,actions=ct(commit,table=1,exec(set_field:0x30/0xf0->ct_mark))",
+            "in_port=3,ip,actions=ct(table=1)",
+        ]);
+        let at = |port: u32, packet: &str| format!("in_port={port},{packet}");
+        let of = |text: &str| {
+            text.split(',')
+                .filter(|part| part.starts_with("ct_mark") || part.starts_with("ct_label"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&tracked(&mut switch, &at(1, FORTH))), ["ct_mark=0x12", "ct_label=0x5"]);
+        assert_eq!(of(&tracked(&mut switch, &at(2, BACK))), ["ct_mark=0x32", "ct_label=0x5"]);
+        let text = tracked(&mut switch, &at(3, FORTH));
+        assert_eq!(of(&text), ["ct_mark=0x32", "ct_label=0x5"]);
+        let original = "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=6,ct_tp_src=1000,ct_tp_dst=80";
+        assert!(text.contains(original), "{text}");
+        assert_eq!(
+            switch.connections.iter().map(|known| (known.mark, known.label)).collect::<Vec<_>>(),
+            [(0x32, 5)]
+        );
+    }
+
+    #[test]
+    fn force_makes_an_answer_the_first_packet_of_its_own_connection() {
+        let mut switch = switch(&[
+            "in_port=1,ip,actions=ct(commit,table=1)",
+            "in_port=2,ip,actions=ct(commit,force,table=1)",
+        ]);
+        state(&mut switch, &format!("in_port=1,{FORTH}"));
+        assert_eq!(state(&mut switch, &format!("in_port=2,{BACK}")), "new|trk");
+        assert_eq!(switch.connections.len(), 1);
+        assert_eq!(state(&mut switch, &format!("in_port=1,{FORTH}")), "est|rpl|trk");
+    }
+
+    #[test]
+    fn the_packet_itself_is_not_tracked_and_ct_clear_forgets() {
+        let mut switch = switch(&[
+            "ip,actions=ct(table=1),goto_table:2",
+            "table=1,ip,actions=ct_clear,goto_table:2",
+            "table=2,ct_state=-trk,actions=output:1",
+        ]);
+        let outcome = send(&mut switch, FORTH);
+        assert_eq!(outcome.outputs().count(), 2);
+        assert_eq!(outcome.passes[1].format_actions(None), "ct_clear,1");
+    }
+
+    #[test]
+    fn addresses_and_ports_are_the_first_of_the_range_that_are_free() {
+        let mut switch = switch(&[
+            "in_port=1,ip,actions=ct(commit,table=1,nat(src=10.9.0.1-10.9.0.2:5000-5001))",
+            "in_port=2,ip,actions=ct(table=1,nat)",
+        ]);
+        let from =
+            |port: u32| format!("in_port=1,udp,nw_src=10.0.0.1,nw_dst=10.0.0.2,udp_src={port},udp_dst=53");
+        let mut sources = Vec::new();
+        for port in [5001, 7, 8, 9] {
+            let text = tracked(&mut switch, &from(port));
+            assert!(text.contains("ct_state=new|trk|snat"), "{text}");
+            let is_source = |part: &&str| part.starts_with("nw_src") || part.starts_with("tp_src");
+            sources.push(text.split(',').filter(is_source).collect::<Vec<_>>().join(" "));
+        }
+        assert_eq!(
+            sources,
+            [
+                "nw_src=10.9.0.1 tp_src=5001",
+                "nw_src=10.9.0.1 tp_src=5000",
+                "nw_src=10.9.0.2 tp_src=5000",
+                "nw_src=10.9.0.2 tp_src=5001"
+            ]
+        );
+        // Then there is none left.
+        assert_eq!(state(&mut switch, &from(10)), "inv|trk");
+        // Each packet of a connection is translated as the first one was, and answers are translated back.
+        let text = tracked(&mut switch, "in_port=2,udp,nw_src=10.0.0.1,nw_dst=10.0.0.2,udp_src=7,udp_dst=53");
+        assert!(text.contains("nw_src=10.9.0.1") && text.contains(",tp_src=5000,"), "{text}");
+        let text =
+            tracked(&mut switch, "in_port=2,udp,nw_src=10.0.0.2,nw_dst=10.9.0.1,udp_src=53,udp_dst=5000");
+        assert!(
+            text.contains("ct_state=est|rpl|trk|dnat,")
+                && text.contains(",nw_dst=10.0.0.1,")
+                && text.ends_with(",tp_src=53,tp_dst=7"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_destination_is_translated_for_ipv6_too() {
+        let mut switch = switch(&["ipv6,actions=ct(commit,table=1,nat(dst=[fd00::9]:8080))"]);
+        let text = tracked(&mut switch, "tcp6,ipv6_src=fd00::1,ipv6_dst=fd00::2,tcp_src=1,tcp_dst=80");
+        assert!(
+            text.contains("ct_state=new|trk|dnat,")
+                && text.contains("ipv6_dst=fd00::9,")
+                && text.contains("tp_dst=8080"),
+            "{text}"
+        );
+        let text = tracked(&mut switch, "tcp6,ipv6_src=fd00::9,ipv6_dst=fd00::1,tcp_src=8080,tcp_dst=1");
+        assert!(
+            text.contains("ct_state=est|rpl|trk|snat,")
+                && text.contains("ipv6_src=fd00::2,")
+                && text.contains("tp_src=80,"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_range_of_the_other_version_of_ip_is_none() {
+        for (flow, packet, address) in [
+            ("ip,actions=ct(commit,table=1,nat(src=10.9.0.1))", "tcp6,ipv6_src=fd00::1", "ipv6_src=fd00::1,"),
+            ("ipv6,actions=ct(commit,table=1,nat(src=fd00::9))", "tcp,nw_src=10.0.0.1", "nw_src=10.0.0.1,"),
+        ] {
+            for ct_states in [None, Some(vec![])] {
+                let mut flow = parse_flow(flow).unwrap();
+                flow.flow_match = Default::default();
+                let mut switch = switch(&[]);
+                switch.add_flow(flow);
+                let mut key = Key::default();
+                for entry in parse_flow_filter(packet, None).unwrap().flow_match.iter() {
+                    key.set(entry.field, entry.value);
+                }
+                let outcome =
+                    switch.run(&Input { key, has_side_effects: true, ct_states, ..Input::default() });
+                let text = format_key(&outcome.passes[1].initial);
+                assert!(
+                    text.contains(&format!(",{address}")) && text.contains("ct_state=new|trk,"),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn echoes_are_a_connection_and_errors_are_not() {
+        let mut switch = switch(&["ip,actions=ct(commit,table=1)"]);
+        let icmp = |src: u8, kind: u8| {
+            format!("icmp,nw_src=10.0.0.{src},nw_dst=10.0.0.{},icmp_type={kind}", 3 - src)
+        };
+        assert_eq!(state(&mut switch, &icmp(1, 8)), "new|trk");
+        assert_eq!(state(&mut switch, &icmp(2, 0)), "est|rpl|trk");
+        assert_eq!(state(&mut switch, &icmp(2, 3)), "inv|trk");
+    }
+
+    #[test]
+    fn fragments_and_answers_to_nothing_are_invalid() {
+        let mut switch = switch(&["ip,actions=ct(commit,table=1)"]);
+        assert_eq!(state(&mut switch, "ip,nw_proto=17,ip_frag=later"), "inv|trk");
+        for flags in ["+syn+ack", "+fin", "+rst"] {
+            assert_eq!(state(&mut switch, &format!("{FORTH},tcp_flags={flags}")), "inv|trk");
+        }
+        assert!(switch.connections.is_empty());
+    }
+
+    #[test]
+    fn states_that_are_given_are_taken_as_they_are() {
+        let mut switch = switch(&["ip,actions=ct(table=1)", "table=1,ip,ct_state=+rel+trk,actions=output:1"]);
+        let key = Key { eth_type: ethertype::IPV4, nw_proto: protocol::ICMP, tp_src: 3, ..Key::default() };
+        let ct_states = Some(vec![Conntrack::RELATED | Conntrack::TRACKED]);
+        assert_eq!(switch.run(&Input { key, ct_states, ..Input::default() }).outputs().count(), 1);
     }
 }

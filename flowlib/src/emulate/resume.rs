@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::conntrack::range_for;
 use super::hash;
 use super::outcome::{Input, ResumeReason, Resumed, state_text};
 use super::step::Step;
@@ -101,9 +102,10 @@ impl Resume {
 
 /// What the trace says when it takes the first address and port of a range for granted.
 fn translate(key: &mut Key, nat: &Nat) -> Vec<String> {
-    let text = |key: &Key| if nat.range.is_some() { endpoints(key) } else { String::new() };
+    let range = range_for(nat, key.eth_type);
+    let text = |key: &Key| if range.is_some() { endpoints(key) } else { String::new() };
     let before = text(key);
-    if let Some(range) = nat.range {
+    if let Some(range) = range {
         let is_source = nat.flags.contains(NatFlags::SRC);
         let is_target = nat.flags.contains(NatFlags::DST);
         match range.min {

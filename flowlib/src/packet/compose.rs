@@ -198,7 +198,10 @@ fn nsh(out: &mut Vec<u8>, key: &Key) {
 }
 
 fn labels(out: &mut Vec<u8>, key: &Key) {
-    for label in key.mpls.iter().take(key.n_labels().max(1)) {
+    // A stack that was cut off has no bottom, and may have zeros in it.
+    let bottom = key.mpls.iter().position(|label| label & Key::MPLS_BOTTOM != 0);
+    let last = bottom.or_else(|| key.mpls.iter().rposition(|label| *label != 0)).unwrap_or(0);
+    for label in &key.mpls[..=last] {
         out.extend(label.to_be_bytes());
     }
 }
