@@ -49,8 +49,15 @@ pub enum DatapathAction {
     Hash(&'static str, u32),
     /// The packet comes again.
     Recirculate(u32),
-    /// To the controller, with the reason's number and the most bytes.
-    Controller(u8, u16),
+    /// To the controller.
+    Controller {
+        /// The reason's number.
+        reason: u8,
+        /// The most bytes.
+        max_len: u16,
+        /// Through that meter, which is for what the controller is told and not for the packet.
+        meter: Option<MeterId>,
+    },
     /// The next output is cut.
     Truncate(u32),
     /// Through a meter.
@@ -118,7 +125,12 @@ impl DatapathAction {
             Self::CtClear => write!(out, "ct_clear"),
             Self::Hash(algorithm, basis) => write!(out, "hash({algorithm}({basis}))"),
             Self::Recirculate(id) => write!(out, "recirc({id:#x})"),
-            Self::Controller(reason, max_len) => {
+            Self::Controller { reason, max_len, meter: Some(meter) } => {
+                write!(out, "sample(sample=100.0%,actions(meter({meter}),")?;
+                Self::Controller { reason: *reason, max_len: *max_len, meter: None }.format(out, names)?;
+                write!(out, "))")
+            }
+            Self::Controller { reason, max_len, meter: None } => {
                 write!(out, "userspace(controller(reason={reason},max_len={max_len}))")
             }
             Self::Truncate(len) => write!(out, "trunc({len})"),

@@ -112,7 +112,9 @@ impl Translation<'_> {
         let is_miss = controller.reason == PacketInReason::ACTION && self.is_miss;
         let reason = if is_miss { PacketInReason::NO_MATCH } else { controller.reason };
         self.spend(limits::OUTPUT_COST);
-        self.emit(DatapathAction::Controller(reason.0, controller.max_len));
+        let meter = controller.meter.unwrap_or(MeterId::CONTROLLER);
+        let meter = self.count(meter).then_some(meter);
+        self.emit(DatapathAction::Controller { reason: reason.0, max_len: controller.max_len, meter });
         self.to_controller.push(ToController {
             reason,
             table: self.table,
@@ -129,10 +131,15 @@ impl Translation<'_> {
 
     /// Through a meter, which lets everything pass and counts it.
     pub(super) fn meter(&mut self, meter: MeterId) {
-        if let Some((_, count)) = self.switch.meters.get_mut(&meter) {
-            *count += 1;
+        if self.count(meter) {
             self.emit(DatapathAction::Meter(meter));
         }
+    }
+
+    /// Counts a packet in a meter; says whether there is such a one.
+    fn count(&mut self, meter: MeterId) -> bool {
+        let found = self.switch.meters.get_mut(&meter);
+        found.map(|(_, count)| *count += 1).is_some()
     }
 
     pub(super) fn group(&mut self, id: GroupId) {

@@ -221,7 +221,13 @@ fn run(actions: &str, key: &mut Key, packet_len: usize, effects: &mut Effects) {
                 }
             }
             "userspace" => to_controller(inside, effects),
-            "drop" | "ct" | "ct_clear" | "hash" | "meter" | "pop_nsh" | "pop_nsh()" | "sample" => {}
+            "sample" => {
+                let calls = split(inside).into_iter().map(call);
+                calls.filter(|(name, _)| *name == "actions").for_each(|(_, inside)| {
+                    run(inside, &mut key.clone(), packet_len, effects);
+                });
+            }
+            "drop" | "ct" | "ct_clear" | "hash" | "meter" | "pop_nsh" | "pop_nsh()" => {}
             _ => effects.outputs.push((name.to_owned(), key.clone(), max_len.take())),
         }
     }

@@ -13,11 +13,13 @@ use tempfile::TempDir;
 pub(crate) struct Ovs {
     dir: TempDir,
     daemons: Vec<Child>,
+    /// The numbers of its ports, which are called p1 and so on.
+    pub(crate) ports: Vec<u32>,
 }
 
 impl Ovs {
-    /// A bridge `br0` with the ports 1 to 4; nothing if Open vSwitch is not installed.
-    pub(crate) fn start() -> Option<Self> {
+    /// A bridge `br0` with ports of those numbers; nothing if Open vSwitch is not installed.
+    pub(crate) fn start(ports: &[u32]) -> Option<Self> {
         let is_installed = |name: &str| {
             let status = Command::new(name).arg("--version").stdout(Stdio::null()).status();
             status.is_ok_and(|status| status.success())
@@ -26,7 +28,7 @@ impl Ovs {
             eprintln!("Open vSwitch is not installed: the software switch is not compared with it");
             return None;
         }
-        let mut ovs = Self { dir: tempfile::tempdir().unwrap(), daemons: Vec::new() };
+        let mut ovs = Self { dir: tempfile::tempdir().unwrap(), daemons: Vec::new(), ports: ports.to_vec() };
         ovs.run("ovsdb-tool", &["create", "conf.db", "/usr/share/openvswitch/vswitch.ovsschema"]);
         ovs.spawn("ovsdb-server", &["conf.db", "--remote=punix:db.sock", "--unixctl=db.ctl"]);
         let database = format!("unix:{}", ovs.path("db.sock"));
@@ -34,7 +36,7 @@ impl Ovs {
         let mut arguments = format!(
             "--db={database} --retry --timeout=20 add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure"
         );
-        for n in 1..=4 {
+        for n in ports {
             arguments.push_str(&format!(
                 " -- add-port br0 p{n} -- set interface p{n} type=dummy ofport_request={n}"
             ));
