@@ -44,6 +44,16 @@ fn text() {
 }
 
 #[test]
+fn packets() {
+    replay("packet", oracle::packet);
+}
+
+#[test]
+fn software_switches() {
+    replay("emulate", oracle::emulate);
+}
+
+#[test]
 fn channels() {
     replay("channel", oracle::channel);
 }

@@ -7,10 +7,16 @@
 use std::time::{Duration, Instant};
 
 use flowlib::channel::{Channel, Config, Event};
+use flowlib::emulate::{Input, Port, Switch};
 use flowlib::openflow::error::error_code;
+use flowlib::openflow::group::GroupCommand;
 use flowlib::openflow::{Action, FlowMod, Match, Message};
-use flowlib::text::{format_action, format_flow, parse_actions, parse_flow};
-use flowlib::types::Xid;
+use flowlib::packet::{Key, Packet, compose, ethertype};
+use flowlib::text::{
+    Style, format_action, format_flow, format_key, parse_actions, parse_flow, parse_flow_filter,
+    parse_group_mod, parse_packet,
+};
+use flowlib::types::{PortNo, Xid};
 use flowlib::wire::{DecodeError, Part, Reader, Wire, Writer};
 
 /// A message: what decodes encodes to bytes that decode to the same value, and those bytes encode to themselves.
@@ -86,6 +92,104 @@ fn received(stream: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
     channel.handle_timeout(now + Duration::from_secs(3600));
     events.extend(std::iter::from_fn(|| channel.poll_event()));
     (events, sent)
+}
+
+/// A frame: its headers compose to a frame that is read as the same ones, and print to text that says the same.
+pub fn packet(bytes: &[u8]) {
+    let types = [ethertype::IPV4, ethertype::IPV6, ethertype::NSH, ethertype::MPLS];
+    for packet_type in types.map(|eth_type| 1 << 16 | u32::from(eth_type)) {
+        let key = Packet::parse_bare(bytes, packet_type).key;
+        assert_eq!(Packet::parse_bare(&compose(&key), packet_type).key, key);
+    }
+    let key = Packet::parse(bytes).key;
+    if bytes.len() < ETHERNET_HEADER_LEN {
+        assert_eq!(key, Key::default());
+        return;
+    }
+    assert_eq!(Packet::parse(&compose(&key)).key, key);
+    let text = format_key(&key);
+    // Matches have no words for a second tag or label.
+    if key.n_vlans() > 1 || key.mpls[1..].iter().any(|label| *label != 0) {
+        return;
+    }
+    let again = key_of(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    assert_eq!(format_key(&again), text);
+}
+
+const ETHERNET_HEADER_LEN: usize = 14;
+
+/// The packet that has the fields of a text.
+fn key_of(text: &str) -> Result<Key, flowlib::text::ParseError> {
+    let filter = parse_flow_filter(text, None)?;
+    let mut key = Key::default();
+    filter.flow_match.iter().for_each(|entry| key.set(entry.field, entry.value));
+    filter.flow_match.wide().iter().for_each(|entry| key.set_option(entry.field, entry.value.clone()));
+    Ok(key)
+}
+
+/// A switch and packets: whatever the flows and groups, each packet's way ends, costs no more than it may, and is the
+/// same each time.
+///
+/// Shape: a byte whose bits say what the packets may do; then messages that change flows and groups or send packets
+/// out, or lines of text: flows, groups, packets in hexadecimal, and fields of packets (`> in_port=1,tcp`).
+pub fn emulate(bytes: &[u8]) {
+    let Some((options, rest)) = bytes.split_first() else { return };
+    let mut switch = Switch::new("br0");
+    (1..=4).for_each(|n| switch.add_port(Port::new(PortNo(n), format!("p{n}"))));
+    let packets = match std::str::from_utf8(rest) {
+        Ok(text) => text.lines().filter_map(|line| line_of(&mut switch, line)).collect(),
+        Err(_) => messages_of(&mut switch, rest),
+    };
+    for (key, frame) in packets {
+        let ct_states = (options & 2 != 0).then(|| vec![u32::from(*options >> 4), 0x22]);
+        let has_side_effects = options & 1 != 0;
+        let input =
+            Input { key, frame, has_side_effects, ct_states, is_trace: options & 4 != 0, names: None };
+        let mut same = switch.clone();
+        let outcome = switch.run(&input);
+        let text = outcome.format(Style::default());
+        assert_eq!(same.run(&input).format(Style::default()), text);
+        assert!(outcome.passes.len() <= 64);
+        assert!(text.len() < 64 << 20, "{} bytes of trace", text.len());
+        for pass in outcome.passes.iter().filter(|pass| pass.failure.is_some()) {
+            assert!(pass.outputs.is_empty() && pass.actions.is_empty());
+        }
+    }
+}
+
+/// Does what a line says; gives the packet, if it is one.
+fn line_of(switch: &mut Switch, line: &str) -> Option<(Key, Option<Vec<u8>>)> {
+    if let Some(fields) = line.strip_prefix("> ") {
+        return Some((key_of(fields).ok()?, None));
+    }
+    if line.starts_with("group_id") {
+        switch.add_group(parse_group_mod(line, Some(GroupCommand::ADD), None).ok()?.group);
+    } else if let Ok(frame) = parse_packet(line) {
+        return Some((Key { in_port: PortNo(1), ..Packet::parse(&frame).key }, Some(frame)));
+    } else if let Ok(flow) = parse_flow(line) {
+        switch.add_flow(flow);
+    }
+    None
+}
+
+/// Does what messages say; gives the packets.
+fn messages_of(switch: &mut Switch, mut bytes: &[u8]) -> Vec<(Key, Option<Vec<u8>>)> {
+    let mut packets = Vec::new();
+    while let Some([_, _, a, b]) = bytes.first_chunk() {
+        let len = usize::from(u16::from_be_bytes([*a, *b])).max(8);
+        let Some((message, rest)) = bytes.split_at_checked(len) else { break };
+        bytes = rest;
+        match Message::decode(message) {
+            Ok((_, Message::FlowMod(flow_mod))) => switch.add_flow(flow_mod.into_flow()),
+            Ok((_, Message::GroupMod(group_mod))) => switch.add_group(group_mod.group),
+            Ok((_, Message::PacketOut(out))) => {
+                let key = Packet::parse(&out.data).key;
+                packets.push((Key { in_port: PortNo(1), ..key }, Some(out.data)));
+            }
+            _ => {}
+        }
+    }
+    packets
 }
 
 fn encoded(message: &Message, xid: Xid) -> Vec<u8> {
