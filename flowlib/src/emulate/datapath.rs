@@ -198,7 +198,7 @@ pub(super) fn commit(key: &Key, base: &mut Key, pending: Pending, out: &mut Vec<
         commit_network(key, base, out);
         commit_transport(key, base, out);
     }
-    if base.eth_type == ethertype::NSH {
+    if key.eth_type == ethertype::NSH {
         commit_nsh(key, base, out);
     }
     if !is_popped {

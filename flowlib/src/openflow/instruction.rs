@@ -63,7 +63,7 @@ impl Instruction {
     /// Says what is wrong with the first that cannot stand there.
     pub fn check_list(
         instructions: &[Self],
-        packets: Packets,
+        mut packets: Packets,
         table: Option<TableId>,
     ) -> Result<(), CheckError> {
         for (n, instruction) in instructions.iter().enumerate() {
@@ -71,24 +71,24 @@ impl Instruction {
             if instructions.iter().skip(n + 1).any(is_again) {
                 return Err(CheckError::Duplicate(instruction.name()));
             }
-            instruction.check(packets, table)?;
+            instruction.check(&mut packets, table)?;
         }
         Ok(())
     }
 
-    /// Checks one instruction of a flow in `table` for packets of `packets`.
+    /// Checks one instruction of a flow in `table` for packets of `packets`, which it changes as it changes packets.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn check(&self, packets: Packets, table: Option<TableId>) -> Result<(), CheckError> {
+    pub fn check(&self, packets: &mut Packets, table: Option<TableId>) -> Result<(), CheckError> {
         match self {
             Self::GotoTable(next) if table.is_some_and(|table| *next <= table) => {
                 Err(CheckError::NotALaterTable(next.0))
             }
             Self::Meter(meter) if meter.0 == 0 || meter.0 > MAX_METER => Err(CheckError::BadMeter(meter.0)),
-            Self::ApplyActions(actions) => Action::check_list(actions, packets, Within::List),
+            Self::ApplyActions(actions) => Action::check_each(actions, packets, Within::List),
             Self::WriteActions(actions) => {
-                match Action::check_list(actions, packets, Within::ActionSet) {
+                match Action::check_list(actions, *packets, Within::ActionSet) {
                     // What an action set does depends on packets that come later.
                     Err(error) if error.is_inconsistency() => Ok(()),
                     checked => checked,

@@ -66,7 +66,6 @@ pub(super) fn parse(
     reader: &mut ActionReader<'_>,
     table: Option<TableId>,
 ) -> Result<Vec<Instruction>, ParseError> {
-    let packets = reader.packets();
     let mut instructions: Vec<Instruction> = Vec::new();
     let mut drop = None;
     // The instruction before, of those that say something and those that do not.
@@ -78,7 +77,9 @@ pub(super) fn parse(
         }
         let instruction = match parse_instruction(key, value, reader)? {
             Some(instruction) => {
-                instruction.check(packets, table).map_err(|error| key.up_to(value).error(error.into()))?;
+                // Behind the actions, packets are what those have made of them.
+                let checked = instruction.check(&mut reader.packets(), table);
+                checked.map_err(|error| key.up_to(value).error(error.into()))?;
                 instruction
             }
             None => {

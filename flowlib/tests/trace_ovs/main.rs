@@ -159,6 +159,20 @@ const CHAINS: &[(&str, &str)] = &[
          table=2,cookie=3,ipv6,ct_state=+trk-inv,ct_ipv6_dst=::/8,actions=output:1\n",
         "in_port=3,tcp6,ipv6_src=fd00::1,ipv6_dst=fd00::2",
     ),
+    (
+        "table=0,cookie=1,tun_metadata0=0x1234,actions=output:1\n",
+        "in_port=3,tun_id=1,tun_src=1.1.1.1,tun_dst=2.2.2.2,tun_metadata0=0x1234,dl_type=0x88cc",
+    ),
+    // What random cases of other seeds once found.
+    (
+        "cookie=1,ip,actions=group:5,output:3\n\
+         table=6,cookie=2,actions=encap(nsh(md_type=2)),dec_nsh_ttl,encap(ethernet),output:1\n",
+        "in_port=3,sctp,nw_src=10.0.0.2,nw_dst=10.1.0.3",
+    ),
+    (
+        "cookie=1,dl_vlan_pcp=3,actions=pop_vlan,output:1,write_actions(push_vlan:0x8100,push_vlan:0x8100,output:2)\n",
+        "in_port=3,dl_type=0x88cc,dl_vlan=10,dl_vlan_pcp=3",
+    ),
     // And others that set what generated ones seldom set.
     (
         "cookie=1,icmp6,icmpv6_type=135,icmpv6_code=0,actions=set_field:0a:00:00:00:00:0b->nd_sll,\
@@ -217,6 +231,9 @@ fn input(text: &str, is_real: bool) -> Input {
     let filter = parse_flow_filter(text, None).unwrap_or_else(|error| panic!("{text}: {error}"));
     for entry in filter.flow_match.iter() {
         key.set(entry.field, entry.value);
+    }
+    for entry in filter.flow_match.wide() {
+        key.set_option(entry.field, entry.value.clone());
     }
     let ct_states = Some(Vec::new());
     if !is_real {
@@ -383,6 +400,7 @@ impl Seen {
             let steps = path(&pass.trace);
             for flow in steps.iter().filter_map(|(_, cookie)| flows.get(&Cookie((*cookie)?))) {
                 self.matched.extend(flow.flow_match.iter().map(|entry| entry.field));
+                self.matched.extend(flow.flow_match.wide().iter().map(|entry| entry.field));
                 // A flow with conj_id is reached by flows with conjunctions only.
                 if flow.flow_match.get(field::CONJ_ID).is_some() {
                     self.actions.insert("Conjunction".to_owned());
@@ -432,7 +450,7 @@ impl Seen {
         let is_excepted = |field: &Field| {
             NOT_MATCHED.iter().any(|(excepted, _)| excepted == field)
                 || is_wide_register(*field)
-                || field.is_wide()
+                || is_unmapped(*field)
         };
         let matched: Vec<_> =
             Field::all().filter(|field| !self.matched.contains(field) && !is_excepted(field)).collect();
@@ -440,7 +458,7 @@ impl Seen {
         let is_excepted = |field: &Field| {
             NOT_SET.iter().any(|(excepted, _)| excepted == field)
                 || !field.info().writable
-                || field.is_wide() && *field != field::TUN_METADATA0
+                || is_unmapped(*field)
         };
         let set: Vec<_> =
             Field::all().filter(|field| !self.set.contains(field) && !is_excepted(field)).collect();
@@ -496,6 +514,11 @@ const ACTIONS: &[&str] = &[
 /// Text turns a match of two or four registers at once into one of each.
 fn is_wide_register(field: Field) -> bool {
     field.name().starts_with("xreg") || field.name().starts_with("xxreg")
+}
+
+/// Tunnel metadata without an option that it stands for.
+fn is_unmapped(field: Field) -> bool {
+    field.is_wide() && field != field::TUN_METADATA0
 }
 
 const INSTRUCTIONS: &[&str] =

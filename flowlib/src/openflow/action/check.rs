@@ -125,14 +125,22 @@ impl Action {
     ///
     /// # Errors
     /// Says what is wrong with the first that cannot stand there.
-    pub fn check_list(actions: &[Self], packets: Packets, within: Within) -> Result<(), CheckError> {
-        let mut packets = packets;
+    pub fn check_list(actions: &[Self], mut packets: Packets, within: Within) -> Result<(), CheckError> {
+        Self::check_each(actions, &mut packets, within)
+    }
+
+    /// Checks actions as [`Self::check_list`], and lets `packets` become what they make of them.
+    pub(crate) fn check_each(
+        actions: &[Self],
+        packets: &mut Packets,
+        within: Within,
+    ) -> Result<(), CheckError> {
         let has_conjunction = actions.iter().any(|action| matches!(action, Self::Conjunction { .. }));
         for action in actions {
             if has_conjunction && !matches!(action, Self::Conjunction { .. } | Self::Note(_)) {
                 return Err(CheckError::BesideConjunction);
             }
-            action.check(&mut packets, within)?;
+            action.check(packets, within)?;
         }
         Ok(())
     }
