@@ -87,14 +87,61 @@ const REFUSED: &[(&str, &str)] = &[
     ("onf_flow_monitor_request", "fields without the header of a match"),
 ];
 
-/// Whether only the order differs: a match comes back in canonical order.
+/// Whether only the order of whole fields differs: a match comes back in canonical order.
 fn is_reordered(one: &[u8], other: &[u8]) -> bool {
-    let sorted = |bytes: &[u8]| {
-        let mut bytes = bytes.to_vec();
-        bytes.sort_unstable();
-        bytes
-    };
-    sorted(one) == sorted(other)
+    let differs = |at: &usize| one.get(*at) != other.get(*at);
+    let mut same = 0;
+    while let Some(at) = (same..one.len().max(other.len())).find(differs) {
+        let ends = (same..=at).rev().filter_map(|start| {
+            let len = reordered_fields(one.get(start..)?, other.get(start..)?)?;
+            Some(start + len)
+        });
+        let Some(end) = ends.into_iter().find(|end| *end > at) else { return false };
+        same = end;
+    }
+    true
+}
+
+/// Over how many bytes both are the same fields, each in an order of its own.
+fn reordered_fields(one: &[u8], other: &[u8]) -> Option<usize> {
+    let (mut fields, mut places) = ([Vec::new(), Vec::new()], [0, 0]);
+    loop {
+        let behind = usize::from(places[0] > places[1]);
+        let field = field_at([one, other][behind].get(places[behind]..)?)?;
+        places[behind] += field.len();
+        fields[behind].push(field);
+        if places[0] == places[1] {
+            let [mut one, mut other] = fields.clone();
+            one.sort_unstable();
+            other.sort_unstable();
+            if one == other {
+                return Some(places[0]);
+            }
+        }
+    }
+}
+
+/// The field, with its header, that some bytes begin with.
+fn field_at(bytes: &[u8]) -> Option<&[u8]> {
+    let &[a, b, _, len] = bytes.first_chunk()?;
+    matches!([a, b], [0, 0] | [0, 1] | [0x80, 0] | [0xff, 0xff]).then_some(())?;
+    bytes.get(..4 + usize::from(len))
+}
+
+#[test]
+fn only_whole_fields_count_as_reordered() {
+    let [in_port, eth_type, ip_proto] =
+        [&[0x80, 0, 0, 4, 0, 0, 0, 3][..], &[0x80, 0, 10, 2, 8, 0], &[0x80, 0, 20, 1, 6]];
+    let of = |fields: &[&[u8]]| [&[4, 14, 0, 99][..], &fields.concat(), &[0, 1, 2]].concat();
+    let one = of(&[in_port, eth_type, ip_proto]);
+    assert!(is_reordered(&one, &one));
+    assert!(is_reordered(&one, &of(&[ip_proto, in_port, eth_type])));
+    assert!(is_reordered(&one, &of(&[in_port, ip_proto, eth_type])));
+    assert!(!is_reordered(&one, &of(&[in_port, eth_type])));
+    assert!(!is_reordered(&one, &of(&[in_port, eth_type, &[0x80, 0, 20, 1, 17]])));
+    // The same bytes in another order within a field.
+    assert!(!is_reordered(&one, &of(&[&[0x80, 0, 0, 4, 3, 0, 0, 0], eth_type, ip_proto])));
+    assert!(!is_reordered(&[1, 2, 3, 4], &[4, 3, 2, 1]));
 }
 
 #[test]
