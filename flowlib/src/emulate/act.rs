@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::field;
 use super::hash;
 use super::learn;
+use super::limits;
 use super::outcome::{Failure, ResumeReason};
 use super::resume::packet_type_below;
 use super::step::{Step, are_reversible};
@@ -408,7 +409,9 @@ impl Translation<'_> {
     }
 
     /// Whether the very flow is there already, or there are fewer with its cookie in its table than so many.
-    fn has_room(&self, flow: &Flow, limit: usize) -> bool {
+    fn has_room(&mut self, flow: &Flow, limit: usize) -> bool {
+        let n_there = self.switch.tables.get(&flow.table).map_or(0, Table::len);
+        self.spend((n_there + self.learned.len()) / limits::FLOWS_A_LINE);
         let table = self.switch.tables.get(&flow.table);
         let there = table.into_iter().flat_map(Table::iter).map(|entry| &entry.flow);
         let all = there.chain(self.learned.iter().filter(|other| other.table == flow.table));

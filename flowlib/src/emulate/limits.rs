@@ -18,6 +18,8 @@ const MAX_COST: u32 = 128 * MAX_RESUBMITS;
 pub(super) const LINE_LEN: usize = 64;
 /// What it costs that a packet leaves or is shown to the controller: all its fields are kept.
 pub(super) const OUTPUT_COST: usize = 8;
+/// How many flows can be looked at for a unit of cost.
+pub(super) const FLOWS_A_LINE: usize = 64;
 
 /// Nesting of tables and buckets, of which a way to a higher table is none. Source: MAX_DEPTH of Open vSwitch.
 pub(super) const MAX_DEPTH: u32 = 64;
@@ -120,6 +122,16 @@ mod tests {
         assert_failure(&outcome, Failure::TooManyRecirculations, "");
         let outcome = run(&[format!("ip,actions={}output:1", "ct(table=1),".repeat(65))], &[]);
         assert_failure(&outcome, Failure::TooManyRecirculations, "over 64 recirculations");
+    }
+
+    #[test]
+    fn counting_learned_flows_costs() {
+        let learn = "learn(table=9,limit=4000000000,NXM_OF_IN_PORT[]),";
+        let flow = |n: u8| format!("table={n},actions={}resubmit(,{})", learn.repeat(1000), (n + 1) % 100);
+        let mut switch = Switch::new("br0");
+        (0..100).for_each(|n| switch.add_flow(parse_flow(&flow(n)).unwrap()));
+        let outcome = switch.run(&Input { has_side_effects: true, ..Input::default() });
+        assert_failure(&outcome, Failure::TooManySteps, "too many steps");
     }
 
     #[test]

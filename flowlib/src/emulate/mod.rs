@@ -7,7 +7,8 @@
 //! What it leaves out: the timeouts of flows, the rates of meters, mirrors, bonds, spanning trees, and the outer
 //! headers of tunnels (an output bears the tunnel's metadata).
 //!
-//! Promises: no flow and no packet makes it panic, run for ever or recurse without bound; it knows nothing of the
+//! Promises: no flow and no packet makes it panic, run for ever, recurse without bound or cost more than `limits`
+//! says; it knows nothing of the
 //! compiler and of what tables are for, so that it cannot share a misunderstanding with them.
 
 mod act;
