@@ -4,6 +4,7 @@
 
 mod lines;
 mod ovs;
+mod trace;
 
 use std::collections::BTreeSet;
 
