@@ -124,6 +124,12 @@ fn known_actions(list: &[Action]) -> Checked {
     list.iter().try_for_each(|action| match action {
         // Open vSwitch has them for its own tests only.
         Action::DebugRecirc | Action::DebugSlow => Err(ErrorCode::OFPBAC_BAD_VENDOR_TYPE),
+        Action::PushVlan(ethertype) if !matches!(ethertype, 0x8100 | 0x88a8) => {
+            Err(ErrorCode::OFPBAC_BAD_ARGUMENT)
+        }
+        Action::PushMpls(ethertype) if !matches!(ethertype, 0x8847 | 0x8848) => {
+            Err(ErrorCode::OFPBAC_BAD_ARGUMENT)
+        }
         Action::Output { port: number, .. } => port(*number).and_then(|()| match number.reserved_name() {
             None if *number >= PortNo::MAX => Err(ErrorCode::OFPBAC_BAD_OUT_PORT),
             _ if *number == PortNo::ANY => Err(ErrorCode::OFPBAC_BAD_OUT_PORT),
@@ -356,6 +362,15 @@ mod tests {
         assert_eq!(flow_mod(Action::SetQueue(2)).check_known(), Ok(()));
         assert_eq!(flow_mod(unknown.clone()).check_known(), refused);
         assert_eq!(flow_mod(Action::Clone(vec![unknown])).check_known(), refused);
+    }
+
+    #[test]
+    fn tags_and_labels_are_pushed_under_their_own_ethertypes_only() {
+        let push_of = [Action::PushVlan, Action::PushMpls];
+        for (push, good) in push_of.into_iter().zip([[0x8100, 0x88a8], [0x8847, 0x8848]]) {
+            assert_eq!(good.map(|ethertype| known_actions(&[push(ethertype)])), [Ok(()), Ok(())]);
+            assert_eq!(known_actions(&[push(0x0800)]), Err(ErrorCode::OFPBAC_BAD_ARGUMENT));
+        }
     }
 
     #[test]
