@@ -173,6 +173,10 @@ const CHAINS: &[(&str, &str)] = &[
         "cookie=1,dl_vlan_pcp=3,actions=pop_vlan,output:1,write_actions(push_vlan:0x8100,push_vlan:0x8100,output:2)\n",
         "in_port=3,dl_type=0x88cc,dl_vlan=10,dl_vlan_pcp=3",
     ),
+    (
+        "cookie=1,mpls,actions=set_mpls_ttl(7),output:1\n",
+        "in_port=3,mpls,mpls_label=5,mpls_ttl=64,mpls_bos=1",
+    ),
     // And others that set what generated ones seldom set.
     (
         "cookie=1,icmp6,icmpv6_type=135,icmpv6_code=0,actions=set_field:0a:00:00:00:00:0b->nd_sll,\
@@ -468,7 +472,7 @@ impl Seen {
 
 /// Every action but those that Open vSwitch refuses (copy_ttl_*, push_pbb, pop_pbb), unknown ones, those for its own
 /// tests (debug_*), and spellings that text does not lead to in OpenFlow 1.3 (legacy ones, reg_load2, copy_field,
-/// set_mpls_ttl, write_metadata as an action).
+/// write_metadata as an action).
 const ACTIONS: &[&str] = &[
     "Output",
     "OutputTrunc",
@@ -485,6 +489,7 @@ const ACTIONS: &[&str] = &[
     "PopMpls",
     "Encap",
     "Decap",
+    "SetMplsTtl",
     "DecMplsTtl",
     "SetNwTtl",
     "DecNwTtl",
