@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_packet_makes_64_passes_and_no_more() {
-        let outcome = run(&["ip,actions=ct(table=0)".to_owned()], &[]);
+        let outcome = run(&["ip,actions=output:1,ct(table=0)".to_owned()], &[]);
         assert_eq!(outcome.passes.len(), 64);
         assert_failure(&outcome, Failure::TooManyRecirculations, "");
         let outcome = run(&[format!("ip,actions={}output:1", "ct(table=1),".repeat(65))], &[]);

@@ -176,6 +176,14 @@ impl Outcome {
 }
 
 impl Pass {
+    /// Gives it up: nothing comes out of it.
+    pub(super) fn give_up(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.outputs.clear();
+        self.to_controller.clear();
+        self.actions.clear();
+    }
+
     /// What a datapath would be told: `set(ipv4(ttl=63)),1,2`.
     #[must_use]
     pub fn format_actions(&self, names: Option<&Names>) -> String {

@@ -105,7 +105,7 @@ impl Switch {
             let mut pass = self.pass(input, next, &mut states, &mut spent, &mut waiting);
             if outcome.passes.len() + 1 == MAX_PASSES && !waiting.is_empty() {
                 waiting.clear();
-                pass.failure = Some(Failure::TooManyRecirculations);
+                pass.give_up(Failure::TooManyRecirculations);
             }
             outcome.passes.push(pass);
         }

@@ -238,24 +238,21 @@ impl<'s> Translation<'s> {
             self.execute();
         }
         self.learned.into_iter().for_each(|flow| self.switch.add_flow(flow));
-        let mut actions = self.lists.into_iter().next().unwrap_or_default();
-        if self.failure.is_some() {
-            actions.clear();
-            self.outputs.clear();
-            self.to_controller.clear();
-            self.resumes.iter_mut().for_each(|resume| resume.counts = false);
-        }
-        let pass = Pass {
+        let mut pass = Pass {
             resumed: self.resumed,
             initial: self.initial,
             last: self.key,
             outputs: self.outputs,
             to_controller: self.to_controller,
-            actions,
+            actions: self.lists.into_iter().next().unwrap_or_default(),
             is_hypothetical: false,
-            failure: self.failure,
+            failure: None,
             trace: self.recorder.finish(),
         };
+        if let Some(failure) = self.failure {
+            pass.give_up(failure);
+            self.resumes.iter_mut().for_each(|resume| resume.counts = false);
+        }
         (pass, self.resumes)
     }
 
