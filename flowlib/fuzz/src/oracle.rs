@@ -44,8 +44,9 @@ pub fn flow_match(bytes: &[u8]) {
     round_trip::<Match>(bytes);
 }
 
-/// Actions in a row: as a message. All that is printed of them reads back and prints the same, but for what a switch
-/// refuses, unknown actions among that, and what may stand in no list.
+/// Actions in a row: as a message. All that is printed of them reads back, but for what a switch refuses, unknown
+/// actions among that, and what may stand in no list. It prints the same, but for words of old versions, which read as
+/// the newer ones.
 pub fn actions(bytes: &[u8]) {
     let mut rest = bytes;
     while let Some((action, len)) = round_trip::<Action>(rest) {
@@ -53,7 +54,9 @@ pub fn actions(bytes: &[u8]) {
         match parse_actions(&text, None) {
             Ok(parsed) => {
                 let again: Vec<String> = parsed.iter().map(format_action).collect();
-                assert_eq!(again.join(","), if parsed.is_empty() { String::new() } else { text });
+                let again = again.join(",");
+                let is_same = again == text || parsed.is_empty() && again.is_empty();
+                assert!(is_same || has_old_words(&action), "{text} became {again}");
             }
             Err(error) => {
                 let checked = Action::check_list(std::slice::from_ref(&action), Packets::any(), Within::List);
@@ -69,6 +72,10 @@ pub fn actions(bytes: &[u8]) {
         }
         rest = &rest[len..];
     }
+}
+
+fn has_old_words(action: &Action) -> bool {
+    matches!(action, Action::Legacy(_)) || action.nested().iter().any(has_old_words)
 }
 
 /// A flow as text: what is read prints to text that reads as the same flow, and has an encoding or says why not.
@@ -163,10 +170,11 @@ pub fn packet(bytes: &[u8]) {
     }
     assert_eq!(Packet::parse(&compose(&key)).key, key);
     let text = format_key(&key);
-    // Matches have no words for the type of IGMP, for a second label, nor for the place of a second tag, which is shown
-    // once there is a first.
+    // Matches have no words for the type of IGMP, nor for the places of a second tag and label, which are shown if
+    // there is a first, and of labels no bottom.
     let is_igmp = ethertype::is_ip(key.eth_type) && key.nw_proto == protocol::IGMP;
-    if is_igmp || key.n_vlans() > 0 || key.mpls[1..].iter().any(|label| *label != 0) {
+    let has_more_labels = ethertype::is_mpls(key.eth_type) && key.mpls[0] & Key::MPLS_BOTTOM == 0;
+    if is_igmp || key.n_vlans() > 0 || has_more_labels {
         return;
     }
     let again = key_of(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
