@@ -76,8 +76,8 @@ impl<'a> View<'a> {
     }
 
     fn reads(&self) -> Option<String> {
-        let mut reader = Reader::new(self.instructions, Part::Instruction);
-        let instructions = Instruction::decode_list(&mut reader).ok()?;
+        let reader = Reader::new(self.instructions, Part::Instruction);
+        let instructions = Instruction::decode_list(reader).ok()?;
         Some(format_instructions(&instructions))
     }
 }
