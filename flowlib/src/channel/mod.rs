@@ -8,8 +8,12 @@
 //! Cuts the stream into messages, agrees on OpenFlow 1.3, answers echoes and asks for them, gives out xids, joins
 //! answers and errors to what they answer. What messages mean is left to the user. Promises: whatever the bytes,
 //! it ends in `Closed` with a reason or goes on; what it keeps is bounded by [`Config`] and by what is not polled.
+//!
+//! What it is made of is public for who handles messages as bytes and decodes but few: [`Deframer`], [`say_hello`] and
+//! [`hear_hello`], [`echo_reply`], [`AnswerKind`].
 
 mod deframer;
+mod echo;
 mod liveness;
 mod negotiate;
 mod transaction;
@@ -18,6 +22,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use deframer::{BadFrame, Deframer};
+pub use echo::{echo_reply, is_echo_request};
+pub use negotiate::{hear_hello, say_hello};
+pub use transaction::{AnswerKind, has_more};
 
 use liveness::{Due, Liveness};
 use transaction::{Joined, Transactions};
@@ -189,8 +196,7 @@ impl Channel {
     pub fn new(now: Instant, config: Config) -> Self {
         let mut transactions = Transactions::new(config.max_multipart_len);
         let mut transmit = Vec::new();
-        let hello = Message::Hello(negotiate::our_hello());
-        hello.encode(transactions.allocate(), &mut transmit).expect("a hello is short");
+        say_hello(transactions.allocate(), &mut transmit);
         Self {
             config,
             state: State::Hello { deadline: now + config.hello_timeout, held: Vec::new() },
@@ -327,37 +333,35 @@ impl Channel {
     }
 
     fn handle_message(&mut self, now: Instant, bytes: &[u8]) {
+        if matches!(self.state, State::Hello { .. }) {
+            return self.handle_hello(now, bytes);
+        }
         let (xid, message) = match Message::decode(bytes) {
             Ok(decoded) => decoded,
-            Err(error) if self.config.shows_bad_messages && !matches!(self.state, State::Hello { .. }) => {
+            Err(error) if self.config.shows_bad_messages => {
                 if let State::Open { liveness } = &mut self.state {
                     liveness.heard(now);
                 }
                 return self.events.push_back(Event::Bad { bytes: bytes.to_vec(), error });
             }
-            Err(error) => return self.refuse(bytes, error),
+            Err(error) => {
+                let reason = negotiate::refuse(bytes, error, &mut self.transmit);
+                return self.close(reason);
+            }
         };
         match &mut self.state {
-            State::Hello { .. } => self.handle_hello(now, message),
             State::Open { liveness } => {
                 liveness.heard(now);
                 self.handle_open(xid, message, bytes);
             }
             State::Listening => self.events.push_back(Event::Message { xid, message }),
-            State::Closed => {}
+            State::Hello { .. } | State::Closed => {}
         }
     }
 
-    fn handle_hello(&mut self, now: Instant, message: Message) {
-        let hello = match message {
-            Message::Hello(hello) => hello,
-            Message::Error(error) => return self.close(CloseReason::HelloRefused(error)),
-            other => return self.close(CloseReason::NoHello { message_type: other.message_type() }),
-        };
-        if let Err(error) = negotiate::check(&hello) {
-            let xid = self.transactions.allocate();
-            Message::Error(error).encode(xid, &mut self.transmit).expect("our text is short");
-            return self.close(CloseReason::Version { version: hello.version });
+    fn handle_hello(&mut self, now: Instant, bytes: &[u8]) {
+        if let Err(reason) = hear_hello(bytes, &mut self.transmit) {
+            return self.close(reason);
         }
         let open = if self.config.is_listener {
             State::Listening
@@ -374,9 +378,8 @@ impl Channel {
 
     fn handle_open(&mut self, xid: Xid, message: Message, bytes: &[u8]) {
         match message {
-            Message::EchoRequest(payload) if self.transmit.len() <= self.config.max_backlog_len => {
-                let reply = Message::EchoReply(payload);
-                reply.encode(xid, &mut self.transmit).expect("as long as the request");
+            Message::EchoRequest(_) if self.transmit.len() <= self.config.max_backlog_len => {
+                echo_reply(bytes, &mut self.transmit);
             }
             Message::EchoRequest(_) => self.close(CloseReason::Backlog),
             // A second HELLO says nothing new.
@@ -393,15 +396,6 @@ impl Channel {
                 Err(reason) => self.close(reason),
             },
         }
-    }
-
-    /// Answers a message that cannot be decoded and closes.
-    fn refuse(&mut self, bytes: &[u8], error: DecodeError) {
-        let message_type = bytes.get(1).copied().unwrap_or_default();
-        let xid = bytes.get(4..8).and_then(<[u8]>::first_chunk).map_or(0, |xid| u32::from_be_bytes(*xid));
-        let answer = Message::Error(ErrorMsg::for_decode_error(&error, bytes));
-        answer.encode(Xid(xid), &mut self.transmit).expect("the answer holds 64 bytes of it");
-        self.close(CloseReason::BadMessage { message_type, xid, error });
     }
 
     fn close(&mut self, reason: CloseReason) {

@@ -18,7 +18,7 @@ pub(super) struct Transactions {
 #[derive(Debug)]
 struct Waiting {
     /// What the answer will be.
-    answer: Answer,
+    answer: AnswerKind,
     /// The parts of it that have come.
     parts: Option<MultipartReply>,
     /// Their bytes.
@@ -51,7 +51,7 @@ impl Transactions {
 
     /// Remembers that `message`, which is being sent, will have an answer, if it is of that kind.
     pub(super) fn sent(&mut self, xid: Xid, message: &[u8]) {
-        if let Some(answer) = Answer::to(message) {
+        if let Some(answer) = AnswerKind::to(message) {
             self.waiting.insert(xid, Waiting { answer, parts: None, len: 0 });
         }
     }
@@ -71,7 +71,7 @@ impl Transactions {
     /// # Errors
     /// If a multipart answer grows too long, or its parts do not belong together.
     pub(super) fn join(&mut self, xid: Xid, message: Message, bytes: &[u8]) -> Result<Joined, CloseReason> {
-        let Some(answer) = Answer::of(bytes) else {
+        let Some(answer) = AnswerKind::of(bytes) else {
             return Ok(Joined::Unasked(message));
         };
         let Some(waiting) = self.waiting.get_mut(&xid).filter(|waiting| waiting.answer == answer) else {
@@ -112,7 +112,7 @@ fn is_flow_update(message: &Message) -> bool {
 
 /// Which answer a request has, by what is the same in all of that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Answer {
+pub struct AnswerKind {
     /// Its type in the header.
     message_type: u8,
     /// Its multipart type, if it is one.
@@ -124,6 +124,8 @@ struct Answer {
 const EXPERIMENTER: u8 = 4;
 const MULTIPART_REQUEST: u8 = 18;
 const MULTIPART_REPLY: u8 = 19;
+/// OFPMPF_REPLY_MORE.
+const REPLY_MORE: u16 = 1;
 const NICIRA: u32 = 0x2320;
 
 /// The types of requests that the next type answers: features, configuration, multipart, barrier, queues, role,
@@ -133,9 +135,10 @@ const REQUESTS: [u8; 7] = [5, 7, MULTIPART_REQUEST, 20, 22, 24, 26];
 /// Nicira's role and TLV table request, and their answers.
 const NICIRA_REQUESTS: [(u32, u32); 2] = [(10, 11), (25, 26)];
 
-impl Answer {
-    /// The answer that an encoded message will have.
-    fn to(message: &[u8]) -> Option<Self> {
+impl AnswerKind {
+    /// The answer that an encoded message will have; none if it has none unless it fails.
+    #[must_use]
+    pub fn to(message: &[u8]) -> Option<Self> {
         let message_type = *message.get(1)?;
         let mut found =
             Self { message_type: message_type.wrapping_add(1), multipart_type: 0, experimenter: (0, 0, 0) };
@@ -162,8 +165,9 @@ impl Answer {
         Some(found)
     }
 
-    /// The answer that an encoded message is.
-    fn of(message: &[u8]) -> Option<Self> {
+    /// The answer that an encoded message is; nothing if it is none.
+    #[must_use]
+    pub fn of(message: &[u8]) -> Option<Self> {
         let message_type = *message.get(1)?;
         let mut found = Self { message_type, multipart_type: 0, experimenter: (0, 0, 0) };
         match message_type {
@@ -196,10 +200,39 @@ impl Answer {
     }
 }
 
+/// Whether more parts of a multipart answer follow this one.
+#[must_use]
+pub fn has_more(message: &[u8]) -> bool {
+    message.get(1) == Some(&MULTIPART_REPLY)
+        && u16_at(message, 10).is_some_and(|flags| flags & REPLY_MORE != 0)
+}
+
 fn u16_at(message: &[u8], at: usize) -> Option<u16> {
     message.get(at..)?.first_chunk().map(|two| u16::from_be_bytes(*two))
 }
 
 fn u32_at(message: &[u8], at: usize) -> Option<u32> {
     message.get(at..)?.first_chunk().map(|four| u32::from_be_bytes(*four))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_of_the_type_that_was_asked_for() {
+        let kind = |message: &[u8]| AnswerKind::of(message);
+        let part = |multipart_type: u8, flags: u8| {
+            [4, 19, 0, 16, 0, 0, 0, 1, 0, multipart_type, 0, flags, 0, 0, 0, 0]
+        };
+        let asked = AnswerKind::to(&[4, 18, 0, 16, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert!(asked.is_some());
+        assert_eq!(kind(&part(1, 1)), asked);
+        assert_ne!(kind(&part(2, 1)), asked);
+        assert_eq!(kind(&[4, 19, 0, 8, 0, 0, 0, 1]), None, "cut off");
+        assert!(has_more(&part(1, 1)) && !has_more(&part(1, 0)));
+        let features = AnswerKind::to(&[4, 5, 0, 8, 0, 0, 0, 1]);
+        assert_eq!(kind(&[4, 6, 0, 8, 0, 0, 0, 1]), features);
+        assert_ne!(kind(&[4, 8, 0, 8, 0, 0, 0, 1]), features);
+    }
 }
