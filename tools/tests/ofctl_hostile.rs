@@ -104,7 +104,7 @@ fn a_switch_of_another_version() {
         peer.raw(&[1, 0, 0, 8, 0, 0, 0, 1]);
         peer.receive();
     });
-    assert!(complaint(&out, 1).contains("version negotiation failed"));
+    assert!(complaint(&out, 1).contains("does not speak OpenFlow 1.3"));
 }
 
 #[test]

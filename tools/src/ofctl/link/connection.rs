@@ -1,21 +1,22 @@
 //! Messages over a transport.
 
+use std::io::{self, ErrorKind, Read};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use flowlib::openflow::{HEADER_LEN, Hello, Message, VERSION};
+use flowlib::channel::{CloseReason, Deframer, echo_reply, hear_hello, is_echo_request, say_hello};
+use flowlib::openflow::HEADER_LEN;
 use flowlib::types::Xid;
 
 use super::failure::Failure;
-use super::inbox::Inbox;
 use super::target::{Place, Socket, Target};
 use super::tls::Identity;
 use super::transport::Transport;
 
-/// How long nothing that belongs to a request may come.
+/// How long a switch may take. What comes of an answer earns it more time, as of [`SLOWEST`]; other messages do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ofctl) enum Patience {
-    /// That long.
+    /// That long, pauses taken together.
     For(Duration),
     /// For ever: whoever listens waits for what may never happen.
     Endless,
@@ -36,7 +37,7 @@ pub(in crate::ofctl) enum Next {
 pub(in crate::ofctl) struct Connection {
     place: Place,
     transport: Transport,
-    inbox: Inbox,
+    inbox: Deframer,
     outbox: Vec<u8>,
     /// Bytes at the front of the outbox that are sent.
     sent: usize,
@@ -50,12 +51,16 @@ pub(in crate::ofctl) fn header(message: &[u8]) -> (u8, Xid) {
     (message.get(1).copied().unwrap_or_default(), Xid(xid))
 }
 
-/// How long a switch may say nothing that belongs to a request.
+/// How long a switch may take for what comes in one message.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How fast a long answer must come, in bytes a second.
+const SLOWEST: u64 = 16 << 10;
 /// How much is put together before it is written.
 const BATCH: usize = 256 << 10;
-
-const ECHO_REQUEST: u8 = 2;
+/// How much may wait to be written: what is beyond answers a peer that asks and does not read.
+pub(super) const MAX_BACKLOG: usize = 16 << 20;
+/// The longest message.
+const LONGEST: usize = 1 << 16;
 
 /// The last xid that was given out in this process.
 static LAST_XID: AtomicU32 = AtomicU32::new(0);
@@ -84,16 +89,7 @@ impl Connection {
     fn connect(target: &Target, identity: &Identity, socket: Socket) -> Result<Self, Failure> {
         for place in target.places(socket) {
             match Transport::connect(&place, identity, PATIENCE) {
-                Ok(transport) => {
-                    return Ok(Self {
-                        place,
-                        transport,
-                        inbox: Inbox::new(),
-                        outbox: Vec::new(),
-                        sent: 0,
-                        patience: Patience::For(PATIENCE),
-                    });
-                }
+                Ok(transport) => return Ok(Self::over(place, transport, Patience::For(PATIENCE))),
                 // Of a word, the next place is tried.
                 Err(Failure::Connect { error, .. })
                     if !target.has_method() && error.kind() == std::io::ErrorKind::NotFound => {}
@@ -101,6 +97,11 @@ impl Connection {
             }
         }
         Err(Failure::NoSwitch(target.to_string()))
+    }
+
+    pub(super) fn over(place: Place, transport: Transport, patience: Patience) -> Self {
+        let inbox = Deframer::with_capacity(4 * LONGEST);
+        Self { place, transport, inbox, outbox: Vec::new(), sent: 0, patience }
     }
 
     /// A new xid. They count on over all connections of the process, as those of ovs-ofctl do.
@@ -128,18 +129,14 @@ impl Connection {
         self.patience = patience;
     }
 
-    fn negotiate(&mut self) -> Result<(), Failure> {
-        let mut hello = Vec::new();
-        Message::Hello(Hello::new(&[VERSION])).encode(Self::new_xid(), &mut hello).expect("a hello is short");
-        self.send(&hello);
-        let place = self.place.clone();
+    pub(super) fn negotiate(&mut self) -> Result<(), Failure> {
+        say_hello(Self::new_xid(), &mut self.outbox);
         let first = self.receive_any()?;
-        match Message::decode(first) {
-            Ok((_, Message::Hello(hello))) if hello.speaks(VERSION) => Ok(()),
-            Ok((_, Message::Hello(hello))) => Err(Failure::Version { place, version: hello.version }),
-            Ok((_, Message::Error(error))) => Err(Failure::BadReply(error.to_string())),
-            _ => Err(Failure::NoHello { place, message_type: header(first).0 }),
-        }
+        hear_hello(&first, &mut self.outbox).map_err(|reason| {
+            // The peer may know why, but whether it hears it changes nothing.
+            self.write().ok();
+            Failure::Channel { place: self.place.clone(), reason }
+        })
     }
 
     /// Puts a message to what is to be sent.
@@ -151,16 +148,15 @@ impl Connection {
     ///
     /// # Errors
     /// [`Failure`]; `NoAnswer` after the patience.
-    pub(in crate::ofctl) fn receive_any(&mut self) -> Result<&[u8], Failure> {
+    pub(in crate::ofctl) fn receive_any(&mut self) -> Result<Vec<u8>, Failure> {
         let since = Instant::now();
-        let len = loop {
-            match self.inbox.message_len() {
-                Ok(Some(len)) => break len,
+        loop {
+            match self.inbox.next_message() {
+                Ok(Some(message)) => return Ok(message.to_vec()),
                 Ok(None) => self.pump(since, false)?,
-                Err(len) => return Err(Failure::BadFrame { place: self.place.clone(), len }),
+                Err(error) => return Err(Failure::channel(&self.place, error)),
             }
-        };
-        Ok(self.inbox.take(len))
+        }
     }
 
     /// Sends what `more` appends, as fast as the peer takes it, while what comes goes to `take`, until that is done.
@@ -176,23 +172,24 @@ impl Connection {
         let mut has_more = true;
         let mut since = Instant::now();
         loop {
-            if has_more && self.outbox.len() - self.sent < BATCH {
+            if has_more && self.waiting() < BATCH {
                 has_more = more(&mut self.outbox)?;
                 since = Instant::now();
             }
-            loop {
-                let len = match self.inbox.message_len() {
-                    Ok(Some(len)) => len,
-                    Ok(None) => break,
-                    Err(len) => return Err(Failure::BadFrame { place: self.place.clone(), len }.into()),
-                };
-                let message = self.inbox.take(len);
-                if header(message).0 == ECHO_REQUEST {
-                    echo(message, &mut self.outbox);
+            let place = &self.place;
+            while let Some(message) =
+                self.inbox.next_message().map_err(|error| Failure::channel(place, error))?
+            {
+                if is_echo_request(message) {
+                    echo_reply(message, &mut self.outbox);
                     continue;
                 }
-                match take(message)? {
-                    Next::More => since = Instant::now(),
+                let start = Instant::now();
+                let next = take(message)?;
+                // Whoever reads what we print may take his time; that is not the peer's.
+                since += start.elapsed();
+                match next {
+                    Next::More => since = later(since, message.len()),
                     Next::Ignored => {}
                     Next::Done => return Ok(()),
                 }
@@ -233,35 +230,42 @@ impl Connection {
 
     /// Moves bytes both ways. If none can be moved, and none are about to be sent, waits until some can.
     fn pump(&mut self, since: Instant, has_more: bool) -> Result<(), Failure> {
-        let broken = |place: &Place, error| Failure::Broken { place: place.clone(), error };
-        let (until, after) = match self.patience {
-            Patience::For(time) => (Some(since + time), time),
-            Patience::Endless => (None, Duration::ZERO),
+        let until = match self.patience {
+            Patience::For(time) if since.elapsed() >= time => {
+                return Err(Failure::NoAnswer { place: self.place.clone(), after: time });
+            }
+            Patience::For(time) => Some(since + time),
+            Patience::Endless => None,
         };
-        self.write().map_err(|error| broken(&self.place, error))?;
-        match self.inbox.fill(&mut self.transport) {
+        self.write().map_err(|error| Failure::broken(&self.place, error))?;
+        if self.waiting() > MAX_BACKLOG {
+            return Err(Failure::channel(&self.place, CloseReason::Backlog));
+        }
+        match self.read() {
             Ok(0) => return Err(Failure::Closed(self.place.clone())),
             Ok(_) => return Ok(()),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
-                ) => {}
-            Err(error) => return Err(broken(&self.place, error)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(Failure::broken(&self.place, error)),
         }
-        let waiting = self.outbox.len() - self.sent;
-        if has_more && waiting < BATCH {
+        if has_more && self.waiting() < BATCH {
             return Ok(());
         }
-        let wants_write = waiting > 0;
-        match self.transport.wait(wants_write, until) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::NoAnswer { place: self.place.clone(), after }),
-            Err(error) => Err(broken(&self.place, error)),
-        }
+        let waited = self.transport.wait(self.waiting() > 0, until);
+        waited.map_err(|error| Failure::broken(&self.place, error))
     }
 
-    fn write(&mut self) -> std::io::Result<()> {
+    /// How many bytes wait to be written.
+    fn waiting(&self) -> usize {
+        self.outbox.len() - self.sent
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        let len = self.transport.read(self.inbox.room(LONGEST))?;
+        self.inbox.filled(len);
+        Ok(len)
+    }
+
+    fn write(&mut self) -> io::Result<()> {
         while self.sent < self.outbox.len() {
             match self.transport.write_some(&self.outbox[self.sent..])? {
                 0 => break,
@@ -279,9 +283,8 @@ impl Connection {
     }
 }
 
-/// Appends the answer to an echo request: the same bytes as another type.
-fn echo(request: &[u8], out: &mut Vec<u8>) {
-    let at = out.len();
-    out.extend_from_slice(request);
-    out[at + 1] = ECHO_REQUEST + 1;
+/// From when on a peer is slow that was so since then, and has sent so many bytes of an answer now.
+fn later(since: Instant, len: usize) -> Instant {
+    let earned = Duration::from_micros(len as u64 * 1_000_000 / SLOWEST);
+    (since + earned).min(Instant::now())
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use flowlib::channel::CloseReason;
+
 use super::target::Place;
 
 /// What the system says, without its number.
@@ -46,7 +48,7 @@ pub(in crate::ofctl) enum Failure {
     /// The peer closed the connection.
     #[error("talking to {0} (the switch closed the connection)")]
     Closed(Place),
-    /// Nothing that belongs to the request came.
+    /// What belongs to the request did not come in time.
     #[error("talking to {place} (no answer within {} s)", after.as_secs())]
     NoAnswer {
         /// Where.
@@ -54,31 +56,13 @@ pub(in crate::ofctl) enum Failure {
         /// For how long.
         after: Duration,
     },
-    /// A length below that of a header: the stream cannot be cut any more.
-    #[error("talking to {place} (a message of {len} bytes, less than its header)")]
-    BadFrame {
+    /// What came is no OpenFlow 1.3, or the peer does not read.
+    #[error("talking to {place} ({reason})")]
+    Channel {
         /// Where.
         place: Place,
-        /// The length.
-        len: u16,
-    },
-    /// The peer does not begin with a HELLO.
-    #[error("talking to {place} (it began with a message of type {message_type}, not with a hello)")]
-    NoHello {
-        /// Where.
-        place: Place,
-        /// With what it began.
-        message_type: u8,
-    },
-    /// The versions do not meet.
-    #[error(
-        "{place}: version negotiation failed (only OpenFlow 1.3, 0x04, is spoken here, up to {version:#04x} there)"
-    )]
-    Version {
-        /// Where.
-        place: Place,
-        /// The highest of the peer.
-        version: u8,
+        /// What is wrong with it.
+        reason: CloseReason,
     },
     /// An answer that is none.
     #[error("received bad reply: {0}")]
@@ -91,4 +75,14 @@ pub(in crate::ofctl) enum Failure {
         /// How many parts came.
         parts: u64,
     },
+}
+
+impl Failure {
+    pub(super) fn broken(place: &Place, error: io::Error) -> Self {
+        Self::Broken { place: place.clone(), error }
+    }
+
+    pub(super) fn channel(place: &Place, reason: impl Into<CloseReason>) -> Self {
+        Self::Channel { place: place.clone(), reason: reason.into() }
+    }
 }

@@ -4,13 +4,15 @@
 //!  target ─▶ transport (unix, TCP, TLS; never blocks) ─▶ connection (one poll loop: bytes ⇄ messages, xids, patience)
 //! ```
 //!
-//! A connection hands out whole messages as bytes: most commands print them, and some copy them. It keeps at most one
-//! message and what waits to be sent. Whatever the peer does, a request ends in bounded time and room.
+//! A connection hands out whole messages as bytes: most commands print them, and some copy them. How the stream is cut,
+//! what HELLOs say, and echoes, is `flowlib::channel`'s. It keeps at most one message and what waits to be sent.
+//! Whatever the peer does, a request ends in bounded time and room.
 
 mod connection;
 mod failure;
-mod inbox;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transport;
 

@@ -58,21 +58,25 @@ impl Transport {
         }
     }
 
-    /// Waits until it can be read, or written if it `wants_write`, or `until` has come. Whether it was in time.
-    pub(super) fn wait(&self, wants_write: bool, until: Option<Instant>) -> io::Result<bool> {
-        let (fd, has_more): (BorrowedFd<'_>, bool) = match self {
-            Self::Unix(socket) => (socket.as_fd(), false),
-            Self::Tcp(socket) => (socket.as_fd(), false),
-            Self::Tls(stream) => (stream.sock.as_fd(), stream.conn.wants_write()),
+    /// Waits until it can be read, or written if it `wants_write`, or `until` has come.
+    pub(super) fn wait(&self, wants_write: bool, until: Option<Instant>) -> io::Result<()> {
+        let (fd, wants_write): (BorrowedFd<'_>, bool) = match self {
+            Self::Unix(socket) => (socket.as_fd(), wants_write),
+            Self::Tcp(socket) => (socket.as_fd(), wants_write),
+            // While hands are shaken, the session takes nothing from us; whether the socket does is no help.
+            Self::Tls(stream) => {
+                let takes = wants_write && !stream.conn.is_handshaking();
+                (stream.sock.as_fd(), takes || stream.conn.wants_write())
+            }
         };
         let mut interest = PollFlags::IN;
-        interest.set(PollFlags::OUT, wants_write || has_more);
+        interest.set(PollFlags::OUT, wants_write);
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let left = left
                 .map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
             match poll(&mut [PollFd::from_borrowed_fd(fd, interest)], left.as_ref()) {
-                Ok(n) => return Ok(n > 0),
+                Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

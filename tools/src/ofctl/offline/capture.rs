@@ -8,7 +8,7 @@ use std::net::SocketAddrV4;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use flowlib::openflow::HEADER_LEN;
+use flowlib::channel::Deframer;
 use flowlib::text::{Verbosity, print_message};
 use jiff::Timestamp;
 
@@ -171,15 +171,16 @@ impl<'a> Segment<'a> {
 /// One direction of a connection.
 struct Stream {
     next: u32,
-    data: Vec<u8>,
+    deframer: Deframer,
 }
 
 impl Stream {
     fn new(segment: &Segment<'_>) -> Self {
-        Self { next: segment.sequence, data: Vec::new() }
+        Self { next: segment.sequence, deframer: Deframer::default() }
     }
 
-    /// Takes in a segment, if it is the next one, and gives out the messages that are whole.
+    /// Takes in a segment, if it is the next one, and gives out the messages that are whole. Where the stream is no
+    /// OpenFlow, the rest of the segment is passed over: the next may begin with a message.
     fn take(&mut self, segment: &Segment<'_>, mut give: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         if segment.begins {
             *self = Self::new(segment);
@@ -188,16 +189,16 @@ impl Stream {
             return Ok(());
         }
         self.next = self.next.wrapping_add(segment.data.len() as u32);
-        self.data.extend_from_slice(segment.data);
-        let mut at = 0;
-        while let Some(&[_, _, high, low]) = self.data.get(at..).and_then(<[u8]>::first_chunk) {
-            // Shorter than a header: this is no OpenFlow, and is printed as such, byte by byte no further.
-            let len = usize::from(u16::from_be_bytes([high, low])).max(HEADER_LEN);
-            let Some(message) = self.data.get(at..at + len) else { break };
-            give(message)?;
-            at += len;
+        self.deframer.push(segment.data);
+        loop {
+            match self.deframer.next_message() {
+                Ok(Some(message)) => give(message)?,
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    self.deframer = Deframer::default();
+                    return Ok(());
+                }
+            }
         }
-        self.data.drain(..at);
-        Ok(())
     }
 }
