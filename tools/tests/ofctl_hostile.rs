@@ -179,6 +179,62 @@ fn an_answer_without_end() {
     assert!(complaint(&out, 1).contains("without end"));
 }
 
+/// Answers the request for flows with these bytes as the entries of one part.
+fn entries(entries: &'static [u8]) -> impl Fn(Peer) + Send + 'static {
+    move |mut peer| {
+        let xid = peer.until_request();
+        let mut part = vec![4, 19, 0, 16 + entries.len() as u8];
+        part.extend(xid.0.to_be_bytes());
+        part.extend([0, 1, 0, 0, 0, 0, 0, 0]);
+        part.extend(entries);
+        peer.raw(&part);
+        assert_eq!(peer.receive(), None, "nothing is sent for a table that cannot be read");
+    }
+}
+
+#[test]
+fn an_answer_whose_entries_cannot_be_read() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("flows");
+    std::fs::write(&file, "actions=drop\n").unwrap();
+    let file = file.display();
+    let commands = [
+        "dump-flows SWITCH --no-stats".to_owned(),
+        "dump-flows SWITCH --sort".to_owned(),
+        format!("diff-flows SWITCH {file}"),
+        format!("replace-flows SWITCH {file}"),
+    ];
+    for command in commands {
+        for broken in [&[0, 0, 0, 0, 0, 0, 0, 0][..], &[0, 100, 0, 0], &[0], &[0, 4, 1, 1]] {
+            let out = run(&command, entries(broken));
+            assert!(out.stdout.is_empty(), "{command}");
+            complaint(&out, 1);
+        }
+    }
+}
+
+#[test]
+fn a_question_that_is_refused() {
+    let commands = [
+        "mod-port SWITCH p1 up",
+        "mod-table SWITCH 0 name:x",
+        "add-flow SWITCH in_port=p1,actions=drop",
+        "trace SWITCH in_port=1",
+        "dump-flows SWITCH --no-stats",
+        "dump-table-features SWITCH --output=json",
+    ];
+    for command in commands {
+        let out = run(command, move |mut peer| {
+            let xid = peer.until_request();
+            peer.send(xid, &Message::Error(ErrorMsg { code: ErrorCode::OFPBRC_EPERM, data: Vec::new() }));
+            assert_eq!(peer.receive(), None, "{command}");
+        });
+        assert!(out.stdout.is_empty(), "{command}");
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.code() == Some(1) && text.contains("OFPBRC_EPERM"), "{command}: {text}");
+    }
+}
+
 #[test]
 fn a_late_answer_is_an_answer_and_echoes_are_answered_meanwhile() {
     let out = run("get-frags SWITCH", |mut peer| {

@@ -5,7 +5,7 @@ use flowlib::openflow::{Message, MultipartReplyBody, MultipartRequestBody};
 use flowlib::text::{TableFeaturesList, Verbosity, parse_port, print_message};
 use flowlib::types::PortNo;
 
-use super::ask::{Answer, ask, encode, multipart};
+use super::ask::{Answer, encode, multipart, try_ask};
 use super::globals::Output;
 use super::json;
 use super::link::Connection;
@@ -40,7 +40,7 @@ pub(super) fn dump_over(connection: &mut Connection, switch: &Switch<'_>, reques
     }
     let verbosity = Verbosity(switch.globals.verbosity(1));
     let mut out = Out::default();
-    let answer = ask(connection, request, |message| {
+    let answer = try_ask(connection, request, |message| {
         let style = switch.globals.style(switch.printed_names()?);
         print_message(out.text(), message, style, verbosity);
         out.flow()
@@ -94,7 +94,7 @@ pub(super) fn table_features(switch: &Switch<'_>) -> Result<()> {
         return dump_multipart(switch, body);
     }
     let (mut list, mut text) = (TableFeaturesList::default(), String::new());
-    let answer = ask(&mut switch.open()?, &multipart(body)?, |part| {
+    let answer = try_ask(&mut switch.open()?, &multipart(body)?, |part| {
         if let (_, Message::MultipartReply(reply)) = Message::decode(part)?
             && let MultipartReplyBody::TableFeatures(tables) = reply.body
         {

@@ -20,6 +20,7 @@ mod changes;
 mod command;
 mod dump;
 mod echo;
+mod entries;
 mod file;
 mod flow_changes;
 mod globals;

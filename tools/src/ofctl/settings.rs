@@ -8,6 +8,7 @@ use flowlib::types::{PortNo, TableId};
 
 use super::ask::{ask, encode, multipart};
 use super::change::{order, refuse, settle};
+use super::entries::{TABLE_AT, TABLE_NAME, places};
 use super::file::BadText;
 use super::link::{Connection, Failure};
 use super::out::Out;
@@ -91,8 +92,8 @@ pub(super) fn mod_table(switch: &Switch<'_>, table: &str, setting: &str) -> Resu
             bail!("table_mod '{setting}' requires one of the OpenFlow versions {versions}");
         }
     };
-    if name.len() > TABLE_NAME_LEN {
-        bail!("{name}: the name of a table has at most {TABLE_NAME_LEN} bytes");
+    if name.len() > TABLE_NAME.len() {
+        bail!("{name}: the name of a table has at most {} bytes", TABLE_NAME.len());
     }
     let parsed = switch.parse(|names| parse_table(table, names))?;
     let id = parsed.map_err(|error| BadText::argument(table, error))?;
@@ -103,7 +104,10 @@ pub(super) fn mod_table(switch: &Switch<'_>, table: &str, setting: &str) -> Resu
     ask(&mut connection, &request, |part| {
         let start = features.len();
         features.extend_from_slice(part);
-        found |= rename(&mut features[start..], id, name);
+        found |= rename(&mut features[start..], id, name)?;
+        if features.len() > MAX_FEATURES {
+            bail!("{}: what its tables can do is more than {MAX_FEATURES} bytes", switch.target());
+        }
         Ok(())
     })?;
     if !found {
@@ -121,27 +125,26 @@ pub(super) fn mod_table(switch: &Switch<'_>, table: &str, setting: &str) -> Resu
 
 /// Gives a table in a part of a report another name; whether it is there.
 ///
-/// Shape of an entry: length `u16`, table `u8`, 5 zeros, name of 32 bytes, more. Source: OpenFlow 1.3.5 §7.3.5.5.1.
-fn rename(part: &mut [u8], table: TableId, name: &str) -> bool {
-    let mut rest = part.get_mut(MULTIPART_HEADER_LEN..).unwrap_or_default();
-    while let Some(&[high, low, id]) = rest.first_chunk() {
-        let len = usize::from(u16::from_be_bytes([high, low]));
-        let Some((entry, behind)) = rest.split_at_mut_checked(len).filter(|_| len > 0) else { break };
-        if TableId(id) == table
-            && let Some(place) = entry.get_mut(8..8 + TABLE_NAME_LEN)
+/// # Errors
+/// If the part cannot be cut into tables.
+fn rename(part: &mut [u8], table: TableId, name: &str) -> Result<bool, Failure> {
+    let entries = places(part).collect::<Result<Vec<_>, _>>()?;
+    for entry in entries {
+        let entry = &mut part[entry];
+        if entry.get(TABLE_AT) == Some(&table.0)
+            && let Some(place) = entry.get_mut(TABLE_NAME)
         {
             place.fill(0);
             place[..name.len()].copy_from_slice(name.as_bytes());
-            return true;
+            return Ok(true);
         }
-        rest = behind;
     }
-    false
+    Ok(false)
 }
 
 const MULTIPART_REQUEST: u8 = 18;
-const MULTIPART_HEADER_LEN: usize = 16;
-const TABLE_NAME_LEN: usize = 32;
+/// Beyond what any switch has to say of 255 tables.
+const MAX_FEATURES: usize = 16 << 20;
 
 /// OFPC_FRAG_ bits, and OFPC_INVALID_TTL_TO_CONTROLLER, which OpenFlow 1.3 does not have.
 const FRAG_MASK: u16 = 3;

@@ -10,12 +10,12 @@ use flowlib::text::{find_field, print_flow_stats};
 use flowlib::types::Priority;
 use flowlib::wire::{Part, Reader, Wire};
 
-use super::ask::{Answer, ask, describe, multipart};
+use super::ask::{Answer, describe, multipart, try_ask};
+use super::entries::entries;
 use super::link::Failure;
 use super::ours;
 use super::out::Out;
 use super::switch::Switch;
-use super::table::entries;
 
 /// By what flows are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +63,11 @@ pub(super) fn dump(switch: &Switch<'_>, request: FlowStatsRequest) -> Result<()>
     let mut waiting = Vec::new();
     let mut connection = switch.open()?;
     let request = multipart(MultipartRequestBody::Flow(request))?;
-    let answer = ask(&mut connection, &request, |part| {
+    let answer = try_ask(&mut connection, &request, |part| {
         let style = switch.globals.style(switch.printed_names()?);
         let is_ours = style.names.is_some() && switch.is_ours()?;
         for entry in entries(part) {
-            let stats = FlowStats::decode(&mut Reader::new(entry, Part::Multipart))?;
+            let stats = FlowStats::decode(&mut Reader::new(entry?, Part::Multipart))?;
             let start = out.text().len();
             out.text().push(' ');
             print_flow_stats(out.text(), &stats, switch.globals.prints_stats(), style);

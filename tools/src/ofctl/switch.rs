@@ -9,7 +9,8 @@ use flowlib::segment::ledger;
 use flowlib::text::{Names, ParseError};
 use flowlib::types::{TableId, Xid};
 
-use super::ask::{Answer, ask, multipart};
+use super::ask::{Answer, ask, ask_optional, multipart, try_ask};
+use super::entries::{TABLE_AT, TABLE_NAME, entries};
 use super::globals::Globals;
 use super::link::{Connection, Failure, Target};
 
@@ -133,8 +134,8 @@ impl<'a> Switch<'a> {
         // ovs-ofctl takes another connection for the tables.
         Connection::skip_xids(1);
         let mut tables = Vec::new();
-        ask(&mut connection, &table_features_request(), |part| {
-            tables.extend(table_names(part));
+        ask_optional(&mut connection, &table_features_request(), |part| {
+            tables.extend(table_names(part)?);
             Ok(())
         })?;
         let is_ours = has_ledger(&mut connection)?;
@@ -164,35 +165,34 @@ fn fetch_ports(connection: &mut Connection) -> Result<Names> {
     Ok(names)
 }
 
-/// OFPMP_TABLE_FEATURES.
-const TABLE_FEATURES: u8 = 12;
-const MULTIPART_HEADER_LEN: usize = 16;
-
 /// The question what tables can do. They are not decoded here: of a megabyte, only the names are of interest.
 fn table_features_request() -> Vec<u8> {
-    let mut request = vec![flowlib::openflow::VERSION, 18, 0, MULTIPART_HEADER_LEN as u8];
+    let mut request = vec![flowlib::openflow::VERSION, 18, 0, 16];
     request.extend(Connection::new_xid().0.to_be_bytes());
     request.extend([0, TABLE_FEATURES, 0, 0, 0, 0, 0, 0]);
     request
 }
 
+/// OFPMP_TABLE_FEATURES.
+const TABLE_FEATURES: u8 = 12;
+
 /// The names in a part of the answer; tables without a name are left out.
 ///
-/// Shape of an entry: length `u16`, table `u8`, 5 zeros, name of 32 bytes, more. Source: OpenFlow 1.3.5 §7.3.5.5.1.
-fn table_names(part: &[u8]) -> Vec<(TableId, String)> {
+/// # Errors
+/// If the part cannot be cut into tables.
+fn table_names(part: &[u8]) -> Result<Vec<(TableId, String)>, Failure> {
     let mut names = Vec::new();
-    let mut rest = part.get(MULTIPART_HEADER_LEN..).unwrap_or_default();
-    while let Some(&[high, low, table]) = rest.first_chunk() {
-        let len = usize::from(u16::from_be_bytes([high, low]));
-        let Some(entry) = rest.get(..len).filter(|entry| !entry.is_empty()) else { break };
-        rest = &rest[len..];
-        let name = entry.get(8..40).unwrap_or_default();
+    for entry in entries(part) {
+        let entry = entry?;
+        let (Some(table), Some(name)) = (entry.get(TABLE_AT), entry.get(TABLE_NAME)) else {
+            return Err(Failure::BadReply("a table's features without its name".to_owned()));
+        };
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         if !name.is_empty() {
-            names.push((TableId(table), String::from_utf8_lossy(name).into_owned()));
+            names.push((TableId(*table), String::from_utf8_lossy(name).into_owned()));
         }
     }
-    names
+    Ok(names)
 }
 
 /// Whether the switch keeps a ledger of segments, which only those of Weir's controller do.
@@ -202,7 +202,7 @@ fn has_ledger(connection: &mut Connection) -> Result<bool> {
     // Its xid is not counted: ovs-ofctl does not ask this.
     Message::MultipartRequest(rows.into()).encode(UNCOUNTED, &mut request)?;
     let mut found = false;
-    let answer = ask(connection, &request, |part| {
+    let answer = try_ask(connection, &request, |part| {
         if let Ok((_, Message::MultipartReply(reply))) = Message::decode(part)
             && let MultipartReplyBody::Flow(flows) = reply.body
         {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn tables_without_a_name_have_none() {
-        let mut part = vec![0; MULTIPART_HEADER_LEN];
+        let mut part = vec![0; 16];
         for (table, name) in [(0u8, "in"), (1, ""), (2, "a table with a name of 32 bytes!")] {
             let mut entry = [0; 64];
             entry[1] = 64;
@@ -230,8 +230,9 @@ mod tests {
             part.extend(entry);
         }
         let expected = [(0, "in"), (2, "a table with a name of 32 bytes!")];
-        assert_eq!(table_names(&part), expected.map(|(table, name)| (TableId(table), name.to_owned())));
-        part.extend([0, 0, 9]);
-        assert_eq!(table_names(&part).len(), 2, "an entry without a length ends it");
+        let expected = expected.map(|(table, name)| (TableId(table), name.to_owned()));
+        assert_eq!(table_names(&part).unwrap(), expected);
+        part.extend([0, 3, 9]);
+        assert!(table_names(&part).is_err(), "an entry without a name");
     }
 }

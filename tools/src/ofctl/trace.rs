@@ -22,7 +22,7 @@ use flowlib::text::{
 use flowlib::types::{MeterId, PortNo};
 use serde_json::{Value, json};
 
-use super::ask::{ask, multipart};
+use super::ask::{ask, ask_optional, multipart};
 use super::file::{BadText, Lines};
 use super::globals::{Globals, Output};
 use super::link::Target;
@@ -171,18 +171,24 @@ fn read<T: Send>(path: &Path, parse: impl Fn(&str) -> Result<T, ParseError> + Sy
 fn from_switch(switch: &Switch<'_>) -> Result<Emulated> {
     let mut emulated = Emulated::new(switch.target().to_string());
     let mut connection = switch.open()?;
-    for request in [
-        MultipartRequestBody::PortDesc,
-        MultipartRequestBody::GroupDesc,
-        MultipartRequestBody::MeterConfig(MeterId::ALL),
-        MultipartRequestBody::Flow(FlowStatsRequest::default()),
+    for (request, is_optional) in [
+        (MultipartRequestBody::PortDesc, false),
+        (MultipartRequestBody::GroupDesc, true),
+        (MultipartRequestBody::MeterConfig(MeterId::ALL), true),
+        (MultipartRequestBody::Flow(FlowStatsRequest::default()), false),
     ] {
-        ask(&mut connection, &multipart(request)?, |part| {
+        let request = multipart(request)?;
+        let take = |part: &[u8]| {
             if let (_, Message::MultipartReply(reply)) = Message::decode(part)? {
                 take(&mut emulated, reply.body);
             }
             Ok(())
-        })?;
+        };
+        if is_optional {
+            ask_optional(&mut connection, &request, take)?;
+        } else {
+            ask(&mut connection, &request, take)?;
+        }
     }
     Ok(emulated)
 }

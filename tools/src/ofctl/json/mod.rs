@@ -13,7 +13,7 @@ use flowlib::openflow::{Message, MultipartReplyBody, MultipartRequestBody};
 use flowlib::text::Names;
 use serde_json::{Value, json};
 
-use super::ask::{Answer, ask, describe, encode, multipart};
+use super::ask::{ask, describe, encode, multipart};
 use super::link::{Connection, header};
 use super::out::Out;
 use super::switch::Switch;
@@ -29,16 +29,13 @@ enum Piece {
 /// Asks over this connection and prints the answer.
 ///
 /// # Errors
-/// If the switch refuses, or what [`ask`] says.
+/// What [`ask`] says.
 pub(super) fn dump_over(connection: &mut Connection, switch: &Switch<'_>, request: &[u8]) -> Result<()> {
     let mut list = List::default();
-    let answer = ask(connection, request, |message| match piece(switch, message)? {
+    ask(connection, request, |message| match piece(switch, message)? {
         Piece::One(value) => list.one(&value),
         Piece::Many(values) => list.many(&values),
     })?;
-    if let Answer::Refused(error) = answer {
-        bail!("{}", describe(&error));
-    }
     list.end()
 }
 
@@ -50,17 +47,14 @@ pub(super) fn show(switch: &Switch<'_>) -> Result<()> {
     let mut connection = switch.open()?;
     let mut one = |request: &[u8]| -> Result<Value> {
         let mut all = Vec::new();
-        let answer = ask(&mut connection, request, |message| {
+        ask(&mut connection, request, |message| {
             match piece(switch, message)? {
                 Piece::One(value) => all.push(value),
                 Piece::Many(values) => all.extend(values),
             }
             Ok(())
         })?;
-        match answer {
-            Answer::Complete => Ok(Value::Array(all)),
-            Answer::Refused(error) => bail!("{}", describe(&error)),
-        }
+        Ok(Value::Array(all))
     };
     let features = one(&encode(&Message::FeaturesRequest)?)?;
     let ports = one(&multipart(MultipartRequestBody::PortDesc)?)?;

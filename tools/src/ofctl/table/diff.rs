@@ -8,12 +8,13 @@ use anyhow::Result;
 use flowlib::openflow::{FlowModCommand, FlowStatsRequest, Message, MultipartRequestBody};
 use flowlib::text::{Names, Style, parse_flow_mod, print_instructions, print_match};
 
-use super::view::{Key, View, add_of, entries, flow_of};
-use crate::ofctl::ask::{Answer, ask, describe, multipart};
+use super::view::{Key, View, add_of, flow_of};
+use crate::ofctl::ask::{ask, multipart};
 use crate::ofctl::batch::Batch;
+use crate::ofctl::entries::entries;
 use crate::ofctl::file::Lines;
 use crate::ofctl::globals::Globals;
-use crate::ofctl::link::{Failure, Target};
+use crate::ofctl::link::Target;
 use crate::ofctl::out::Out;
 use crate::ofctl::switch::Switch;
 
@@ -60,16 +61,13 @@ fn table_of(source: &str, switch: &Switch<'_>, named: Option<&Switch<'_>>) -> Re
     }
     let mut batch = Batch::default();
     let all = multipart(MultipartRequestBody::Flow(FlowStatsRequest::default()))?;
-    let answer = ask(&mut switch.open()?, &all, |part| {
+    ask(&mut switch.open()?, &all, |part| {
         for entry in entries(part) {
-            batch.push_encoded(&add_of(&flow_of(entry)?)?, 0);
+            batch.push_encoded(&add_of(&flow_of(entry?)?)?, 0);
         }
         Ok(())
     })?;
-    match answer {
-        Answer::Complete => Ok(vec![batch]),
-        Answer::Refused(error) => Err(Failure::BadReply(describe(&error)).into()),
-    }
+    Ok(vec![batch])
 }
 
 fn of_file(lines: &Lines, named: Option<&Switch<'_>>) -> Result<Vec<Batch>> {

@@ -6,4 +6,3 @@ mod view;
 
 pub(super) use diff::diff;
 pub(super) use replace::replace;
-pub(super) use view::entries;

@@ -9,12 +9,12 @@ use flowlib::openflow::{
 };
 use flowlib::text::parse_flow_mod;
 
-use super::view::{Key, View, add_of, entries, flow_of};
-use crate::ofctl::ask::{Answer, ask, describe, multipart};
+use super::view::{Key, View, add_of, flow_of};
+use crate::ofctl::ask::{ask, multipart};
 use crate::ofctl::batch::Batch;
 use crate::ofctl::change::{Changes, Manner};
+use crate::ofctl::entries::entries;
 use crate::ofctl::file::Lines;
-use crate::ofctl::link::Failure;
 use crate::ofctl::switch::Switch;
 
 /// A flow of the file.
@@ -45,8 +45,9 @@ pub(in crate::ofctl) fn replace(switch: &Switch<'_>, path: &Path) -> Result<()> 
     let mut connection = switch.open()?;
     let mut deletes = Batch::default();
     let all = multipart(MultipartRequestBody::Flow(FlowStatsRequest::default()))?;
-    let answer = ask(&mut connection, &all, |part| {
+    ask(&mut connection, &all, |part| {
         for entry in entries(part) {
+            let entry = entry?;
             // The switch may spell a match in another way than we do.
             let flow;
             let respelled;
@@ -69,9 +70,6 @@ pub(in crate::ofctl) fn replace(switch: &Switch<'_>, path: &Path) -> Result<()> 
         }
         Ok(())
     })?;
-    if let Answer::Refused(error) = answer {
-        return Err(Failure::BadReply(describe(&error)).into());
-    }
     let adds = wanted.iter().filter(|flow| !flow.is_done).map(|flow| (flow.line, flow.add));
     let batch = in_order(&deletes, adds);
     if batch.is_empty() {

@@ -90,17 +90,6 @@ struct Places {
     priority: usize,
 }
 
-/// The entries in a part of a report of flows.
-pub(in crate::ofctl) fn entries(part: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = part.get(16..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let len = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
-        let entry = rest.get(..len).filter(|entry| !entry.is_empty())?;
-        rest = &rest[len..];
-        Some(entry)
-    })
-}
-
 /// The flow of an entry.
 ///
 /// # Errors
@@ -151,8 +140,5 @@ mod tests {
     #[test]
     fn bytes_that_are_no_flow_have_no_view() {
         assert!(View::of_stats(&[0; 50]).is_none());
-        let mut part = vec![0; 16];
-        part.extend([0, 4, 1, 1, 0, 0, 9]);
-        assert_eq!(entries(&part).count(), 1, "an entry without a length ends them");
     }
 }
