@@ -323,6 +323,34 @@ fn a_bundle_is_committed_once_all_is_taken() {
 }
 
 #[test]
+fn a_flow_too_long_for_a_bundle_goes_without_one_or_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("flows");
+    std::fs::write(&file, format!("actions=drop\nactions={}\n", "output:1,".repeat(4091))).unwrap();
+    let out = run(&format!("--bundle add-flows SWITCH {}", file.display()), |mut peer| {
+        peer.send(Xid(1), &Message::Hello(Hello::new(&[VERSION])));
+        assert!(matches!(peer.receive(), Some((_, Message::Hello(_)))));
+        assert_eq!(peer.receive(), None);
+    });
+    let text = complaint(&out, 1);
+    assert!(text.contains("flows:2: a message of 65520 bytes") && text.contains("in a bundle"), "{text}");
+
+    let out = run(&format!("add-flows SWITCH {}", file.display()), |mut peer| {
+        peer.send(Xid(1), &Message::Hello(Hello::new(&[VERSION])));
+        let mut bundled = 0;
+        while let Some((xid, message)) = peer.receive() {
+            bundled += usize::from(matches!(message, Message::BundleAdd(_)));
+            match message {
+                Message::BarrierRequest => peer.send(xid, &Message::BarrierReply),
+                Message::FlowMod(flow_mod) => assert_eq!((bundled, flow_mod.instructions.len()), (1, 1)),
+                message => done(&mut peer, xid, &message),
+            }
+        }
+    });
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
 fn a_switch_that_dies_within_a_bundle() {
     let (out, controls) = bundle_of(|peer, xid, message| match message {
         Message::BundleAdd(_) => peer.stream.shutdown(std::net::Shutdown::Both).unwrap(),

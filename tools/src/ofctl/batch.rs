@@ -156,6 +156,13 @@ impl Batch {
         })
     }
 
+    /// The first message of a range that is too long for a bundle, if there is one.
+    pub(super) fn too_long_for_bundle(&self, range: Range<usize>) -> Option<Member<'_>> {
+        let mut messages = self.iter().enumerate().take(range.end).skip(range.start);
+        let (index, (line, message)) = messages.find(|(_, (_, message))| message.len() > MAX_BUNDLED)?;
+        Some(Member { message, index, line: (line != 0).then_some(line) })
+    }
+
     /// Where the message of that index begins, or the end.
     fn byte_of(&self, index: usize) -> usize {
         (0..index).try_fold(0, |at, _| self.message_len(at).map(|len| at + len)).unwrap_or(self.bytes.len())
@@ -199,7 +206,7 @@ impl Piece<'_> {
     /// Appends each as a message for a bundle.
     ///
     /// # Errors
-    /// If one is too long for that.
+    /// If one is too long for that; see [`Batch::too_long_for_bundle`].
     pub(super) fn append_wrapped(self, bundle: (u32, BundleFlags), out: &mut Vec<u8>) -> Result<()> {
         let mut rest = self.bytes;
         while let Some((message, behind)) = message_len(rest).and_then(|len| rest.split_at_checked(len)) {
@@ -209,6 +216,9 @@ impl Piece<'_> {
         Ok(())
     }
 }
+
+/// The longest message that a bundle can have: what is wrapped around it has 24 bytes.
+pub(super) const MAX_BUNDLED: usize = u16::MAX as usize - 24;
 
 /// How much is appended at once.
 const PIECE: usize = 64 << 10;
@@ -249,5 +259,20 @@ mod tests {
             assert!(out.len() > before && (out.len() - before).is_multiple_of(56));
         }
         assert_eq!(out, batch.bytes[10 * 56..2990 * 56]);
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_for_a_bundle_is_found() {
+        let mut batch = batch(3);
+        let mut message = vec![0; MAX_BUNDLED + 1];
+        message[2..4].copy_from_slice(&(MAX_BUNDLED as u16 + 1).to_be_bytes());
+        batch.push_encoded(&message, 7);
+        let found = |range| batch.too_long_for_bundle(range).map(|member| (member.index, member.line));
+        assert_eq!(found(0..4), Some((3, Some(7))));
+        assert_eq!(found(0..3), None);
+        let wrap = |len: usize| {
+            BundleAdd::wrap(Xid(0), 0, BundleFlags::ATOMIC, &message[..len], &mut Vec::new()).is_ok()
+        };
+        assert!(wrap(MAX_BUNDLED) && !wrap(MAX_BUNDLED + 1));
     }
 }

@@ -97,10 +97,14 @@ impl Lines {
         BadText { place: Some((self.name.clone(), line.number)), text: line.text.to_owned(), error }
     }
 
-    /// The line of that number and where it is.
+    /// Where the line of that number is.
     pub(super) fn place(&self, number: u32) -> String {
-        let text = self.text.lines().nth(number.saturating_sub(1) as usize).unwrap_or_default();
-        format!("{}:{number}: {}", self.name, text.trim())
+        format!("{}:{number}", self.name)
+    }
+
+    /// The line of that number.
+    pub(super) fn said(&self, number: u32) -> &str {
+        self.text.lines().nth(number.saturating_sub(1) as usize).unwrap_or_default().trim()
     }
 
     /// Works on pieces of the lines on all processors; the results in order.

@@ -11,8 +11,8 @@ use flowlib::text::{Style, Verbosity, print_message};
 
 use bundle::{Control, Errors};
 
-use super::ask::{ERROR, encode};
-use super::batch::Batch;
+use super::ask::{ERROR, encode, error_code};
+use super::batch::{Batch, MAX_BUNDLED, Member};
 use super::file::Lines;
 use super::link::{Connection, Next, header};
 use super::switch::Switch;
@@ -43,7 +43,7 @@ pub(super) struct Changes<'a> {
 enum AtOnce {
     /// All are done.
     Done,
-    /// Those before this one are done; it is refused.
+    /// Those before this one are done; it is refused, or does not fit into a bundle.
     Refused(usize),
     /// None is done: the switch has no bundles.
     NoBundles,
@@ -110,13 +110,16 @@ impl Changes<'_> {
 
     /// Does what of the range would be done one by one.
     fn at_once(&self, connection: &mut Connection, range: Range<usize>) -> Result<AtOnce> {
-        let mut end = range.end;
+        let too_long = self.batch.too_long_for_bundle(range.clone());
+        let mut end = too_long.map_or(range.end, |member| member.index);
         while end > range.start {
             let errors = bundle::send(connection, &self.batch, range.start..end, Control::Uncounted)?;
             let members =
                 errors.kept.iter().filter_map(|error| Some((error, self.batch.member(header(error).1)?)));
             match members.min_by_key(|(_, member)| member.index) {
-                Some((error, _)) if is_unsupported(error) => return Ok(AtOnce::Unsupported),
+                Some((error, _)) if error_code(error) == Some(ErrorCode::OFPBFC_MSG_UNSUP) => {
+                    return Ok(AtOnce::Unsupported);
+                }
                 Some((_, member)) if member.index < end => end = member.index,
                 _ if errors.is_empty() => break,
                 _ => return Ok(AtOnce::NoBundles),
@@ -167,6 +170,14 @@ impl Changes<'_> {
     }
 
     fn send_bundle(&self, connection: &mut Connection, switch: &Switch<'_>) -> Result<()> {
+        if let Some(Member { message, line, .. }) = self.batch.too_long_for_bundle(0..self.batch.len()) {
+            let place = self.lines.zip(line).map(|(lines, line)| format!("{}: ", lines.place(line)));
+            bail!(
+                "{}a message of {} bytes, and in a bundle it may have {MAX_BUNDLED}; nothing is sent",
+                place.unwrap_or_default(),
+                message.len()
+            );
+        }
         let errors = bundle::send(connection, &self.batch, 0..self.batch.len(), Control::Counted)?;
         if errors.is_empty() {
             return Ok(());
@@ -204,7 +215,7 @@ impl Changes<'_> {
     /// Prints the line of what was refused.
     fn print_line(&self, line: Option<u32>) {
         if let (Some(lines), Some(line)) = (self.lines, line) {
-            eprintln!("ofctl: {}", lines.place(line));
+            eprintln!("ofctl: {}: {}", lines.place(line), lines.said(line));
         }
     }
 }
@@ -258,9 +269,4 @@ pub(super) fn settle(connection: &mut Connection, messages: &[u8]) -> Result<Opt
         Ok::<_, anyhow::Error>(if message_xid == header(&barrier).1 { Next::Done } else { Next::Ignored })
     })?;
     Ok(refused)
-}
-
-fn is_unsupported(error: &[u8]) -> bool {
-    let unsupported = ErrorCode::OFPBFC_MSG_UNSUP;
-    matches!(Message::decode(error), Ok((_, Message::Error(ErrorMsg { code, .. }))) if code == unsupported)
 }
