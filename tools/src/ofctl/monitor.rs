@@ -3,20 +3,20 @@
 use std::convert::Infallible;
 
 use anyhow::{Context, Result, bail};
+use flowlib::channel::{echo_reply, is_echo_request};
 use flowlib::openflow::nicira::PacketInFormat;
 use flowlib::openflow::{Message, MultipartRequestBody, SwitchConfig};
 use flowlib::text::{Verbosity, parse_flow_monitor, print_message};
+use flowlib::types::Xid;
 
 use super::ask::{encode, multipart};
 use super::change::{order, settle};
 use super::dump::dump_over;
 use super::file::BadText;
 use super::globals;
-use super::link::{Connection, Patience, header};
+use super::link::{Connection, Patience};
 use super::settings::fetch;
 use super::switch::Switch;
-
-const ECHO_REQUEST: u8 = 2;
 
 /// `monitor`: sets what the switch sends, and prints it until the connection ends.
 ///
@@ -89,28 +89,23 @@ fn set_packet_in_format(connection: &mut Connection, switch: &Switch<'_>) -> Res
 fn listen(mut connection: Connection, switch: &Switch<'_>, resumes: Option<bool>) -> Result<Infallible> {
     connection.set_patience(Patience::Endless);
     loop {
-        let message = connection.receive_any()?.to_vec();
+        let message = connection.receive_any()?;
         let mut text = String::new();
         if switch.globals.timestamp {
             text = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S%.3f: ").to_string();
         }
-        let answer = match resumes {
-            None => None,
-            Some(_) if header(&message).0 == ECHO_REQUEST => {
-                let mut answer = message.clone();
-                answer[1] = ECHO_REQUEST + 1;
-                Some(answer)
-            }
-            Some(resumes) => resumption(&message).filter(|_| resumes),
-        };
         print(switch, &mut text, &message)?;
-        if let Some(answer) = answer {
-            if header(&message).0 != ECHO_REQUEST {
-                text.push_str("send: ");
-                print(switch, &mut text, &answer)?;
-            }
-            connection.send(&answer);
+        let mut answer = Vec::new();
+        if resumes.is_some() && is_echo_request(&message) {
+            echo_reply(&message, &mut answer);
+        } else if resumes == Some(true)
+            && let Some(resumption) = resumption(&message)
+        {
+            text.push_str("send: ");
+            print(switch, &mut text, &resumption)?;
+            answer = resumption;
         }
+        connection.send(&answer);
         eprint!("{text}");
     }
 }
@@ -123,10 +118,11 @@ fn print(switch: &Switch<'_>, text: &mut String, message: &[u8]) -> Result<()> {
 
 /// What makes a packet go on that waits in the switch, if the message is of one.
 fn resumption(message: &[u8]) -> Option<Vec<u8>> {
-    match Message::decode(message) {
-        Ok((_, Message::NxPacketIn2(packet))) if packet.continuation.is_some() => {
-            encode(&Message::NxResume(packet)).ok()
-        }
-        _ => None,
-    }
+    let (_, Message::NxPacketIn2(mut packet)) = Message::decode(message).ok()? else { return None };
+    packet.continuation.as_ref()?;
+    // That was for the controller.
+    packet.userdata.clear();
+    let mut resume = Vec::new();
+    Message::NxResume(packet).encode(Xid(0), &mut resume).ok()?;
+    Some(resume)
 }

@@ -5,6 +5,7 @@
 mod lines;
 mod ovs;
 mod trace;
+mod watch;
 
 use std::collections::BTreeSet;
 

@@ -81,14 +81,19 @@ impl Switch {
         self.run("ovs-ofctl", &[&["-O", "OpenFlow13"], arguments].concat())
     }
 
+    /// A command of either tool.
+    pub(crate) fn tool(&self, tool: Tool, words: &[&str]) -> Command {
+        match tool {
+            Tool::Ours => self.command(OURS, words),
+            Tool::Theirs => self.command("ovs-ofctl", &[&["-O", "OpenFlow13"], words].concat()),
+        }
+    }
+
     /// What becomes of a command line (words with white space in single quotes) with that standard input.
     pub(crate) fn outcome(&self, tool: Tool, line: &str, input: &str) -> Output {
         let words = words(line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut command = match tool {
-            Tool::Ours => self.command(OURS, &words),
-            Tool::Theirs => self.command("ovs-ofctl", &[&["-O", "OpenFlow13"], &words[..]].concat()),
-        };
+        let mut command = self.tool(tool, &words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that does not read its input is right too.
