@@ -8,15 +8,15 @@ use flowlib::openflow::meter::MeterCommand;
 use flowlib::openflow::{
     FlowModCommand, FlowStatsRequest, Message, MultipartRequestBody, QueueStatsRequest, queue,
 };
-use flowlib::text::parse_flow_filter;
-use flowlib::types::PortNo;
+use flowlib::text::{parse_flow_filter, parse_group_mod, parse_meter};
+use flowlib::types::{GroupId, MeterId, PortNo};
 
 use super::arguments::Command;
 use super::dump::{self, dump_multipart};
 use super::file::BadText;
 use super::globals::{Globals, Output};
 use super::switch::Switch;
-use super::{changes, echo, flow_changes, manual, monitor, offline, settings, sort, table, trace};
+use super::{change, echo, manual, monitor, offline, settings, sort, table, trace};
 
 /// Does what the command says.
 ///
@@ -52,18 +52,18 @@ pub(super) fn run(globals: &Globals, command: &Command) -> Result<ExitCode> {
         Command::DumpGroups(of) => dump_multipart(&at(&of.switch), MultipartRequestBody::GroupDesc)?,
         Command::DumpGroupStats(of) => {
             let switch = at(&of.switch);
-            let group = changes::group_of(&switch, of.item.as_deref())?;
+            let group = group_of(&switch, of.item.as_deref())?;
             dump_multipart(&switch, MultipartRequestBody::GroupStats(group))?;
         }
         Command::DumpGroupFeatures(only) => {
             dump_multipart(&at(&only.switch), MultipartRequestBody::GroupFeatures)?
         }
         Command::DumpMeters(of) => {
-            let meter = changes::meter_of(of.item.as_deref())?;
+            let meter = meter_of(of.item.as_deref())?;
             dump_multipart(&at(&of.switch), MultipartRequestBody::MeterConfig(meter))?;
         }
         Command::MeterStats(of) => {
-            let meter = changes::meter_of(of.item.as_deref())?;
+            let meter = meter_of(of.item.as_deref())?;
             dump_multipart(&at(&of.switch), MultipartRequestBody::MeterStats(meter))?;
         }
         Command::MeterFeatures(only) => {
@@ -88,15 +88,15 @@ pub(super) fn run(globals: &Globals, command: &Command) -> Result<ExitCode> {
         Command::DumpIpfixFlow(only) => dump_multipart(&at(&only.switch), MultipartRequestBody::IpfixFlow)?,
         Command::DumpTlvMap(only) => dump::dump(&at(&only.switch), &Message::NxTlvTableRequest)?,
 
-        Command::AddFlow(of) => flow_changes::one(&at(&of.switch), Some(&of.item), FlowModCommand::ADD)?,
-        Command::AddFlows(of) => flow_changes::file(&at(&of.switch), &of.file, FlowModCommand::ADD)?,
+        Command::AddFlow(of) => change::flow::one(&at(&of.switch), Some(&of.item), FlowModCommand::ADD)?,
+        Command::AddFlows(of) => change::flow::file(&at(&of.switch), &of.file, FlowModCommand::ADD)?,
         Command::ModFlows(of) => {
             let command = if globals.strict { FlowModCommand::MODIFY_STRICT } else { FlowModCommand::MODIFY };
-            flow_changes::one(&at(&of.switch), Some(&of.item), command)?;
+            change::flow::one(&at(&of.switch), Some(&of.item), command)?;
         }
         Command::DelFlows(of) => {
             let command = if globals.strict { FlowModCommand::DELETE_STRICT } else { FlowModCommand::DELETE };
-            flow_changes::one(&at(&of.switch), of.item.as_deref(), command)?;
+            change::flow::one(&at(&of.switch), of.item.as_deref(), command)?;
         }
         Command::ReplaceFlows(of) => table::replace(&at(&of.switch), &of.file)?,
         Command::DiffFlows { source1, source2 } => {
@@ -106,33 +106,37 @@ pub(super) fn run(globals: &Globals, command: &Command) -> Result<ExitCode> {
                 ExitCode::SUCCESS
             });
         }
-        Command::AddGroup(of) => changes::groups(&at(&of.switch), of.item.as_deref(), GroupCommand::ADD)?,
-        Command::AddGroups(of) => changes::group_file(&at(&of.switch), &of.file, GroupCommand::ADD)?,
+        Command::AddGroup(of) => change::group::one(&at(&of.switch), of.item.as_deref(), GroupCommand::ADD)?,
+        Command::AddGroups(of) => change::group::file(&at(&of.switch), &of.file, GroupCommand::ADD)?,
         Command::ModGroup(of) => {
             let command = if globals.may_create { GroupCommand::ADD_OR_MODIFY } else { GroupCommand::MODIFY };
-            changes::groups(&at(&of.switch), of.item.as_deref(), command)?;
+            change::group::one(&at(&of.switch), of.item.as_deref(), command)?;
         }
-        Command::DelGroups(of) => changes::groups(&at(&of.switch), of.item.as_deref(), GroupCommand::DELETE)?,
+        Command::DelGroups(of) => {
+            change::group::one(&at(&of.switch), of.item.as_deref(), GroupCommand::DELETE)?
+        }
         Command::InsertBuckets(_) => {
             bail!("insert-bucket needs OpenFlow 1.5 or later, and only OpenFlow13 is spoken here")
         }
         Command::RemoveBuckets(_) => {
             bail!("remove-bucket needs OpenFlow 1.5 or later, and only OpenFlow13 is spoken here")
         }
-        Command::AddMeter(of) => changes::meters(&at(&of.switch), Some(&of.item), MeterCommand::ADD)?,
-        Command::AddMeters(of) => changes::meter_file(&at(&of.switch), &of.file, MeterCommand::ADD)?,
-        Command::ModMeter(of) => changes::meters(&at(&of.switch), Some(&of.item), MeterCommand::MODIFY)?,
-        Command::DelMeters(of) => changes::meters(&at(&of.switch), of.item.as_deref(), MeterCommand::DELETE)?,
+        Command::AddMeter(of) => change::meter::one(&at(&of.switch), Some(&of.item), MeterCommand::ADD)?,
+        Command::AddMeters(of) => change::meter::file(&at(&of.switch), &of.file, MeterCommand::ADD)?,
+        Command::ModMeter(of) => change::meter::one(&at(&of.switch), Some(&of.item), MeterCommand::MODIFY)?,
+        Command::DelMeters(of) => {
+            change::meter::one(&at(&of.switch), of.item.as_deref(), MeterCommand::DELETE)?
+        }
         Command::ModPort { switch, port, action } => settings::mod_port(&at(switch), port, action)?,
         Command::ModTable { switch, table, setting } => settings::mod_table(&at(switch), table, setting)?,
         Command::GetFrags(only) => settings::get_frags(&at(&only.switch))?,
         Command::SetFrags { switch, mode } => settings::set_frags(&at(switch), mode)?,
-        Command::PacketOut { switch, packet_out } => changes::packet_out(&at(switch), packet_out)?,
-        Command::Bundle(of) => changes::bundle(&at(&of.switch), &of.file)?,
-        Command::AddTlvMap(of) => changes::add_tlv_map(&at(&of.switch), &of.item)?,
-        Command::DelTlvMap(of) => changes::del_tlv_map(&at(&of.switch), of.item.as_deref())?,
-        Command::CtFlush { switch, which } => changes::ct_flush(&at(switch), which)?,
-        Command::CtFlushZone { switch, zone } => changes::ct_flush_zone(&at(switch), zone)?,
+        Command::PacketOut { switch, packet_out } => change::packet_out::send(&at(switch), packet_out)?,
+        Command::Bundle(of) => change::bundle::file(&at(&of.switch), &of.file)?,
+        Command::AddTlvMap(of) => change::tlv_map::add(&at(&of.switch), &of.item)?,
+        Command::DelTlvMap(of) => change::tlv_map::del(&at(&of.switch), of.item.as_deref())?,
+        Command::CtFlush { switch, which } => change::conntrack::flush(&at(switch), which)?,
+        Command::CtFlushZone { switch, zone } => change::conntrack::flush_zone(&at(switch), zone)?,
 
         Command::Monitor { switch, words } => match monitor::monitor(&at(switch), words)? {},
         Command::Snoop(only) => match monitor::snoop(&at(&only.switch))? {},
@@ -192,4 +196,17 @@ fn queue_of(queue: Option<&str>) -> Result<u32> {
         }
         Some(queue) => queue.parse().map_err(|_| anyhow::anyhow!("{queue}: not the number of a queue")),
     }
+}
+
+/// The group that is meant; without one, all.
+fn group_of(switch: &Switch<'_>, group: Option<&str>) -> Result<GroupId> {
+    let text = group.unwrap_or_default();
+    let parsed = switch.parse(|names| parse_group_mod(text, Some(GroupCommand::DELETE), names))?;
+    Ok(parsed.map_err(|error| BadText::argument(text, error))?.group.group)
+}
+
+/// The meter that is meant; without one, all.
+fn meter_of(meter: Option<&str>) -> Result<MeterId> {
+    let Some(text) = meter else { return Ok(MeterId::ALL) };
+    parse_meter(text).map_err(|error| BadText::argument(text, error).into())
 }

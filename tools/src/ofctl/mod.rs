@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  arguments ─▶ run ─▶ dump, sort, json      one question, the answer printed part by part as it comes
-//!                      changes ─▶ change     text ─▶ batch of messages ─▶ sent without waiting, or as a bundle
+//!                      change ─▶ deliver     text ─▶ batch of messages ─▶ sent without waiting, or as a bundle
 //!                      table                 replace-flows, diff-flows
 //!                      monitor, echo, offline
 //!                      trace                 flows, groups, ports ─▶ the software switch
@@ -16,13 +16,12 @@ mod arguments;
 mod ask;
 mod batch;
 mod change;
-mod changes;
 mod command;
+mod deliver;
 mod dump;
 mod echo;
 mod entries;
 mod file;
-mod flow_changes;
 mod globals;
 mod json;
 mod link;
@@ -45,7 +44,7 @@ use anyhow::{Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 
 use arguments::Arguments;
-use change::Refused;
+use deliver::Refused;
 use out::NobodyReads;
 
 /// Reads the arguments and does what they say. A failure is printed to standard error.

@@ -10,7 +10,7 @@ use flowlib::text::{Verbosity, parse_flow_monitor, print_message};
 use flowlib::types::Xid;
 
 use super::ask::{encode, multipart};
-use super::change::{order, settle};
+use super::deliver::{order, settle};
 use super::dump::dump_over;
 use super::file::BadText;
 use super::globals;

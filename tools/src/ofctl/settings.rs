@@ -7,7 +7,7 @@ use flowlib::text::parse_table;
 use flowlib::types::{PortNo, TableId};
 
 use super::ask::{ask, encode, multipart};
-use super::change::{order, refuse, settle};
+use super::deliver::{order, refuse, settle};
 use super::entries::{TABLE_AT, TABLE_NAME, places};
 use super::file::BadText;
 use super::link::{Connection, Failure};

@@ -1,117 +1,45 @@
-//! Messages that are done together or not at all.
+//! `bundle`: changes of all kinds, all or nothing.
 
-use std::ops::Range;
+use std::path::Path;
 
 use anyhow::Result;
-use flowlib::openflow::{BundleControl, BundleControlType, BundleFlags, Message};
-use flowlib::types::Xid;
+use flowlib::openflow::Message;
+use flowlib::text::{Names, ParseError, Problem, parse_flow_mod, parse_group_mod, parse_packet_out};
 
-use crate::ofctl::ask::ERROR;
+use super::flow::warn;
 use crate::ofctl::batch::Batch;
-use crate::ofctl::link::{Connection, Next, header};
+use crate::ofctl::deliver::{Changes, Manner};
+use crate::ofctl::file::Lines;
+use crate::ofctl::switch::Switch;
 
-/// The bundle of a connection: its number is the connection's own.
-const BUNDLE: (u32, BundleFlags) = (0, BundleFlags::ATOMIC.union(BundleFlags::ORDERED));
-
-/// How the messages that control a bundle are numbered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Control {
-    /// As ovs-ofctl numbers them.
-    Counted,
-    /// Out of the way: ovs-ofctl would have none here.
-    Uncounted,
-}
-
-/// Errors that came for a bundle: the first of them, and how many more there were.
-#[derive(Debug, Default)]
-pub(super) struct Errors {
-    pub(super) kept: Vec<Vec<u8>>,
-    pub(super) n_left_out: usize,
-    /// The message that ended the bundle.
-    pub(super) last: Vec<u8>,
-}
-
-impl Errors {
-    fn push(&mut self, error: &[u8]) {
-        if self.kept.len() < MAX_ERRORS {
-            self.kept.push(error.to_vec());
-        } else {
-            self.n_left_out += 1;
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.kept.is_empty()
-    }
-}
-
-const MAX_ERRORS: usize = 100;
-/// Far from those that are counted up.
-const UNCOUNTED: u32 = 0xffff_0000;
-
-/// Sends a range of messages as a bundle. It is committed only if the switch has refused nothing; else it is discarded.
-/// With any error, nothing has changed.
+/// `bundle`: flow mods, group mods and packet-outs of a file, all or nothing.
 ///
 /// # Errors
-/// What the connection says.
-pub(super) fn send(
-    connection: &mut Connection,
-    batch: &Batch,
-    range: Range<usize>,
-    numbers: Control,
-) -> Result<Errors> {
-    let open = control(BundleControlType::OPEN_REQUEST, numbers)?;
-    let close = control(BundleControlType::CLOSE_REQUEST, numbers)?;
-    let (open_xid, close_xid) = (header(&open).1, header(&close).1);
-    let mut errors = Errors::default();
-    let mut pieces = batch.pieces(range);
-    connection.send(&open);
-    connection.exchange(
-        |out| {
-            if let Some(piece) = pieces.next() {
-                piece.append_wrapped(BUNDLE, out)?;
-                return Ok(true);
-            }
-            out.extend_from_slice(&close);
-            Ok(false)
-        },
-        |message| {
-            let (message_type, xid) = header(message);
-            if message_type == ERROR {
-                errors.push(message);
-            }
-            Ok::<_, anyhow::Error>(match xid {
-                xid if xid == close_xid => Next::Done,
-                // Nothing of it will be done.
-                xid if xid == open_xid && message_type == ERROR => Next::Done,
-                _ => Next::Ignored,
-            })
-        },
-    )?;
-    let end = if errors.is_empty() {
-        BundleControlType::COMMIT_REQUEST
-    } else {
-        BundleControlType::DISCARD_REQUEST
-    };
-    errors.last = control(end, numbers)?;
-    let last_xid = header(&errors.last).1;
-    let last = errors.last.clone();
-    connection.ask(&last, |message| {
-        let (message_type, xid) = header(message);
-        if message_type == ERROR && end == BundleControlType::COMMIT_REQUEST {
-            errors.push(message);
-        }
-        Ok::<_, anyhow::Error>(if xid == last_xid { Next::Done } else { Next::Ignored })
-    })?;
-    Ok(errors)
+/// [`BadText`](crate::ofctl::file::BadText), or what [`Changes::send`] says.
+pub(in crate::ofctl) fn file(switch: &Switch<'_>, path: &Path) -> Result<()> {
+    let lines = Lines::read(path)?;
+    let batch = Batch::of_lines(switch, &lines, parse_member)?;
+    Changes { batch, lines: Some(&lines) }.send(switch, Manner::Bundle)
 }
 
-fn control(control_type: BundleControlType, numbers: Control) -> Result<Vec<u8>> {
-    let xid = match numbers {
-        Control::Counted => Connection::new_xid(),
-        Control::Uncounted => Xid(UNCOUNTED | u32::from(control_type.0)),
+/// Reads a line of a bundle: a word that says what it is, and the rest as elsewhere.
+fn parse_member(text: &str, names: Option<&Names>) -> Result<Message, ParseError> {
+    let start = text.len() - text.trim_start().len();
+    let end = text[start..].find([' ', '\t', ',']).map_or(text.len(), |len| start + len);
+    let (word, rest) = (&text[start..end], &text[end..]);
+    let parsed = match word {
+        "flow" => parse_flow_mod(rest, None, names).map(|parsed| {
+            warn(&parsed);
+            Message::FlowMod(parsed.flow_mod)
+        }),
+        "group" => parse_group_mod(rest, None, names).map(Message::GroupMod),
+        "packet-out" => parse_packet_out(rest, names).map(Message::PacketOut),
+        _ => {
+            let column = text[..start].chars().count() + 1;
+            let problem = Problem::Expected("flow, group or packet-out");
+            return Err(ParseError { column, found: word.to_owned(), problem });
+        }
     };
-    let mut bytes = Vec::new();
-    Message::BundleControl(BundleControl::new(BUNDLE.0, control_type, BUNDLE.1)).encode(xid, &mut bytes)?;
-    Ok(bytes)
+    // Columns count from the start of the line.
+    parsed.map_err(|error| ParseError { column: error.column + text[..end].chars().count(), ..error })
 }

@@ -8,8 +8,8 @@ use flowlib::openflow::{FlowModCommand, Message};
 use flowlib::text::{Protocols, Verbosity, parse_flow_mod, parse_group_mod, print_message};
 
 use crate::ofctl::batch::Batch;
+use crate::ofctl::change::flow::warn;
 use crate::ofctl::file::{BadText, Lines};
-use crate::ofctl::flow_changes::warn;
 use crate::ofctl::globals::Globals;
 use crate::ofctl::out::Out;
 use crate::ofctl::parallel;

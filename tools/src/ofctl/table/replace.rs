@@ -12,7 +12,7 @@ use flowlib::text::parse_flow_mod;
 use super::view::{Key, View, add_of, flow_of};
 use crate::ofctl::ask::{ask, multipart};
 use crate::ofctl::batch::Batch;
-use crate::ofctl::change::{Changes, Manner};
+use crate::ofctl::deliver::{Changes, Manner};
 use crate::ofctl::entries::entries;
 use crate::ofctl::file::Lines;
 use crate::ofctl::switch::Switch;

@@ -1,4 +1,4 @@
-//! Flow mods: add, change and delete flows.
+//! Adds, changes and deletes flows.
 
 use std::path::Path;
 
@@ -6,16 +6,17 @@ use anyhow::Result;
 use flowlib::openflow::{FlowModCommand, Message};
 use flowlib::text::{Names, ParseError, ParsedFlowMod, parse_flow_mod};
 
-use super::batch::Batch;
-use super::change::{Changes, Manner};
-use super::file::Lines;
-use super::switch::Switch;
+use super::manner;
+use crate::ofctl::batch::Batch;
+use crate::ofctl::deliver::Changes;
+use crate::ofctl::file::Lines;
+use crate::ofctl::switch::Switch;
 
 /// `add-flow`, `mod-flows` and `del-flows`: one flow, or with `-` those of standard input.
 ///
 /// # Errors
-/// [`BadText`](super::file::BadText), or what [`Changes::send`] says.
-pub(super) fn one(switch: &Switch<'_>, flow: Option<&str>, command: FlowModCommand) -> Result<()> {
+/// [`BadText`](crate::ofctl::file::BadText), or what [`Changes::send`] says.
+pub(in crate::ofctl) fn one(switch: &Switch<'_>, flow: Option<&str>, command: FlowModCommand) -> Result<()> {
     match flow {
         Some("-") => file(switch, Path::new("-"), command),
         flow => {
@@ -30,16 +31,11 @@ pub(super) fn one(switch: &Switch<'_>, flow: Option<&str>, command: FlowModComma
 ///
 /// # Errors
 /// See [`one`].
-pub(super) fn file(switch: &Switch<'_>, path: &Path, command: FlowModCommand) -> Result<()> {
+pub(in crate::ofctl) fn file(switch: &Switch<'_>, path: &Path, command: FlowModCommand) -> Result<()> {
     let lines = Lines::read(path)?;
     let command = Some(command).filter(|command| *command != FlowModCommand::ADD);
     let batch = Batch::of_lines(switch, &lines, parser(command))?;
     Changes { batch, lines: Some(&lines) }.send(switch, manner(switch))
-}
-
-/// As a bundle if that is asked for.
-pub(super) fn manner(switch: &Switch<'_>) -> Manner {
-    if switch.globals.bundle { Manner::Bundle } else { Manner::Each }
 }
 
 /// What reads a flow mod; without a command the text may name one.
@@ -54,7 +50,7 @@ fn parser(
 }
 
 /// Says on standard error what was left out of the match of a flow.
-pub(super) fn warn(parsed: &ParsedFlowMod) {
+pub(in crate::ofctl) fn warn(parsed: &ParsedFlowMod) {
     if let Some(normalized) = &parsed.normalized {
         eprintln!("ofctl: normalization changed the match, details:");
         eprintln!("ofctl:  pre: {}", normalized.before);
