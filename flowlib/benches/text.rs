@@ -28,6 +28,15 @@ fn print(bencher: Bencher<'_, '_>, text: &str) {
     bencher.bench_local(|| format_flow_mod(black_box(&parsed.flow_mod)));
 }
 
+/// One flow of so many actions.
+#[divan::bench(args = [10, 100, 1000])]
+fn parse_actions(bencher: Bencher<'_, '_>, n_actions: usize) {
+    let text = vec!["output:NXM_NX_REG1[]"; n_actions].join(",");
+    bencher
+        .counter(ItemsCount::new(n_actions))
+        .bench_local(|| flowlib::text::parse_actions(black_box(&text), None).map(|actions| actions.len()));
+}
+
 /// A thousand flows, half of each kind: read, encoded, decoded and printed.
 #[divan::bench]
 fn parse_flows(bencher: Bencher<'_, '_>) {

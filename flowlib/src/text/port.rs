@@ -14,6 +14,7 @@ const RESERVED: &[PortNo] = &[
     PortNo::CONTROLLER,
     PortNo::LOCAL,
     PortNo::ANY,
+    PortNo::UNSET,
 ];
 
 /// Reads a port: a decimal number, the name of a reserved port in any case, or a name that the switch gave it.
@@ -25,24 +26,30 @@ const RESERVED: &[PortNo] = &[
 ///
 /// Source: `ofputil_port_from_string` in `lib/ofp-port.c` of Open vSwitch 3.1.
 pub(super) fn parse_port(piece: Piece<'_>, names: Option<&Names>) -> Result<PortNo, ParseError> {
-    let text = piece.text();
-    let bad =
-        || piece.error(Problem::Expected("a port: a number, a name of the switch's, or a reserved one"));
+    find_port(piece.text(), names).ok_or_else(|| piece.error(NO_PORT))
+}
+
+/// What is wrong with a text that is no port.
+pub(super) const NO_PORT: Problem =
+    Problem::Expected("a port: a number, a name of the switch's, or a reserved one");
+
+/// The port that a text is, if it is one; see [`parse_port`].
+pub(super) fn find_port(text: &str, names: Option<&Names>) -> Option<PortNo> {
     if let Some(number) = decimal(text) {
         return match number {
-            0..0xff00 | 0xffff_ff00.. => Ok(PortNo(number)),
-            0xff00..=0xffff => Ok(PortNo(number | 0xffff_0000)),
-            _ => Err(bad()),
+            0..0xff00 | 0xffff_ff00.. => Some(PortNo(number)),
+            0xff00..=0xffff => Some(PortNo(number | 0xffff_0000)),
+            _ => None,
         };
     }
     let is_named = |port: &PortNo| port.reserved_name().is_some_and(|name| text.eq_ignore_ascii_case(name));
     if let Some(port) = RESERVED.iter().copied().find(is_named) {
-        return Ok(port);
+        return Some(port);
     }
     if text.eq_ignore_ascii_case("none") {
-        return Ok(PortNo::ANY);
+        return Some(PortNo::ANY);
     }
-    names.and_then(|names| names.port(&unquoted(text)?)).ok_or_else(bad)
+    names.and_then(|names| names.port(&unquoted(text)?))
 }
 
 /// Reads a table: a decimal number, or a name that the switch gave it.

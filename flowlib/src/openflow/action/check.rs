@@ -439,7 +439,7 @@ fn check_set(
 }
 
 fn check_port(port: PortNo) -> Result<(), CheckError> {
-    let is_reserved = port != PortNo::ANY && port.reserved_name().is_some();
+    let is_reserved = port >= PortNo::IN_PORT && port != PortNo::ANY;
     if is_reserved || port.0 < 0xff00 { Ok(()) } else { Err(CheckError::BadPort(port)) }
 }
 

@@ -134,8 +134,8 @@ pub(super) fn read(reader: &mut ActionReader<'_>, value: Piece<'_>) -> Result<Ct
 }
 
 fn read_zone(value: Piece<'_>) -> Result<CtZone, ParseError> {
-    if let Ok(zone) = value.u16() {
-        return Ok(CtZone::Number(zone));
+    if value.text().starts_with(|c: char| c.is_ascii_digit()) {
+        return value.u16().map(CtZone::Number);
     }
     let zone = subfield::parse(value)?;
     if zone.n_bits != 16 || zone.field.is_experimenter() {

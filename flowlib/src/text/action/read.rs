@@ -6,7 +6,7 @@ use crate::openflow::action::{CheckError, Within};
 use crate::openflow::oxm::Packets;
 use crate::text::error::{ParseError, Piece, Problem};
 use crate::text::names::Names;
-use crate::text::port::{parse_port, parse_table};
+use crate::text::port::{NO_PORT, find_port, parse_port, parse_table};
 use crate::text::protocols::Protocols;
 use crate::text::subfield;
 use crate::types::{GroupId, PortNo, TableId};
@@ -40,6 +40,15 @@ pub(in crate::text) struct ActionReader<'n> {
     /// The first action on a header that the packets need not have; only OpenFlow 1.0 lets that pass.
     pub(in crate::text) inconsistency: Option<ParseError>,
     depth: u8,
+    /// What the list that is read has so far.
+    seen: Seen,
+}
+
+/// What a list of actions has: beside conjunctions nothing may stand but notes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    conjunctions: bool,
+    others: bool,
 }
 
 /// Where actions are read to, and where they stand in the text.
@@ -52,7 +61,14 @@ pub(super) struct Place<'p, 'a> {
 
 impl<'n> ActionReader<'n> {
     pub(in crate::text) fn new(packets: Packets, names: Option<&'n Names>) -> Self {
-        Self { names, packets, protocols: Protocols::all(), inconsistency: None, depth: 0 }
+        Self {
+            names,
+            packets,
+            protocols: Protocols::all(),
+            inconsistency: None,
+            depth: 0,
+            seen: Seen::default(),
+        }
     }
 
     /// What is known of the packets at this action.
@@ -75,6 +91,7 @@ impl<'n> ActionReader<'n> {
             return Err(piece.error(Problem::TooDeep));
         }
         self.depth += 1;
+        let outside = std::mem::take(&mut self.seen);
         let mut out = Vec::new();
         let mut drop = None;
         for (key, value) in piece.key_values() {
@@ -85,6 +102,7 @@ impl<'n> ActionReader<'n> {
             }
         }
         self.depth -= 1;
+        self.seen = outside;
         match drop {
             Some(key) if !out.is_empty() => Err(key.error(Problem::DropBesideOthers)),
             _ => Ok(out),
@@ -122,9 +140,11 @@ impl<'n> ActionReader<'n> {
         {
             return Ok(());
         }
-        match parse_port(key, self.names) {
-            Ok(port) => self.push(Action::Output { port, max_len: 0 }, place),
-            Err(_) => Err(key.error(Problem::UnknownAction)),
+        match find_port(key.text(), self.names) {
+            Some(port) => self.push(Action::Output { port, max_len: 0 }, place),
+            // A number can be meant for nothing but a port.
+            None if key.text().starts_with(|c: char| c.is_ascii_digit()) => Err(key.error(NO_PORT)),
+            None => Err(key.error(Problem::UnknownAction)),
         }
     }
 
@@ -189,11 +209,12 @@ impl<'n> ActionReader<'n> {
     pub(super) fn push(&mut self, action: Action, place: &mut Place<'_, '_>) -> Result<(), ParseError> {
         let checked = action.check(&mut self.packets, place.within);
         self.note_inconsistency(checked, place)?;
-        let is_conjunction = |action: &Action| matches!(action, Action::Conjunction { .. });
-        let is_note = |action: &Action| matches!(action, Action::Note(_));
-        let has_conjunction = is_conjunction(&action) || place.out.iter().any(is_conjunction);
-        let goes_with_it = |action: &Action| is_conjunction(action) || is_note(action);
-        if has_conjunction && !(goes_with_it(&action) && place.out.iter().all(goes_with_it)) {
+        match action {
+            Action::Conjunction { .. } => self.seen.conjunctions = true,
+            Action::Note(_) => {}
+            _ => self.seen.others = true,
+        }
+        if self.seen.conjunctions && self.seen.others {
             return Err(place.piece.error(CheckError::BesideConjunction.into()));
         }
         place.out.push(action);
@@ -224,7 +245,7 @@ impl<'n> ActionReader<'n> {
         if value.text().contains("port") && value.text().contains("max_len") {
             return self.output_trunc(value);
         }
-        if let Ok(port) = parse_port(value, self.names) {
+        if let Some(port) = find_port(value.text(), self.names) {
             return Ok(Action::output(port));
         }
         subfield::parse(value).map(Action::output_reg).map_err(|error| match error.problem {
