@@ -101,6 +101,15 @@ impl Match {
         self.fields.partition_point(|entry| entry.field < super::field::TUN_METADATA0)
     }
 
+    /// Takes away the zeros that fields of tunnel metadata begin with. They say how wide the switch made a field, not
+    /// what is matched: two matches that say the same are equal without them.
+    pub fn trim_wide(&mut self) {
+        for entry in self.rare.iter_mut().flat_map(|rare| &mut rare.wide) {
+            let trimmed = WideField::new(entry.field, &entry.value, entry.mask.as_deref());
+            *entry = trimmed.expect("less of a value is no longer than it");
+        }
+    }
+
     /// Sets a field of tunnel metadata in place.
     pub fn set_wide(&mut self, entry: WideField) {
         let wide = &mut self.rare.get_or_insert_default().wide;

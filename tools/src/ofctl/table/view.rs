@@ -99,19 +99,23 @@ pub(super) fn flow_of(entry: &[u8]) -> anyhow::Result<Flow> {
     Ok(FlowStats::decode(&mut reader)?.flow)
 }
 
-/// The flow mod that adds a flow, in our spelling, xid 0.
+/// The flow mod that adds a flow, in our spelling, xid 0. Tunnel metadata is as long as it has to be, as in text; a
+/// switch reports it as wide as it made the field.
 ///
 /// # Errors
 /// If it has no encoding.
 pub(super) fn add_of(flow: &Flow) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    Message::FlowMod(FlowMod::add(flow)).encode(Xid(0), &mut bytes)?;
+    let mut flow_mod = FlowMod::add(flow);
+    flow_mod.flow_match.trim_wide();
+    Message::FlowMod(flow_mod).encode(Xid(0), &mut bytes)?;
     Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flowlib::openflow::oxm::WideField;
     use flowlib::text::parse_flow;
     use flowlib::wire::Writer;
 
@@ -135,6 +139,19 @@ mod tests {
         assert!(one.is_same(&other));
         let changed = add_of(&Flow { hard_timeout_s: 1, ..flow }).unwrap();
         assert!(!one.is_same(&View::of_flow_mod(&changed).unwrap()));
+    }
+
+    #[test]
+    fn tunnel_metadata_is_the_same_however_wide_the_switch_made_it() {
+        let flow = parse_flow("tun_metadata0=0x12,tun_metadata1=0x100/0xff00,actions=drop").unwrap();
+        let mut reported = flow.clone();
+        for entry in flow.flow_match.wide() {
+            let padded = |bytes: &[u8]| [&[0; 4][..], bytes].concat().into_boxed_slice();
+            let (value, mask) = (padded(&entry.value), entry.mask.as_deref().map(padded));
+            reported.flow_match.set_wide(WideField { field: entry.field, value, mask });
+        }
+        assert_ne!(reported, flow);
+        assert_eq!(add_of(&reported).unwrap(), add_of(&flow).unwrap());
     }
 
     #[test]
