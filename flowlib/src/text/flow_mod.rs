@@ -2,8 +2,7 @@
 
 use super::action::ActionReader;
 use super::error::{ParseError, Piece, Problem};
-use super::flow_match::{self, DEFAULT_PRIORITY};
-use super::match_words::{MatchWords, Normalized};
+use super::flow_match::{self, DEFAULT_PRIORITY, MatchWords, Normalized};
 use super::names::Names;
 use super::port::{parse_port, parse_table};
 use super::printer::{Printer, Style};

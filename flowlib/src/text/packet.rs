@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::field_value;
+use super::field_value::{self, Use};
 use super::printer::{Printer, Role, Style};
+use super::protocol_words;
 use crate::openflow::oxm::field;
 use crate::packet::{Conntrack, Key, Packet, Tunnel, ethertype, protocol};
 use crate::types::{MacAddr, PortNo};
@@ -71,10 +72,9 @@ pub(super) fn format(out: &mut Printer<'_>, key: &Key) {
         }
         key.eth_type
     } else {
-        let (space, kind) = (key.packet_type >> 16, key.packet_type & 0xffff);
         list.next();
-        put(list.out, format_args!("packet_type=({space},{kind:#x})"));
-        kind as u16
+        field_value::packet_type(list.out, key.packet_type);
+        key.packet_type as u16
     };
     let names_protocol = key.is_ethernet() && list.shorthand(key);
     for (n, reg) in key.regs.iter().enumerate().filter(|(_, reg)| **reg != 0) {
@@ -151,23 +151,8 @@ impl List<'_, '_> {
 
     /// The word for ethertype and protocol, if there is one; says whether it names the protocol.
     fn shorthand(&mut self, key: &Key) -> bool {
-        let (word, names_protocol) = match (key.eth_type, key.nw_proto) {
-            (ethertype::IPV4, protocol::ICMP) => ("icmp", true),
-            (ethertype::IPV4, protocol::TCP) => ("tcp", true),
-            (ethertype::IPV4, protocol::UDP) => ("udp", true),
-            (ethertype::IPV4, protocol::SCTP) => ("sctp", true),
-            (ethertype::IPV4, _) => ("ip", false),
-            (ethertype::IPV6, protocol::ICMPV6) => ("icmp6", true),
-            (ethertype::IPV6, protocol::TCP) => ("tcp6", true),
-            (ethertype::IPV6, protocol::UDP) => ("udp6", true),
-            (ethertype::IPV6, protocol::SCTP) => ("sctp6", true),
-            (ethertype::IPV6, _) => ("ipv6", false),
-            (ethertype::ARP, _) => ("arp", false),
-            (ethertype::RARP, _) => ("rarp", false),
-            (ethertype::MPLS, _) => ("mpls", false),
-            (ethertype::MPLS_MULTICAST, _) => ("mplsm", false),
-            _ => return false,
-        };
+        let protocol = Some(key.nw_proto.into());
+        let Some((word, names_protocol)) = protocol_words::word(key.eth_type, protocol) else { return false };
         self.next();
         self.out.put(Role::Value, word);
         names_protocol
@@ -182,7 +167,7 @@ fn connection(list: &mut List<'_, '_>, key: &Key) {
     let ct = &key.ct;
     if ct.state != 0 {
         list.name("ct_state");
-        field_value::format(list.out, field::CT_STATE, ct.state.into(), None);
+        field_value::format(list.out, field::CT_STATE, ct.state.into(), None, Use::Match);
     }
     if ct.zone != 0 {
         list.number("ct_zone", ct.zone);
@@ -393,6 +378,6 @@ fn transport(list: &mut List<'_, '_>, key: &Key, eth_type: u16) {
     }
     if key.nw_proto == protocol::TCP && ethertype::is_ip(key.eth_type) {
         list.name("tcp_flags");
-        field_value::format(list.out, field::TCP_FLAGS, key.tcp_flags.into(), None);
+        field_value::format(list.out, field::TCP_FLAGS, key.tcp_flags.into(), None, Use::Match);
     }
 }

@@ -70,7 +70,7 @@ impl Protocols {
         let extensible = Self::NXM | Self::OXM;
         let Some(mask) = mask else {
             return match field {
-                field::IN_PORT
+                field::NX_IN_PORT
                 | field::ETH_SRC
                 | field::ETH_DST
                 | field::ETH_TYPE
@@ -91,7 +91,7 @@ impl Protocols {
                 | field::UDP_DST
                 | field::ICMPV4_TYPE
                 | field::ICMPV4_CODE => Self::all(),
-                field::MPLS_LABEL | field::MPLS_TC | field::METADATA | field::IP_ECN => {
+                field::IN_PORT | field::MPLS_LABEL | field::MPLS_TC | field::METADATA | field::IP_ECN => {
                     extensible | Self::OF11
                 }
                 field::SCTP_SRC | field::SCTP_DST => extensible | Self::OF11,

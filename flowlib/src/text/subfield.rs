@@ -2,11 +2,25 @@
 
 use super::error::{ParseError, Piece, Problem};
 use super::printer::Printer;
+use crate::openflow::oxm::field;
 use crate::openflow::{Field, SubField};
 
-/// The field of that name in any spelling.
+/// The field of that name in any spelling. Three that Open vSwitch does not have are not written in text.
 pub(super) fn find_field(name: &str) -> Option<Field> {
-    Field::from_name(name)
+    let is_known =
+        |field: &Field| !matches!(*field, field::IN_PHY_PORT | field::PBB_ISID | field::IPV6_EXTHDR);
+    Field::from_name(name).filter(is_known)
+}
+
+/// The field of that name, which is not the one on the wire.
+pub(super) fn find_short_name(name: &str) -> Option<Field> {
+    // Only names on the wire have capitals.
+    if name.starts_with(|c: char| c.is_ascii_uppercase()) { None } else { find_field(name) }
+}
+
+/// Whether a text begins with the name of a field, of which bits may follow.
+pub(super) fn names_field(piece: Piece<'_>) -> bool {
+    find_field(piece.split_once("[").map_or(piece, |(name, _)| name).text()).is_some()
 }
 
 /// Reads the name of a field.

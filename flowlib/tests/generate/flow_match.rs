@@ -1,5 +1,6 @@
 //! Matches and settings of flows.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::collection::vec;
@@ -48,12 +49,18 @@ fn words() -> impl Strategy<Value = Vec<String>> {
         2 => transport(&["udp", "udp6", "sctp", "sctp6"], || ports().boxed()),
         2 => transport(&["icmp", "icmp6"], || icmp().boxed()),
         2 => discovery(),
+        2 => nsh(),
         1 => (0u16..0x600).prop_map(|ethertype| vec![format!("dl_type={:#x}", u32::from(ethertype) + 0x9000)]),
         // Fields that the packets do not have.
         1 => vec(prop_oneof![ipv4(), ipv6(), arp(), mpls(), ports(), icmp()], 0..3),
     ];
     (vec(any_packet(), 0..4), of_kind).prop_map(|(mut words, of_kind)| {
         words.extend(of_kind);
+        // A field of tunnel metadata is matched once.
+        let mut seen = HashSet::new();
+        words.retain(|word| {
+            !word.starts_with("tun_metadata") || seen.insert(word.split('=').next().map(str::to_owned))
+        });
         words
     })
 }
@@ -97,6 +104,35 @@ fn discovery() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
+/// Only headers of type 1 have all fields.
+fn nsh() -> impl Strategy<Value = Vec<String>> {
+    let field = prop_oneof![
+        (0u8..4, any::<u8>())
+            .prop_map(|(n, value)| format!("nsh_{}={value}", ["ttl", "np", "si", "flags"][usize::from(n)])),
+        masked(8).prop_map(|flags| format!("nsh_flags={flags}")),
+        (0u32..1 << 24).prop_map(|spi| format!("nsh_spi={spi:#x}")),
+        (1u8..5, masked(32)).prop_map(|(n, value)| format!("nsh_c{n}={value}")),
+    ];
+    (select(&["nsh_mdtype=1", "nsh_mdtype=2", "nsh_ttl=5"][..]), vec(field, 0..4)).prop_map(
+        |(kind, mut words)| {
+            words.extend(["dl_type=0x894f".to_owned(), kind.to_owned()]);
+            words
+        },
+    )
+}
+
+/// What a tunnel of some kind has.
+fn tunnel() -> impl Strategy<Value = String> {
+    prop_oneof![
+        2 => (0u8..64, masked(64)).prop_map(|(n, value)| format!("tun_metadata{n}={value}")),
+        1 => (0u8..64).prop_map(|n| format!("tun_metadata{n}")),
+        1 => (select(&["tun_erspan_ver", "tun_erspan_dir"][..]), 0u8..4).prop_map(|(name, n)| format!("{name}={n}")),
+        1 => masked(20).prop_map(|index| format!("tun_erspan_idx={index}")),
+        1 => masked(6).prop_map(|id| format!("tun_erspan_hwid={id}")),
+        1 => (select(&["tun_gtpu_flags", "tun_gtpu_msgtype"][..]), masked(8)).prop_map(named),
+    ]
+}
+
 /// What packets of every kind have.
 fn any_packet() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -118,6 +154,7 @@ fn any_packet() -> impl Strategy<Value = String> {
         1 => (select(&["tun_ipv6_src", "tun_ipv6_dst"][..]), masked_ipv6()).prop_map(named),
         1 => (select(&["tun_gbp_id"][..]), masked(16)).prop_map(named),
         1 => (select(&["tun_gbp_flags"][..]), masked(8)).prop_map(named),
+        1 => tunnel(),
         1 => select(&["tun_flags=+oam", "tun_flags=-oam", "tun_flags=oam", "eth", "reg3", "metadata="][..])
             .prop_map(str::to_owned),
     ]

@@ -541,6 +541,12 @@ const NOT_MATCHED: &[(Field, &str)] = &[
     (field::NX_IN_PORT, "Open vSwitch tells it as OXM_OF_IN_PORT"),
     (field::NW_TOS, "Open vSwitch tells it as ip_dscp"),
     (field::IN_PHY_PORT, "Open vSwitch does not know it"),
+    (field::TUN_ERSPAN_VER, "ovs-ofctl does not match its zero, which is what packets have here"),
+    (field::TUN_ERSPAN_DIR, "ovs-ofctl does not match its zero, which is what packets have here"),
+    (field::TUN_ERSPAN_HWID, "ovs-ofctl does not match its zero, which is what packets have here"),
+    (field::TUN_GTPU_FLAGS, "ovs-ofctl does not match its zero, which is what packets have here"),
+    (field::TUN_GTPU_MSGTYPE, "ovs-ofctl does not match its zero, which is what packets have here"),
+    (field::CT_NW_PROTO, "ovs-ofctl does not match its zero, which is what packets have here"),
     (field::PBB_ISID, "Open vSwitch does not know it"),
     (field::IPV6_EXTHDR, "Open vSwitch does not know it"),
 ];

@@ -13,7 +13,6 @@ const ALIASES: &[(&str, Field)] = &[
     ("tp_dst", field::TCP_DST),
     ("ip_proto", field::IP_PROTO),
     ("ip_ecn", field::IP_ECN),
-    ("ip_ttl", field::IP_TTL),
     ("nw_frag", field::IP_FRAG),
     ("dl_vlan_pcp", field::VLAN_PCP),
     ("tunnel_id", field::TUNNEL_ID),

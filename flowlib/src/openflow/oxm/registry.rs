@@ -56,11 +56,12 @@ enum Access {
 }
 
 /// A VLAN's number has twelve bits; a match has one more, which says that there is a tag. Of a connection's state
-/// eight bits have a meaning.
+/// eight bits have a meaning. Open vSwitch takes all that the bytes of ERSPAN's fields can hold.
 const fn value_bits(index: Index, n_bits: u16) -> u16 {
     match index {
         Index::VLAN_VID => 13,
-        Index::CT_STATE => 8,
+        Index::CT_STATE | Index::TUN_ERSPAN_VER | Index::TUN_ERSPAN_DIR | Index::TUN_ERSPAN_HWID => 8,
+        Index::TUN_ERSPAN_IDX => 32,
         _ => n_bits,
     }
 }
@@ -121,7 +122,7 @@ const fn ericsson(number: u8) -> OxmId {
 fields! {
     PACKET_TYPE "packet_type" [oxm(44)] "OXM_OF_PACKET_TYPE" 32 4 Whole Ro None PacketType;
     DP_HASH "dp_hash" [nxm1(35)] "NXM_NX_DP_HASH" 32 4 Bits Ro None Hex;
-    RECIRC_ID "recirc_id" [nxm1(36)] "NXM_NX_RECIRC_ID" 32 4 Whole Ro None Hex;
+    RECIRC_ID "recirc_id" [nxm1(36)] "NXM_NX_RECIRC_ID" 32 4 Whole Ro None Decimal;
     CONJ_ID "conj_id" [nxm1(37)] "NXM_NX_CONJ_ID" 32 4 Whole Ro None Decimal;
     IN_PORT "in_port_oxm" [oxm(0)] "OXM_OF_IN_PORT" 32 4 Whole Rw None Port;
     IN_PHY_PORT "in_phy_port" [oxm(1)] "OXM_OF_IN_PHY_PORT" 32 4 Whole Ro None Port;
@@ -171,16 +172,6 @@ fields! {
     ARP_TPA "arp_tpa" [oxm(23), nxm0(17)] "NXM_OF_ARP_TPA" 32 4 Bits Rw Arp Ipv4;
     ARP_SHA "arp_sha" [oxm(24), nxm1(17)] "NXM_NX_ARP_SHA" 48 6 Bits Rw Arp Mac;
     ARP_THA "arp_tha" [oxm(25), nxm1(18)] "NXM_NX_ARP_THA" 48 6 Bits Rw Arp Mac;
-    NSH_FLAGS "nsh_flags" [nsh(1)] "NXOXM_NSH_FLAGS" 8 1 Bits Rw Nsh Decimal;
-    NSH_TTL "nsh_ttl" [nsh(10)] "NXOXM_NSH_TTL" 8 1 Whole Rw Nsh Decimal;
-    NSH_MDTYPE "nsh_mdtype" [nsh(2)] "NXOXM_NSH_MDTYPE" 8 1 Whole Ro Nsh Decimal;
-    NSH_NP "nsh_np" [nsh(3)] "NXOXM_NSH_NP" 8 1 Whole Ro Nsh Decimal;
-    NSH_SPI "nsh_spi" [nsh(4)] "NXOXM_NSH_SPI" 24 4 Whole Rw Nsh Hex;
-    NSH_SI "nsh_si" [nsh(5)] "NXOXM_NSH_SI" 8 1 Whole Rw Nsh Decimal;
-    NSH_C1 "nsh_c1" [nsh(6)] "NXOXM_NSH_C1" 32 4 Bits Rw Nsh Hex;
-    NSH_C2 "nsh_c2" [nsh(7)] "NXOXM_NSH_C2" 32 4 Bits Rw Nsh Hex;
-    NSH_C3 "nsh_c3" [nsh(8)] "NXOXM_NSH_C3" 32 4 Bits Rw Nsh Hex;
-    NSH_C4 "nsh_c4" [nsh(9)] "NXOXM_NSH_C4" 32 4 Bits Rw Nsh Hex;
     TUNNEL_ID "tun_id" [oxm(38), nxm1(16)] "NXM_NX_TUN_ID" 64 8 Bits Rw None Hex;
     TUN_FLAGS "tun_flags" [nxm1(104)] "NXM_NX_TUN_FLAGS" 1 2 Bits Rw None TunFlags;
     TUN_IPV4_SRC "tun_src" [nxm1(31)] "NXM_NX_TUN_IPV4_SRC" 32 4 Bits Rw None Ipv4;
@@ -189,12 +180,6 @@ fields! {
     TUN_IPV6_DST "tun_ipv6_dst" [nxm1(110)] "NXM_NX_TUN_IPV6_DST" 128 16 Bits Rw None Ipv6;
     TUN_GBP_ID "tun_gbp_id" [nxm1(38)] "NXM_NX_TUN_GBP_ID" 16 2 Bits Rw None Decimal;
     TUN_GBP_FLAGS "tun_gbp_flags" [nxm1(39)] "NXM_NX_TUN_GBP_FLAGS" 8 1 Bits Rw None Hex;
-    TUN_ERSPAN_VER "tun_erspan_ver" [nicira(12)] "NXOXM_ET_ERSPAN_VER" 4 1 Bits Rw None Decimal;
-    TUN_ERSPAN_IDX "tun_erspan_idx" [nicira(11)] "NXOXM_ET_ERSPAN_IDX" 20 4 Bits Rw None Hex;
-    TUN_ERSPAN_DIR "tun_erspan_dir" [nicira(13)] "NXOXM_ET_ERSPAN_DIR" 1 1 Bits Rw None Decimal;
-    TUN_ERSPAN_HWID "tun_erspan_hwid" [nicira(14)] "NXOXM_ET_ERSPAN_HWID" 6 1 Bits Rw None Hex;
-    TUN_GTPU_FLAGS "tun_gtpu_flags" [nicira(15)] "NXOXM_ET_GTPU_FLAGS" 8 1 Bits Ro None Hex;
-    TUN_GTPU_MSGTYPE "tun_gtpu_msgtype" [nicira(16)] "NXOXM_ET_GTPU_MSGTYPE" 8 1 Bits Ro None Decimal;
     TUN_METADATA0 "tun_metadata0" [nxm1(40)] "NXM_NX_TUN_METADATA0" 992 124 Bits Rw None Hex;
     TUN_METADATA1 "tun_metadata1" [nxm1(41)] "NXM_NX_TUN_METADATA1" 992 124 Bits Rw None Hex;
     TUN_METADATA2 "tun_metadata2" [nxm1(42)] "NXM_NX_TUN_METADATA2" 992 124 Bits Rw None Hex;
@@ -259,6 +244,22 @@ fields! {
     TUN_METADATA61 "tun_metadata61" [nxm1(101)] "NXM_NX_TUN_METADATA61" 992 124 Bits Rw None Hex;
     TUN_METADATA62 "tun_metadata62" [nxm1(102)] "NXM_NX_TUN_METADATA62" 992 124 Bits Rw None Hex;
     TUN_METADATA63 "tun_metadata63" [nxm1(103)] "NXM_NX_TUN_METADATA63" 992 124 Bits Rw None Hex;
+    TUN_ERSPAN_IDX "tun_erspan_idx" [nicira(11)] "NXOXM_ET_ERSPAN_IDX" 20 4 Bits Rw None Hex;
+    TUN_ERSPAN_VER "tun_erspan_ver" [nicira(12)] "NXOXM_ET_ERSPAN_VER" 4 1 Bits Rw None Decimal;
+    TUN_ERSPAN_DIR "tun_erspan_dir" [nicira(13)] "NXOXM_ET_ERSPAN_DIR" 1 1 Bits Rw None Decimal;
+    TUN_ERSPAN_HWID "tun_erspan_hwid" [nicira(14)] "NXOXM_ET_ERSPAN_HWID" 6 1 Bits Rw None Hex;
+    TUN_GTPU_FLAGS "tun_gtpu_flags" [nicira(15)] "NXOXM_ET_GTPU_FLAGS" 8 1 Bits Ro None Hex;
+    TUN_GTPU_MSGTYPE "tun_gtpu_msgtype" [nicira(16)] "NXOXM_ET_GTPU_MSGTYPE" 8 1 Bits Ro None Decimal;
+    NSH_FLAGS "nsh_flags" [nsh(1)] "NXOXM_NSH_FLAGS" 8 1 Bits Rw Nsh Decimal;
+    NSH_TTL "nsh_ttl" [nsh(10)] "NXOXM_NSH_TTL" 8 1 Whole Rw Nsh Decimal;
+    NSH_MDTYPE "nsh_mdtype" [nsh(2)] "NXOXM_NSH_MDTYPE" 8 1 Whole Ro Nsh Decimal;
+    NSH_NP "nsh_np" [nsh(3)] "NXOXM_NSH_NP" 8 1 Whole Ro Nsh Decimal;
+    NSH_SPI "nsh_spi" [nsh(4)] "NXOXM_NSH_SPI" 24 4 Whole Rw Nsh Hex;
+    NSH_SI "nsh_si" [nsh(5)] "NXOXM_NSH_SI" 8 1 Whole Rw Nsh Decimal;
+    NSH_C1 "nsh_c1" [nsh(6)] "NXOXM_NSH_C1" 32 4 Bits Rw Nsh Hex;
+    NSH_C2 "nsh_c2" [nsh(7)] "NXOXM_NSH_C2" 32 4 Bits Rw Nsh Hex;
+    NSH_C3 "nsh_c3" [nsh(8)] "NXOXM_NSH_C3" 32 4 Bits Rw Nsh Hex;
+    NSH_C4 "nsh_c4" [nsh(9)] "NXOXM_NSH_C4" 32 4 Bits Rw Nsh Hex;
     REG0 "reg0" [nxm1(0)] "NXM_NX_REG0" 32 4 Bits Rw None Hex;
     REG1 "reg1" [nxm1(1)] "NXM_NX_REG1" 32 4 Bits Rw None Hex;
     REG2 "reg2" [nxm1(2)] "NXM_NX_REG2" 32 4 Bits Rw None Hex;

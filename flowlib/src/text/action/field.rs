@@ -2,24 +2,25 @@
 
 use super::hex;
 use super::read::{ActionReader, Place};
-use crate::openflow::oxm::{MatchField, WideField};
+use crate::openflow::oxm::{MatchField, WideField, field};
 use crate::openflow::{Action, FieldValue, SubField};
 use crate::text::error::{ParseError, Piece, Problem};
+use crate::text::field_value::{self, Use};
 use crate::text::printer::{Printer, Role};
 use crate::text::protocols::Protocols;
-use crate::text::{field_value, subfield};
+use crate::text::subfield;
 
 /// Appends an action that names a field.
 pub(super) fn format(out: &mut Printer<'_>, action: &Action) {
     match action {
         Action::SetField { field, value } => {
             out.put(Role::Special, "set_field:");
-            field_value::format(out, *field, *value, None);
+            field_value::format(out, *field, *value, None, Use::Action);
             to_field(out, field.name());
         }
         Action::RegLoad2(entry) => {
             out.put(Role::Special, "set_field:");
-            field_value::format(out, entry.field, entry.value, entry.mask);
+            field_value::format(out, entry.field, entry.value, entry.mask, Use::Action);
             to_field(out, entry.field.name());
         }
         Action::SetWideField(entry) | Action::WideRegLoad2(entry) => format_wide(out, entry),
@@ -60,10 +61,14 @@ fn to_field(out: &mut Printer<'_>, name: &str) {
 
 fn format_wide(out: &mut Printer<'_>, entry: &WideField) {
     out.put(Role::Special, "set_field:");
-    field_value::format_wide(out, &entry.value);
-    if let Some(mask) = &entry.mask {
-        out.push_str("/");
-        field_value::format_wide(out, mask);
+    match &entry.mask {
+        Some(mask) if mask.iter().all(|byte| *byte == 0) => out.push_str("ANY"),
+        Some(mask) => {
+            field_value::format_wide(out, &entry.value);
+            out.push_str("/");
+            field_value::format_wide(out, mask);
+        }
+        None => field_value::format_wide(out, &entry.value),
     }
     to_field(out, entry.field.name());
 }
@@ -86,7 +91,8 @@ pub(super) fn read_set_field(
     place: &mut Place<'_, '_>,
 ) -> Result<(), ParseError> {
     let (value, name) = arrow(value)?;
-    let field = subfield::parse_field(name)?;
+    let field = subfield::find_short_name(name.text());
+    let field = field.ok_or_else(|| name.error(Problem::UnknownSubField))?;
     if !field.info().writable {
         return Err(name.error(Problem::ReadOnly));
     }
@@ -100,6 +106,12 @@ pub(super) fn read_set_field(
         return reader.push(action, place);
     }
     let (parsed, mask) = field_value::parse(field, value, reader.names)?;
+    if !parsed.fits(field.info().value_bits) {
+        return Err(value.error(Problem::TooBig(field.info().value_bits)));
+    }
+    if field == field::NW_TOS && parsed.to_u16() & 3 != 0 {
+        return Err(value.error(Problem::Expected("a multiple of 4")));
+    }
     match mask.filter(|mask| *mask != field.wire_mask()) {
         None => reader.push(Action::SetField { field, value: parsed }, place),
         Some(mask) => push_loads(reader, place, MatchField { field, value: parsed, mask: Some(mask) }),
@@ -118,7 +130,7 @@ pub(super) fn read_load(
         let entry = field_value::wide_bits(dst, &field_value::parse_wide_number(value, dst.n_bits)?);
         return reader.push(Action::WideRegLoad2(Box::new(entry)), place);
     }
-    let number = value.number(dst.n_bits)?;
+    let number = leading_number(value).number(dst.n_bits)?;
     if dst.n_bits <= 64 && !dst.field.is_experimenter() {
         return reader.push(Action::RegLoad { dst, value: number as u64 }, place);
     }
@@ -126,6 +138,18 @@ pub(super) fn read_load(
     let entry =
         MatchField { field: dst.field, value: (number << dst.start_bit).into(), mask: Some(mask.into()) };
     push_loads(reader, place, entry)
+}
+
+/// What of a text is a number: ovs-ofctl passes over what follows.
+fn leading_number(piece: Piece<'_>) -> Piece<'_> {
+    let is_hex = piece.text().starts_with("0x") || piece.text().starts_with("0X");
+    let start = if is_hex { 2 } else { 0 };
+    let is_digit = |c: char| if is_hex { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
+    let digits = piece.slice(start, piece.text().len());
+    match digits.text().find(|c| !is_digit(c)) {
+        Some(len) if len > 0 => piece.slice(0, start + len),
+        _ => piece,
+    }
 }
 
 /// Appends loads of at most 64 bits each, from the lowest up, or one load that has room for the field's name.
@@ -140,6 +164,12 @@ fn push_loads(
         let mask = Some(mask).filter(|mask| *mask != field.wire_mask());
         let entry = MatchField { field, value: value.and(mask.unwrap_or(field.full_mask())), mask };
         return reader.push(Action::RegLoad2(Box::new(entry)), place);
+    }
+    if mask == FieldValue::ZERO {
+        // It does nothing, but where it stands it must be right.
+        let load = Action::RegLoad { dst: SubField::all(field), value: 0 };
+        let checked = load.check(&mut reader.packets, place.within());
+        return reader.note_inconsistency(checked, place);
     }
     let (value, mut left) = (value.to_u128(), mask.and(FieldValue::ones(field.n_bits())).to_u128());
     while left != 0 {

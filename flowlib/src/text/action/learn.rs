@@ -4,10 +4,11 @@ use super::hex;
 use crate::openflow::action::{Learn, LearnFlags, LearnSource, LearnSpec, LearnTarget};
 use crate::openflow::{Field, FieldValue, SubField};
 use crate::text::error::{ParseError, Piece, Problem};
+use crate::text::field_value::{self, Use};
 use crate::text::names::Names;
 use crate::text::port::parse_table;
 use crate::text::printer::{Printer, Role};
-use crate::text::{field_value, subfield};
+use crate::text::subfield;
 use crate::types::{Cookie, Priority, TableId};
 
 /// Appends `learn(table=1,…)`.
@@ -103,7 +104,7 @@ fn format_match(out: &mut Printer<'_>, value: &[u8], dst: SubField) {
     }
     out.put_name(Role::Param, dst.field.name());
     match FieldValue::from_be_bytes(value) {
-        Some(value) => field_value::format(out, dst.field, value, None),
+        Some(value) => field_value::format(out, dst.field, value, None, Use::Action),
         None => field_value::format_wide(out, value),
     }
 }
@@ -173,10 +174,14 @@ fn read_spec(key: Piece<'_>, value: Piece<'_>, names: Option<&Names>) -> Result<
         return Ok(LearnSpec { n_bits: dst.n_bits, src: LearnSource::Field(dst), dst: target });
     }
     // What names no field is a value.
-    let src = match subfield::parse(value) {
-        Ok(src) if src.n_bits == dst.n_bits => LearnSource::Field(short_subfield(value).map(|_| src)?),
-        Ok(_) => return Err(value.error(Problem::BitsFor(dst.field.name(), dst.n_bits))),
-        Err(_) => LearnSource::Value(read_value(dst, value, names)?),
+    let src = if subfield::names_field(value) {
+        let src = short_subfield(value)?;
+        if src.n_bits != dst.n_bits {
+            return Err(value.error(Problem::BitsFor(dst.field.name(), dst.n_bits)));
+        }
+        LearnSource::Field(src)
+    } else {
+        LearnSource::Value(read_value(dst, value, names)?)
     };
     Ok(LearnSpec { n_bits: dst.n_bits, src, dst: target })
 }
@@ -213,6 +218,9 @@ fn read_value(dst: SubField, value: Piece<'_>, names: Option<&Names>) -> Result<
     let (parsed, mask) = field_value::parse(dst.field, value, names)?;
     if mask.is_some() {
         return Err(value.error(Problem::NoMask));
+    }
+    if !parsed.fits(dst.field.info().value_bits) {
+        return Err(value.error(Problem::TooBig(dst.field.info().value_bits)));
     }
     Ok(cut(&parsed.to_be_bytes(), dst.n_bits))
 }

@@ -115,7 +115,8 @@ fn every_action_has_every_verb() {
 
 #[test]
 fn every_field_has_every_verb() {
-    for known in Field::all().filter(|known| !known.is_wide()) {
+    // As ovs-ofctl prints a ct_state that is learned, neither it nor we read it.
+    for known in Field::all().filter(|known| !known.is_wide() && *known != field::CT_STATE) {
         let value = match known.info().format {
             Format::Frag => FieldValue::from(3_u8),
             _ if known == field::NW_TOS => FieldValue::from(8_u8),
@@ -123,7 +124,7 @@ fn every_field_has_every_verb() {
         };
         let mut text = String::new();
         let mask = (known.info().format == Format::Frag).then(|| FieldValue::from(3_u8));
-        field_value::format(&mut Printer::plain(&mut text), known, value, mask);
+        field_value::format(&mut Printer::plain(&mut text), known, value, mask, field_value::Use::Action);
         let (again, _) = field_value::parse(known, Piece::new(&text), None)
             .unwrap_or_else(|error| panic!("{known}={text}: {error}"));
         assert_eq!(again, value, "{known}={text}");
@@ -143,7 +144,8 @@ fn a_field_is_set_only_in_packets_that_have_it() {
         let read = reader.list(Piece::new(&text), Within::List);
         let is_free = matches!(known.info().prerequisite, Prerequisite::None | Prerequisite::Ethernet);
         let special = [field::VLAN_VID, field::IN_PORT, field::CT_MARK, field::CT_LABEL, field::TUN_FLAGS];
-        if !special.contains(&known) && known.n_bits() > 3 {
+        // Text has no name for it.
+        if !special.contains(&known) && known != field::PBB_ISID && known.n_bits() > 3 {
             assert_eq!(read.is_ok(), is_free, "{text}: {read:?}");
         }
     }
@@ -162,11 +164,22 @@ fn errors_say_where_and_what_would_be_right() {
         ("conjunction(1,3/2)", 15, "a clause from 1"),
         ("set_field:5->ct_mark", 1, "only within ct(commit,exec"),
         ("drop,output:1", 1, "only without other actions"),
+        ("70000", 1, "a port"),
+        ("learn(table=1,reg0=reg1[40])", 25, "are not bits of the field"),
+        ("output:1,note:01,conjunction(1,1/2)", 18, "only note does"),
     ] {
         let error = parse_actions(text, None).unwrap_err();
         assert!(error.column == column && error.to_string().contains(says), "{text}: {error}");
         assert!(error.code().name().is_some());
     }
+}
+
+#[test]
+fn conjunctions_stand_beside_notes_and_in_lists_of_their_own() {
+    for text in ["note:01,conjunction(1,1/2),conjunction(2,1/2)", "clone(conjunction(1,1/2)),output:1"] {
+        assert!(parse_actions(text, None).is_ok(), "{text}");
+    }
+    assert!(parse_actions("conjunction(1,1/2),clone(output:1)", None).is_err());
 }
 
 #[test]

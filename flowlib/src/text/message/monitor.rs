@@ -1,7 +1,7 @@
 //! Flow monitors and what they report.
 
 use super::super::error::{ParseError, Piece, Problem};
-use super::super::match_words::MatchWords;
+use super::super::flow_match::MatchWords;
 use super::super::names::Names;
 use super::super::port::{parse_port, parse_table};
 use super::super::printer::Printer;
