@@ -2,9 +2,12 @@
 
 use super::super::action;
 use super::super::error::{ParseError, Piece, Problem};
+use super::super::flow_match::MatchWords;
 use super::super::names::Names;
 use super::super::port::parse_port;
-use crate::openflow::PacketOut;
+use super::super::subfield;
+use crate::openflow::oxm::field;
+use crate::openflow::{Field, PacketOut};
 use crate::types::PortNo;
 
 type Result<T = ()> = std::result::Result<T, ParseError>;
@@ -15,6 +18,9 @@ const MIN_FRAME: usize = 14;
 /// Reads a packet and what is done with it: `in_port=1,packet=HEX,actions=output:2`. Without a port it comes from the
 /// controller; without actions it is dropped.
 ///
+/// Fields that the pipeline has of a packet may be there (`reg0=1`, `tun_id=5`, `metadata=6`), but a packet-out of
+/// OpenFlow 1.3 has no place for them: they are read and left out.
+///
 /// # Errors
 /// Says at which column what is wrong.
 ///
@@ -24,14 +30,21 @@ pub fn parse_packet_out(text: &str, names: Option<&Names>) -> Result<PacketOut> 
     let actions = whole.split_once("action").and_then(|(head, rest)| Some((head, rest.split_once("=")?.1)));
     let (head, actions) = actions.map_or((whole, None), |(head, actions)| (head, Some(actions)));
     let (mut in_port, mut data) = (PortNo::CONTROLLER, None);
+    let mut pipeline = MatchWords::default();
     for (key, value) in head.key_values() {
-        let needed = || if value.is_empty() { Err(key.error(Problem::MissingValue)) } else { Ok(value) };
+        if value.is_empty() {
+            return Err(key.error(Problem::MissingValue));
+        }
         match key.text() {
-            "in_port" => in_port = parse_in_port(needed()?, names)?,
-            "packet" => data = Some(read_packet(needed()?)?),
+            "in_port" => in_port = parse_in_port(value, names)?,
+            "in_port_oxm" => in_port = parse_port(value, names)?,
+            "packet" => data = Some(read_packet(value)?),
+            name if subfield::find_short_name(name).is_some_and(is_of_pipeline) => {
+                pipeline.field(key, value, names)?;
+            }
             _ => {
                 return Err(
-                    key.error(Problem::Expected("in_port, packet or actions; OpenFlow 1.3 has no others"))
+                    key.error(Problem::Expected("in_port, packet, actions, or a field of the pipeline"))
                 );
             }
         }
@@ -39,6 +52,15 @@ pub fn parse_packet_out(text: &str, names: Option<&Names>) -> Result<PacketOut> 
     let data = data.ok_or_else(|| head.error(Problem::Expected("a packet-out with its packet=")))?;
     let actions = actions.map_or(Ok(Vec::new()), |actions| action::parse_list(actions.trim(), names))?;
     Ok(PacketOut { buffer_id: None, in_port, actions, data })
+}
+
+/// Whether a packet can come with a value of that field besides its headers.
+///
+/// Source: `mf_is_pipeline_field` in `lib/meta-flow.c` of Open vSwitch 3.1.
+fn is_of_pipeline(known: Field) -> bool {
+    let is_of_tunnel = known >= field::TUNNEL_ID && known <= field::TUN_GTPU_MSGTYPE;
+    let is_register = known >= field::REG0 && known <= field::XXREG3;
+    is_of_tunnel || is_register || matches!(known, field::METADATA | field::PACKET_TYPE)
 }
 
 fn parse_in_port(value: Piece<'_>, names: Option<&Names>) -> Result<PortNo> {
@@ -94,13 +116,21 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_the_pipeline_are_read_and_left_out() {
+        let fields = "reg0=1/1,xxreg1=5,tun_id=7,tun_metadata0=1,metadata=2,packet_type=(0,0)";
+        let parsed = parse_packet_out(&format!("in_port_oxm=3,{fields},packet={FRAME}"), None).unwrap();
+        assert_eq!(parsed, parse_packet_out(&format!("in_port=3,packet={FRAME}"), None).unwrap());
+    }
+
+    #[test]
     fn errors_say_the_column() {
         for (text, column) in [
             ("in_port=1,actions=drop".to_owned(), 1),
             (format!("in_port=in_port,packet={FRAME}"), 9),
             (format!("packet={FRAME}x"), 8 + FRAME.len()),
             ("packet=0102".to_owned(), 8),
-            (format!("reg0=1,packet={FRAME}"), 1),
+            (format!("reg0=1,ct_mark=1,packet={FRAME}"), 8),
+            (format!("reg0=x,packet={FRAME}"), 6),
             (format!("packet={FRAME},actions=jump"), 17 + FRAME.len()),
         ] {
             let error = parse_packet_out(&text, None).unwrap_err();
