@@ -5,8 +5,9 @@
 
 use std::process::{Command, Stdio};
 
+use flowlib::openflow::group::GroupCommand;
 use flowlib::openflow::{FlowModCommand, Message};
-use flowlib::text::{Protocols, Style, Verbosity, parse_flow_mod, print_message};
+use flowlib::text::{Protocols, Style, Verbosity, parse_flow_mod, parse_group, print_message};
 use flowlib::types::Xid;
 
 fn ovs_ofctl() -> bool {
@@ -287,6 +288,11 @@ fn our_flow(line: &str) -> Option<String> {
     ours(parsed.protocols, Message::FlowMod(parsed.flow_mod))
 }
 
+fn our_group(line: &str) -> Option<String> {
+    let parsed = parse_group(line, Some(GroupCommand::ADD), None).ok()?;
+    ours(parsed.protocols, Message::GroupMod(parsed.group_mod))
+}
+
 /// Compares what is made of lines, four at a time.
 fn compare(command: &str, lines: &[String], ours: fn(&str) -> Option<String>) {
     let differs = |line: &&String| {
@@ -333,5 +339,16 @@ fn what_words_say_together_is_theirs() {
     if ovs_ofctl() {
         let lines = FLOWS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         compare("parse-flow", &lines.map(str::to_owned).collect::<Vec<_>>(), our_flow);
+    }
+}
+
+/// Groups, of which the words before the buckets and those in a bucket are tried.
+const GROUPS: &str = include_str!("groups.txt");
+
+#[test]
+fn a_group_is_what_it_is_to_ovs_ofctl() {
+    if ovs_ofctl() {
+        let lines = GROUPS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        compare("parse-group", &lines.map(str::to_owned).collect::<Vec<_>>(), our_group);
     }
 }

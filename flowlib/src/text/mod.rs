@@ -32,8 +32,9 @@ pub use flow_match::{Normalized, format_match};
 pub use flow_mod::{ParsedFlowMod, format_flow_mod, parse_flow_filter, parse_flow_mod, print_flow_mod};
 pub use instruction::format_instructions;
 pub use message::{
-    TableFeaturesList, Verbosity, parse_ct_tuple, parse_flow_monitor, parse_group, parse_group_mod,
-    parse_meter, parse_meter_mod, parse_packet, parse_packet_out, parse_tlv_maps, print_message,
+    ParsedGroupMod, TableFeaturesList, Verbosity, parse_ct_tuple, parse_flow_monitor, parse_group,
+    parse_group_mod, parse_meter, parse_meter_mod, parse_packet, parse_packet_out, parse_tlv_maps,
+    print_message,
 };
 pub use names::Names;
 pub use packet::{format_frame, format_key, print_key};

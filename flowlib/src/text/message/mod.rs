@@ -27,12 +27,13 @@ mod packet_out;
 mod port;
 mod queue;
 mod role;
+mod selection;
 mod table;
 mod table_features;
 mod tlv;
 
 pub use conntrack::parse_ct_tuple;
-pub use group_mod::parse_group_mod;
+pub use group_mod::{ParsedGroupMod, parse_group, parse_group_mod};
 pub use kind::message_names;
 pub use meter_mod::{parse_meter, parse_meter_mod};
 pub use monitor::parse_flow_monitor;

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use flowlib::openflow::group::GroupCommand;
 use flowlib::openflow::{FlowModCommand, Message};
-use flowlib::text::{Protocols, Verbosity, parse_flow_mod, parse_group_mod, print_message};
+use flowlib::text::{Protocols, Verbosity, parse_flow_mod, print_message};
 
 use crate::ofctl::batch::Batch;
 use crate::ofctl::change::flow::warn;
@@ -50,14 +51,21 @@ pub(in crate::ofctl) fn parse_flows(globals: &Globals, path: &Path) -> Result<()
 /// `parse-group`.
 ///
 /// # Errors
-/// [`BadText`].
+/// See [`parse_flow`].
 pub(in crate::ofctl) fn parse_group(globals: &Globals, group: &str) -> Result<()> {
-    let parsed = parse_group_mod(group, None, None).map_err(|error| BadText::argument(group, error))?;
+    let add = Some(GroupCommand::ADD);
+    let parsed =
+        flowlib::text::parse_group(group, add, None).map_err(|error| BadText::argument(group, error))?;
     let mut batch = Batch::default();
-    batch.add(&Message::GroupMod(parsed))?;
+    batch.add(&Message::GroupMod(parsed.group_mod))?;
     batch.number(1);
     let mut out = Out::default();
-    out.text().push_str("usable protocols: any\nchosen version: OpenFlow13\n");
+    writeln!(out.text(), "usable protocols: {}", parsed.protocols)?;
+    if !parsed.protocols.contains(Protocols::OF13) {
+        out.flush()?;
+        bail!("no usable protocol");
+    }
+    out.text().push_str("chosen version: OpenFlow13\n");
     for (_, message) in batch.iter() {
         print_message(out.text(), message, globals.style(None), Verbosity(globals.verbosity(0)));
     }
