@@ -1,12 +1,13 @@
 //! `dump-flows` with names, without statistics, or sorted: flows are printed one by one.
 
+mod key;
+
 use std::cmp::Ordering;
 use std::str::FromStr;
 
 use anyhow::Result;
-use flowlib::openflow::oxm::field;
-use flowlib::openflow::{Field, FieldValue, Flow, FlowStats, FlowStatsRequest, MultipartRequestBody};
-use flowlib::text::{find_field, print_flow_stats};
+use flowlib::openflow::{Flow, FlowStats, FlowStatsRequest, MultipartRequestBody};
+use flowlib::text::print_flow_stats;
 use flowlib::types::Priority;
 use flowlib::wire::{Part, Reader, Wire};
 
@@ -16,6 +17,7 @@ use super::link::Failure;
 use super::ours;
 use super::out::Out;
 use super::switch::Switch;
+use key::{Column, Key};
 
 /// By what flows are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(super) enum Criterion {
     /// By priority.
     Priority,
     /// By a field; flows that do not match on it come last.
-    Field(Field),
+    Field(Column),
 }
 
 impl FromStr for Criterion {
@@ -33,7 +35,11 @@ impl FromStr for Criterion {
         if name.eq_ignore_ascii_case("priority") {
             return Ok(Self::Priority);
         }
-        find_field(name).map(Self::Field).ok_or_else(|| format!("{name}: unknown field name"))
+        Column::of(name).map(Self::Field).ok_or_else(|| {
+            format!(
+                "{name}: unknown field name: it is priority, or a field of ovs-fields(7) as nw_src or in_port"
+            )
+        })
     }
 }
 
@@ -50,7 +56,8 @@ pub(super) enum Order {
 struct Waiting {
     text: String,
     priority: Priority,
-    values: Vec<Option<FieldValue>>,
+    /// One for each criterion; none for the priority.
+    keys: Vec<Option<Key>>,
 }
 
 /// Asks for flows and prints each as it comes, or sorted when all have come.
@@ -96,28 +103,22 @@ pub(super) fn dump(switch: &Switch<'_>, request: FlowStatsRequest) -> Result<()>
 
 impl Waiting {
     fn new(text: String, flow: &Flow, criteria: &[(Criterion, Order)]) -> Self {
-        let value = |criterion: &(Criterion, Order)| match criterion.0 {
+        let key = |(criterion, _): &(Criterion, Order)| match criterion {
             Criterion::Priority => None,
-            // The port has a field of OpenFlow's, in which switches say it, and one of Nicira's.
-            Criterion::Field(field::NX_IN_PORT) => {
-                flow.flow_match.get(field::IN_PORT).map(|found| found.value)
-            }
-            Criterion::Field(field) => flow.flow_match.get(field).map(|found| found.value),
+            Criterion::Field(column) => Some(column.key(&flow.flow_match)),
         };
-        Self { text, priority: flow.priority, values: criteria.iter().map(value).collect() }
+        Self { text, priority: flow.priority, keys: criteria.iter().map(key).collect() }
     }
 }
 
 /// By the criteria one after another, and at last by priority, the highest first.
 fn compare(one: &Waiting, other: &Waiting, criteria: &[(Criterion, Order)]) -> Ordering {
-    for ((criterion, order), (a, b)) in criteria.iter().zip(one.values.iter().zip(&other.values)) {
-        let by_value = match (criterion, a, b) {
-            (Criterion::Priority, ..) => one.priority.cmp(&other.priority),
-            (Criterion::Field(_), Some(a), Some(b)) => a.to_u128().cmp(&b.to_u128()),
+    for ((_, order), keys) in criteria.iter().zip(one.keys.iter().zip(&other.keys)) {
+        let by_value = match keys {
             // Those without the field come last in either order.
-            (Criterion::Field(_), Some(_), None) => return Ordering::Less,
-            (Criterion::Field(_), None, Some(_)) => return Ordering::Greater,
-            (Criterion::Field(_), None, None) => Ordering::Equal,
+            (Some(a), Some(b)) if a.is_matched != b.is_matched => return b.is_matched.cmp(&a.is_matched),
+            (Some(a), Some(b)) => a.value.cmp(&b.value),
+            _ => one.priority.cmp(&other.priority),
         };
         let by_value = if *order == Order::Ascending { by_value } else { by_value.reverse() };
         if by_value != Ordering::Equal {
