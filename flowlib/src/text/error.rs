@@ -24,6 +24,9 @@ pub enum Problem {
     /// A word that names no field, shorthand or setting of a flow.
     #[error("is not a match field")]
     UnknownField,
+    /// A setting that the kind of text does not have.
+    #[error("has no place here: leave it out")]
+    Misplaced,
     /// A word that names no action.
     #[error("is not an action")]
     UnknownAction,
@@ -82,7 +85,7 @@ impl ParseError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self.problem {
-            Problem::UnknownField => ErrorCode::OFPBMC_BAD_FIELD,
+            Problem::UnknownField | Problem::Misplaced => ErrorCode::OFPBMC_BAD_FIELD,
             Problem::UnknownAction => ErrorCode::OFPBAC_BAD_TYPE,
             Problem::UnknownSubField => ErrorCode::OFPBAC_BAD_SET_TYPE,
             Problem::BadBits | Problem::BitsFor(..) => ErrorCode::OFPBAC_BAD_SET_LEN,

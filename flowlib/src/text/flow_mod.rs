@@ -150,7 +150,8 @@ impl<'n> FlowReader<'n> {
                 || self.words.field(key, value, self.names)?
                 || self.flag(key.text());
             if !is_known {
-                return Err(key.error(Problem::UnknownField));
+                let problem = if is_setting(key.text()) { Problem::Misplaced } else { Problem::UnknownField };
+                return Err(key.error(problem));
             }
         }
         Ok(())
@@ -178,7 +179,7 @@ impl<'n> FlowReader<'n> {
         let flow_mod = &mut self.flow_mod;
         match key.text() {
             name if value.is_empty() => {
-                let needs_value = matches!(name, "table" | "cookie" | "duration" | "n_packets" | "n_bytes");
+                let needs_value = VALUED.contains(&name) && name != "actions";
                 return if needs_value { Err(key.error(Problem::MissingValue)) } else { Ok(false) };
             }
             "table" => {
@@ -225,6 +226,26 @@ impl<'n> FlowReader<'n> {
         }
     }
 }
+
+/// Whether a word says something of some flows beside their match.
+fn is_setting(word: &str) -> bool {
+    VALUED.contains(&word) || flow::FLAGS.iter().any(|(_, flag)| *flag == word)
+}
+
+/// What a flow or a choice of flows can say with a value, beside its match.
+const VALUED: [&str; 11] = [
+    "table",
+    "cookie",
+    "duration",
+    "n_packets",
+    "n_bytes",
+    "priority",
+    "idle_timeout",
+    "hard_timeout",
+    "out_port",
+    "out_group",
+    "actions",
+];
 
 /// A number of 64 bits, of which -1 is the highest.
 fn wrapping_u64(piece: Piece<'_>) -> Result<u64, ParseError> {

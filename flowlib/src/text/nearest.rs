@@ -122,7 +122,8 @@ fn nearest(words: impl Iterator<Item = &'static str>, found: &str) -> Option<&'s
     }
     words
         .map(|word| (strsim::damerau_levenshtein(word, found), word))
-        .filter(|(distance, _)| *distance * 3 <= found.chars().count())
+        // What is known, but has no place there, was not meant.
+        .filter(|(distance, _)| *distance > 0 && *distance * 3 <= found.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }

@@ -19,6 +19,8 @@ pub(super) fn format(out: &mut Printer<'_>, controller: &Controller) {
     if controller.reason != PacketInReason::ACTION {
         match controller.reason.name() {
             Some(name) => list.add(out, "reason=", name),
+            // A table miss, which only flows have that the switch makes for itself.
+            None if matches!(controller.reason.0, 6 | 7) => list.add(out, "reason=", ""),
             None => list.add(out, "reason=", controller.reason.0),
         }
     }

@@ -103,10 +103,11 @@ fn format_full(p: &mut Printer<'_>, update: &FlowUpdate) {
         Cookie(0) => p.push_str("0"),
         cookie => put(p, format_args!("{cookie}")),
     }
-    format_match(p, flow_match);
+    p.push_str(" ");
+    flow_match::format(p, flow_match::DEFAULT_PRIORITY, flow_match);
     let has_actions = |instruction: &Instruction| !matches!(instruction, Instruction::ApplyActions(actions) if actions.is_empty());
     if instructions.iter().any(has_actions) {
-        p.push_str(" actions=");
+        p.push_str(if p.text().ends_with(' ') { "actions=" } else { " actions=" });
         instruction::format_list(p, instructions);
     }
 }
@@ -139,6 +140,8 @@ pub fn parse_flow_monitor(
             match key.text() {
                 "table" => request.table = parse_table(needed()?, names)?,
                 "out_port" => request.out_port = Some(parse_port(needed()?, names)?),
+                // What OpenFlow 1.4 can ask for beside.
+                "out_group" => return Err(key.error(Problem::Misplaced)),
                 _ => return Err(key.error(Problem::UnknownField)),
             }
         }
@@ -150,6 +153,42 @@ pub fn parse_flow_monitor(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::parse_flow;
+    use crate::types::Priority;
+
+    #[test]
+    fn an_update_without_match_or_actions_ends_in_a_space() {
+        let update = |text: &str| {
+            let crate::openflow::Flow { table, cookie, flow_match, instructions, .. } =
+                parse_flow(text).unwrap();
+            let mut out = String::new();
+            let (reason, idle_timeout_s, hard_timeout_s, priority) = (0, 0, 0, Priority(0));
+            let event = FlowEvent::ADDED;
+            format_full(
+                &mut Printer::plain(&mut out),
+                &FlowUpdate::Full {
+                    event,
+                    reason,
+                    priority,
+                    idle_timeout_s,
+                    hard_timeout_s,
+                    table,
+                    cookie,
+                    flow_match,
+                    instructions,
+                },
+            );
+            out
+        };
+        for (text, printed) in [
+            ("actions=drop", ""),
+            ("arp,actions=drop", "arp"),
+            ("actions=output:1", "actions=output:1"),
+            ("arp,actions=output:1", "arp actions=output:1"),
+        ] {
+            assert_eq!(update(text), format!("\n event=ADDED table=0 cookie=0 {printed}"), "{text}");
+        }
+    }
 
     #[test]
     fn a_monitor_watches_all_but_what_is_negated() {
@@ -157,7 +196,9 @@ mod tests {
         assert!(!request.flags.intersects(MonitorFlags::INITIAL | MonitorFlags::OWN));
         assert!(request.flags.contains(MonitorFlags::ADD | MonitorFlags::INSTRUCTIONS));
         assert_eq!((request.table, request.flow_match.iter().count()), (TableId(3), 3));
-        for (text, column) in [("table", 1), ("table=300", 7), ("!some", 1), ("ip,nw_src=x", 11)] {
+        for (text, column) in
+            [("table", 1), ("table=300", 7), ("!some", 1), ("out_group=1", 1), ("ip,nw_src=x", 11)]
+        {
             assert_eq!(parse_flow_monitor(text, None).unwrap_err().column, column, "{text}");
         }
     }
