@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use flowlib::openflow::{BundleAdd, BundleFlags, HEADER_LEN, Message};
 use flowlib::text::{Names, ParseError};
 use flowlib::types::Xid;
@@ -82,7 +82,7 @@ impl Batch {
     /// # Errors
     /// If it has no encoding.
     pub(super) fn push(&mut self, message: &Message, line: Line<'_>) -> Result<()> {
-        self.add(message)?;
+        self.add(message).with_context(|| format!("line {}", line.number))?;
         if let Some(last) = self.lines.last_mut() {
             *last = line.number;
         }

@@ -83,7 +83,12 @@ impl Lines {
             bytes = fs::read(path)
                 .map_err(|error| anyhow::anyhow!("{name}: open failed ({})", reason(&error)))?;
         }
-        let text = String::from_utf8(bytes).map_err(|error| {
+        let text = String::from_utf8(bytes).or_else(|error| {
+            let mut bytes = error.into_bytes();
+            blank_comments(&mut bytes);
+            String::from_utf8(bytes)
+        });
+        let text = text.map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
             let column = good.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
@@ -140,6 +145,19 @@ impl Lines {
 /// How long a piece is at least, in bytes.
 const PIECE: usize = 256 << 10;
 
+/// Replaces what is not ASCII in comments, which may be in any encoding.
+fn blank_comments(bytes: &mut [u8]) {
+    let mut is_comment = false;
+    for byte in bytes {
+        match byte {
+            b'\n' => is_comment = false,
+            b'#' => is_comment = true,
+            byte if is_comment && !byte.is_ascii() => *byte = b'?',
+            _ => {}
+        }
+    }
+}
+
 fn lines(text: &str, first: u32) -> impl Iterator<Item = Line<'_>> {
     (first..).zip(text.lines()).filter_map(|(number, line)| {
         let said = line.split_once('#').map_or(line, |(said, _)| said).trim_end();
@@ -161,6 +179,16 @@ mod tests {
         let lines = of("a\n# all\n  \n\tb c # some\r\nd");
         let said: Vec<_> = super::lines(&lines.text, 1).map(|line| (line.number, line.text)).collect();
         assert_eq!(said, [(1, "a"), (4, "\tb c"), (5, "d")]);
+    }
+
+    #[test]
+    fn comments_may_be_in_any_encoding_and_flows_may_not() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"a # f\xfcr\nb").unwrap();
+        assert_eq!(Lines::read(file.path()).unwrap().text, "a # f?r\nb");
+        std::io::Write::write_all(&mut file, b"\nx\xfc # y").unwrap();
+        let error = Lines::read(file.path()).unwrap_err().to_string();
+        assert!(error.ends_with(":3: column 2: a byte that is no UTF-8"), "{error}");
     }
 
     #[test]
