@@ -20,7 +20,7 @@ const COMMANDS: &str = "show monitor snoop dump-desc dump-tables dump-table-feat
     get-frags set-frags probe ping benchmark dump-ipfix-bridge dump-ipfix-flow ct-flush-zone ct-flush ofp-parse \
     ofp-parse-pcap add-group add-groups mod-group del-groups insert-buckets remove-buckets dump-groups \
     dump-group-stats dump-group-features bundle add-tlv-map del-tlv-map dump-tlv-map parse-flow parse-flows \
-    parse-group ofp-print list-commands";
+    parse-group ofp-print help list-commands";
 
 #[test]
 fn has_every_command_and_completes_it() {

@@ -7,6 +7,7 @@
 //! An error says at which column.
 
 mod action;
+mod color;
 mod error;
 mod field_value;
 mod flow;
@@ -25,6 +26,7 @@ mod protocols;
 mod subfield;
 
 pub use action::{format_action, parse_actions};
+pub use color::Colors;
 pub use error::{ParseError, Problem};
 pub use field_value::{format_field_value, format_port};
 pub use flow::{format_flow, format_flow_stats, parse_flow, print_flow, print_flow_stats};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::color::Colors;
 use super::names::Names;
 use crate::types::{MacAddr, PortNo, TableId};
 
@@ -11,8 +12,8 @@ use crate::types::{MacAddr, PortNo, TableId};
 pub struct Style<'a> {
     /// Names in place of numbers.
     pub names: Option<&'a Names>,
-    /// With the colours of ovs-ofctl(8), as ANSI escape sequences.
-    pub color: bool,
+    /// With colours as ovs-ofctl(8) has them, as ANSI escape sequences.
+    pub colors: Option<&'a Colors>,
 }
 
 /// Appends text to a string. `write!` appends without a colour; the methods for numbers are faster.
@@ -21,7 +22,7 @@ pub(super) struct Printer<'a> {
     out: &'a mut String,
     /// Names in place of numbers.
     pub(super) names: Option<&'a Names>,
-    color: bool,
+    colors: Option<&'a Colors>,
 }
 
 /// What a piece of text is, which decides its colour. Source: ovs-ofctl(8), "Colors".
@@ -43,25 +44,10 @@ pub(super) enum Role {
     Value,
 }
 
-impl Role {
-    /// Its escape sequence. Source: `lib/colors.c` of Open vSwitch 3.1.
-    fn start(self) -> &'static str {
-        match self {
-            Self::Actions => "\x1b[1;31m\x1b[K",
-            Self::Drop => "\x1b[34m\x1b[K",
-            Self::Learn => "\x1b[31m\x1b[K",
-            Self::Param => "\x1b[36m\x1b[K",
-            Self::Paren => "\x1b[35m\x1b[K",
-            Self::Special => "\x1b[33m\x1b[K",
-            Self::Value => "\x1b[32m\x1b[K",
-        }
-    }
-}
-
 impl<'a> Printer<'a> {
     /// Appends to `out`.
     pub(super) fn new(out: &'a mut String, style: Style<'a>) -> Self {
-        Self { out, names: style.names, color: style.color }
+        Self { out, names: style.names, colors: style.colors }
     }
 
     /// Appends to `out` without names or colours.
@@ -96,8 +82,8 @@ impl<'a> Printer<'a> {
     /// Appends text in the colour of its role.
     #[inline]
     pub(super) fn put(&mut self, role: Role, text: &str) {
-        if self.color {
-            self.out.push_str(role.start());
+        if let Some(colors) = self.colors {
+            self.out.push_str(colors.start(role));
             self.out.push_str(text);
             self.out.push_str(END);
         } else {
@@ -107,21 +93,21 @@ impl<'a> Printer<'a> {
 
     /// Begins the colour of a role.
     pub(super) fn begin(&mut self, role: Role) {
-        if self.color {
-            self.out.push_str(role.start());
+        if let Some(colors) = self.colors {
+            self.out.push_str(colors.start(role));
         }
     }
 
     /// Ends a colour.
     pub(super) fn end(&mut self) {
-        if self.color {
+        if self.colors.is_some() {
             self.out.push_str(END);
         }
     }
 
     /// Appends the name of something that follows.
     pub(super) fn param(&mut self, name: fmt::Arguments<'_>) {
-        let (start, end) = if self.color { (Role::Param.start(), END) } else { ("", "") };
+        let (start, end) = self.colors.map_or(("", ""), |colors| (colors.start(Role::Param), END));
         self.out.push_str(start);
         fmt::Write::write_fmt(self.out, name).expect("writing to a string does not fail");
         self.out.push_str(end);
@@ -130,12 +116,12 @@ impl<'a> Printer<'a> {
     /// Appends `name=` in the colour of its role.
     #[inline]
     pub(super) fn put_name(&mut self, role: Role, name: &str) {
-        if self.color {
-            self.out.push_str(role.start());
+        if let Some(colors) = self.colors {
+            self.out.push_str(colors.start(role));
         }
         self.out.push_str(name);
         self.out.push('=');
-        if self.color {
+        if self.colors.is_some() {
             self.out.push_str(END);
         }
     }
@@ -341,7 +327,7 @@ mod tests {
         names.add_port(PortNo(1), "eth0");
         names.add_table(TableId(3), "acl");
         let mut out = String::new();
-        let mut p = Printer::new(&mut out, Style { names: Some(&names), color: false });
+        let mut p = Printer::new(&mut out, Style { names: Some(&names), colors: None });
         for port in [1, 2, 0xffff_fffe, 0xffff_ff03] {
             p.port(PortNo(port));
             p.push_str(" ");

@@ -11,13 +11,13 @@ use super::link::Target;
 #[command(
     args_override_self = true,
     name = "ofctl",
-    version,
+    version = VERSION,
+    propagate_version = true,
     about = "Queries, changes and watches OpenFlow 1.3 switches",
     long_about = LONG_ABOUT,
     after_help = EXIT_CODES,
     subcommand_required = true,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     infer_long_args = true,
     max_term_width = 110
 )]
@@ -27,6 +27,8 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
 }
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nOpenFlow versions 0x4:0x4");
 
 const LONG_ABOUT: &str = "Queries, changes and watches OpenFlow 1.3 switches, in the words of ovs-ofctl(8).\n\n\
     SWITCH is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT] (port 6653 unless given), the path of a unix socket, or the \

@@ -34,7 +34,11 @@ pub(super) fn run(globals: &Globals, command: &Command) -> Result<ExitCode> {
         }
         Command::DumpPorts(of) => {
             let switch = at(&of.switch);
-            let port = port(&switch, of.port.as_deref())?;
+            let port = match of.port.as_deref() {
+                // Not all of them, but the port of that name, which has no counters.
+                Some(all) if all.eq_ignore_ascii_case("all") => PortNo::ALL,
+                other => port(&switch, other)?,
+            };
             dump_multipart(&switch, MultipartRequestBody::PortStats(port))?;
         }
         Command::DumpPortsDesc(of) => {
@@ -49,7 +53,13 @@ pub(super) fn run(globals: &Globals, command: &Command) -> Result<ExitCode> {
             let flows = filter(&switch, of.flow.as_deref())?;
             dump_multipart(&switch, MultipartRequestBody::Aggregate(flows))?;
         }
-        Command::DumpGroups(of) => dump_multipart(&at(&of.switch), MultipartRequestBody::GroupDesc)?,
+        Command::DumpGroups(of) => {
+            // OpenFlow 1.3 asks for all groups, whichever is named.
+            if let Some(text) = of.item.as_deref().filter(|text| !is_group(text)) {
+                eprintln!("ofctl: {text}: not a group, which is a number, ANY or ALL; all are shown");
+            }
+            dump_multipart(&at(&of.switch), MultipartRequestBody::GroupDesc)?;
+        }
         Command::DumpGroupStats(of) => {
             let switch = at(&of.switch);
             let group = group_of(&switch, of.item.as_deref())?;
@@ -185,6 +195,10 @@ fn port(switch: &Switch<'_>, port: Option<&str>) -> Result<PortNo> {
         Some(port) if port.eq_ignore_ascii_case("all") => Ok(PortNo::ANY),
         Some(port) => dump::port(switch, port),
     }
+}
+
+fn is_group(text: &str) -> bool {
+    text.parse::<u32>().is_ok() || ["any", "all"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// The queue that is meant; without one, all.

@@ -2,10 +2,11 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, ValueEnum};
-use flowlib::text::{Names, Style};
+use flowlib::text::{Colors, Names, Style};
 
 use super::link::Identity;
 use super::sort::{Criterion, Order};
@@ -14,7 +15,7 @@ use super::sort::{Criterion, Order};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options")]
 pub(super) struct Globals {
-    /// Give up after so many seconds; without it, or with 0, only a switch that says nothing for a minute is given up
+    /// Give up after so many seconds; without it, only a switch that says nothing for a minute is given up
     #[arg(short, long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Print messages in more detail; twice: with packets in hexadecimal
@@ -56,9 +57,12 @@ pub(super) struct Globals {
     /// Both of them, in the order in which they were given.
     #[arg(skip)]
     criteria: Vec<(Criterion, Order)>,
-    /// Color flows
-    #[arg(long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    /// Color flows, as $OVS_COLORS says: ac=1;31:dr=34:le=31:pm=36:pr=35:sp=33:vl=32 unless it says otherwise
+    #[arg(long, global = true, value_name = "WHEN", ignore_case = true, num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     color: Option<Color>,
+    /// Those of $OVS_COLORS.
+    #[arg(skip)]
+    colors: OnceLock<Colors>,
     /// How answers are printed: as ovs-ofctl prints them, or as one JSON document
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     pub(super) output: Output,
@@ -83,9 +87,38 @@ pub(super) struct Globals {
     /// For ssl:, the file with the certificate of the authority that signed the switch's; none: do not check it
     #[arg(short = 'C', long, global = true, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
-    /// Taken for the sake of scripts; nothing is logged
+    #[command(flatten)]
+    ignored: Ignored,
+}
+
+/// Options of ovs-ofctl(8) that change nothing here: nothing is logged, there is no control socket, what TLS offers is
+/// not to be chosen, and most commands end by themselves. Scripts may give them all the same.
+#[derive(Debug, Args)]
+struct Ignored {
     #[arg(short, long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "dbg")]
     verbose: Vec<String>,
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    log_file: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    syslog_method: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    syslog_target: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    unixctl: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    ssl_protocols: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    ssl_ciphers: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    detach: bool,
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pidfile: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    no_chdir: bool,
+    #[arg(long, global = true, hide = true)]
+    no_self_confinement: bool,
+    #[arg(long, global = true, hide = true)]
+    overwrite_pidfile: bool,
 }
 
 /// How answers are printed.
@@ -132,12 +165,17 @@ struct FlowFormat;
 impl Globals {
     /// After how long the program gives up.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        self.timeout.filter(|timeout| !timeout.is_zero())
+        self.timeout
     }
 
     /// How much of a message is printed, from `base` on.
     pub(super) fn verbosity(&self, base: u8) -> u8 {
         base.saturating_add(self.more)
+    }
+
+    /// Whether a command that goes on for ever is to go on behind the shell.
+    pub(super) fn is_daemon(&self) -> bool {
+        self.ignored.detach || self.ignored.pidfile.is_some()
     }
 
     /// Whether names may stand for ports and tables in arguments and files.
@@ -174,13 +212,14 @@ impl Globals {
     }
 
     /// The style of what is printed.
-    pub(super) fn style<'a>(&self, names: Option<&'a Names>) -> Style<'a> {
-        let color = match self.color {
+    pub(super) fn style<'a>(&'a self, names: Option<&'a Names>) -> Style<'a> {
+        let is_colored = match self.color {
             Some(Color::Always) => true,
             Some(Color::Never) | None => false,
             Some(Color::Auto) => std::io::stdout().is_terminal(),
         };
-        Style { names, color }
+        let colors = || Colors::parse(&std::env::var("OVS_COLORS").unwrap_or_default());
+        Style { names, colors: is_colored.then(|| self.colors.get_or_init(colors)) }
     }
 
     /// Who we are where TLS is spoken.
@@ -194,11 +233,15 @@ impl Globals {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse().map(Duration::from_secs).map_err(|_| "not a number of seconds".to_owned())
+    match text.parse::<u32>() {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds.into())),
+        _ => Err("not a number of seconds from 1 on".to_owned()),
+    }
 }
 
 fn protocols(text: &str) -> Result<Protocols, String> {
-    let mut is_spoken = false;
+    // No version at all is any.
+    let mut is_spoken = text.is_empty();
     for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
         let name = word.to_ascii_lowercase();
         match name.strip_prefix("openflow").map(|version| version.replace('.', "")).as_deref() {
@@ -207,11 +250,13 @@ fn protocols(text: &str) -> Result<Protocols, String> {
             _ => return Err(format!("{word} is no version of OpenFlow, as OpenFlow13")),
         }
     }
-    is_spoken.then_some(Protocols).ok_or_else(|| "only OpenFlow13 is spoken here".to_owned())
+    is_spoken.then_some(Protocols).ok_or_else(|| {
+        "only OpenFlow13 is spoken here: leave the option out, or name OpenFlow13 too".to_owned()
+    })
 }
 
 fn flow_format(text: &str) -> Result<FlowFormat, String> {
-    const SPOKEN: [&str; 4] = ["any", "oxm", "oxm-openflow13", "openflow13"];
+    const SPOKEN: [&str; 3] = ["any", "oxm", "oxm-openflow13"];
     const OTHERS: [&str; 10] = [
         "openflow10",
         "openflow10-table_id",
@@ -234,6 +279,7 @@ fn flow_format(text: &str) -> Result<FlowFormat, String> {
         }
     }
     is_spoken.then_some(FlowFormat).ok_or_else(|| {
-        format!("OpenFlow13, which is spoken here, supports none of the flow formats {text}; it has OXM-OpenFlow13")
+        format!("OpenFlow13, which is spoken here, supports none of the flow formats {text}; it has OXM-OpenFlow13, \
+             which is taken when the option is left out")
     })
 }

@@ -46,7 +46,8 @@ pub(super) fn page() -> Result<()> {
     let mut roff = Vec::new();
     let mut command = Arguments::command();
     command.build();
-    let page = clap_mangen::Man::new(command.clone()).section("1");
+    let source = concat!("ofctl ", env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(command.clone()).section("1").source(source);
     page.render_title(&mut roff)?;
     page.render_name_section(&mut roff)?;
     page.render_synopsis_section(&mut roff)?;

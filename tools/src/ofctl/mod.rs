@@ -37,6 +37,7 @@ mod switch;
 mod table;
 mod trace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,7 @@ use out::NobodyReads;
 /// Reads the arguments and does what they say. A failure is printed to standard error.
 #[must_use]
 pub fn run() -> ExitCode {
-    let parsed = Arguments::command().try_get_matches();
+    let parsed = Arguments::command().try_get_matches_from(spelled_out(std::env::args_os()));
     let parsed = parsed.and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
     let (mut arguments, matches) = match parsed {
         Ok(parsed) => parsed,
@@ -72,6 +73,18 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Spells out `-vSPEC`, which is not a row of short options but one with its value.
+fn spelled_out(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let mut is_over = false;
+    arguments.map(move |argument| {
+        is_over |= argument == "--";
+        match argument.to_str().and_then(|text| text.strip_prefix("-v")) {
+            Some(spec) if !is_over && !spec.is_empty() => format!("--verbose={spec}").into(),
+            _ => argument,
+        }
+    })
 }
 
 fn start(arguments: &Arguments, name: &str) -> Result<ExitCode> {

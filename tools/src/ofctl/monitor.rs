@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use anyhow::{Context, Result, bail};
 use flowlib::channel::{echo_reply, is_echo_request};
 use flowlib::openflow::nicira::PacketInFormat;
-use flowlib::openflow::{Message, MultipartRequestBody, SwitchConfig};
+use flowlib::openflow::{Message, MonitorRequest, MultipartRequestBody, SwitchConfig};
 use flowlib::text::{Verbosity, parse_flow_monitor, print_message};
 use flowlib::types::Xid;
 
@@ -30,13 +30,14 @@ pub(super) fn monitor(switch: &Switch<'_>, words: &[String]) -> Result<Infallibl
         );
     }
     let mut connection = switch.open()?;
-    let mut resumes = false;
+    let (mut resumes, mut n_watches) = (false, 0);
     for word in words {
         if word.starts_with(|c: char| c.is_ascii_digit()) {
             let len = word.parse().with_context(|| format!("{word}: not a number of bytes"))?;
             set_miss_len(&mut connection, switch, len)?;
         } else if let Some(text) = word.strip_prefix("watch:") {
-            watch(&mut connection, switch, text)?;
+            watch(&mut connection, switch, text, n_watches)?;
+            n_watches += 1;
         } else if word == "resume" {
             resumes = true;
             set_miss_len(&mut connection, switch, u16::MAX)?;
@@ -62,10 +63,10 @@ fn set_miss_len(connection: &mut Connection, switch: &Switch<'_>, miss_send_len:
     order(connection, switch, &Message::SetConfig(SwitchConfig { miss_send_len, ..config }))
 }
 
-/// Asks for the flows of now, which are printed, and for their changes.
-fn watch(connection: &mut Connection, switch: &Switch<'_>, text: &str) -> Result<()> {
+/// Asks for the flows of now, which are printed, and for their changes, under a number that no other watch has.
+fn watch(connection: &mut Connection, switch: &Switch<'_>, text: &str, monitor: u32) -> Result<()> {
     let request = switch.parse(|names| parse_flow_monitor(text, names))?;
-    let request = request.map_err(|error| BadText::argument(text, error))?;
+    let request = MonitorRequest { monitor, ..request.map_err(|error| BadText::argument(text, error))? };
     dump_over(connection, switch, &multipart(MultipartRequestBody::FlowMonitor(vec![request]))?)
 }
 
@@ -87,6 +88,11 @@ fn set_packet_in_format(connection: &mut Connection, switch: &Switch<'_>) -> Res
 /// Prints every message to standard error. With `resumes`, echo requests are answered, and if it is set packets that
 /// wait in the switch are sent on.
 fn listen(mut connection: Connection, switch: &Switch<'_>, resumes: Option<bool>) -> Result<Infallible> {
+    if switch.globals.is_daemon() {
+        bail!(
+            "--detach and --pidfile: it stays in the foreground; end the command line with & and take the shell's $!"
+        );
+    }
     connection.set_patience(Patience::Endless);
     loop {
         let message = connection.receive_any()?;

@@ -167,7 +167,8 @@ pub(super) fn get_frags(switch: &Switch<'_>) -> Result<()> {
 /// # Errors
 /// If there is no such mode, or the switch does not take it.
 pub(super) fn set_frags(switch: &Switch<'_>, mode: &str) -> Result<()> {
-    let Some(bits) = FRAG_MODES.iter().position(|name| *name == mode) else {
+    let Some((bits, mode)) = (0_u16..).zip(FRAG_MODES).find(|(_, name)| name.eq_ignore_ascii_case(mode))
+    else {
         bail!("{mode}: unknown fragment handling mode: it is one of {}", FRAG_MODES.join(", "));
     };
     let mut connection = switch.open()?;
@@ -175,7 +176,7 @@ pub(super) fn set_frags(switch: &Switch<'_>, mode: &str) -> Result<()> {
     if frag_mode(config) == mode {
         return Ok(());
     }
-    let wanted = SwitchConfig { flags: config.flags & !FRAG_MASK | bits as u16, ..config };
+    let wanted = SwitchConfig { flags: config.flags & !FRAG_MASK | bits, ..config };
     order(&mut connection, switch, &Message::SetConfig(wanted))?;
     // A switch need not say that it does not know a mode: what it is then tells.
     if frag_mode(fetch(&mut connection, switch)?) != mode {

@@ -87,7 +87,7 @@ pub(super) fn trace(globals: &Globals, trace: &Trace) -> Result<()> {
     let mut out = Out::default();
     match globals.output {
         Output::Text => {
-            let style = Style { color: false, ..globals.style(printed.as_ref()) };
+            let style = Style { colors: None, ..globals.style(printed.as_ref()) };
             out.text().push_str(&outcome.format(style));
         }
         Output::Json => {

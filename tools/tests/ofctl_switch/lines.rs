@@ -17,6 +17,9 @@ table=0,priority=5,in_port=2,ip,nw_src=10.0.0.0/8,hard_timeout=900,actions=set_f
 table=0,arp,arp_op=1,actions=LOCAL,output:1
 table=3,ip,reg0=1,send_flow_rem,actions=ct(commit,zone=5,nat(src=10.0.0.1)),goto_table:4
 table=4,priority=0,actions=controller:128
+table=5,xreg0=0x100000002,actions=drop
+table=5,dl_vlan=7,actions=output:1
+table=5,icmp,icmp_type=3,actions=output:1
 ";
 
 /// Files that lines name.
@@ -82,11 +85,19 @@ pub(crate) const QUESTIONS: &[&str] = &[
     "--sort dump-flows br0",
     "--rsort=in_port --sort=tcp_dst dump-flows br0",
     "--sort=in_port --rsort dump-flows br0",
+    "--sort=nw_src --sort=dl_vlan dump-flows br0",
+    "--rsort=xreg0 --rsort=nw_proto dump-flows br0",
+    "--sort=NXM_OF_IN_PORT dump-flows br0",
     "dump-flows br0 --no-stats --color=always",
+    "--color=FORCE dump-flows br0 --no-stats",
+    "dump-flows br0 table=254",
+    "dump-flows br0 priority=5",
     "dump-aggregate br0",
     "dump-aggregate br0 table=0",
     "dump-groups br0",
     "dump-groups br0 1",
+    "dump-groups br0 group_id=1",
+    "dump-ports br0 ALL",
     "dump-group-stats br0",
     "dump-group-stats br0 group_id=1",
     "dump-group-features br0",
@@ -106,6 +117,13 @@ pub(crate) const QUESTIONS: &[&str] = &[
     "dump-ipfix-flow br0",
     "dump-tlv-map br0",
     "get-frags br0",
+    "-t 0 get-frags br0",
+    "-t 99999999999 get-frags br0",
+    "-OOpenFlow13,OpenFlow10 get-frags br0",
+    "-F openflow13 get-frags br0",
+    "-vPATTERN:console:%m -vwarn -vFACILITY:daemon get-frags br0",
+    "--verbose=off --log-file=log --syslog-method=null --unixctl=none --no-chdir get-frags br0",
+    "--ssl-protocols=TLSv1.2 --ssl-ciphers=HIGH get-frags br0",
     "probe br0",
     "ping br0",
     "ping br0 1000",
@@ -134,6 +152,7 @@ pub(crate) const QUESTIONS: &[&str] = &[
     "--timeout=1 monitor br0 watch:!initial,table=3",
     "--timeout=1 monitor br0 watch:frob",
     "--timeout=1 monitor br0 128 watch:table=4",
+    "--timeout=1 monitor br0 watch:table=4 watch:table=3,!actions watch:table=0",
     "monitor br0 invalid_ttl",
     "monitor br0 frob",
     "-P frob monitor br0",
@@ -203,6 +222,7 @@ pub(crate) const CHANGES: &[(&str, &str)] = &[
     ("mod-table br0 5 drop", ""),
     ("mod-table br0 5 frob", ""),
     ("set-frags br0 drop", ""),
+    ("set-frags br0 Normal", ""),
     ("set-frags br0 normal", ""),
     ("set-frags br0 reassemble", ""),
     ("set-frags br0 frob", ""),

@@ -188,7 +188,7 @@ impl Changes<'_> {
 
     /// Prints what was refused in a bundle: the error's name and the message.
     fn print_errors(&self, errors: &Errors, switch: &Switch<'_>) -> Result<()> {
-        let style = Style { names: switch.printed_names()?, color: false };
+        let style = Style { names: switch.printed_names()?, colors: None };
         let verbosity = Verbosity(switch.globals.verbosity(1));
         for error in &errors.kept {
             let Ok((xid, Message::Error(ErrorMsg { code, data }))) = Message::decode(error) else {
@@ -225,7 +225,7 @@ const MAX_BUNDLES: usize = 3;
 
 /// Prints an OFPT_ERROR to standard error.
 fn print_error(switch: &Switch<'_>, error: &[u8], verbosity: u8) -> Result<()> {
-    let style = Style { names: switch.printed_names()?, color: false };
+    let style = Style { names: switch.printed_names()?, colors: None };
     let mut text = String::new();
     print_message(&mut text, error, style, Verbosity(switch.globals.verbosity(verbosity)));
     eprint!("{text}");
