@@ -336,6 +336,18 @@ pub(super) enum Command {
         /// The group
         group: String,
     },
+    /// Print actions that standard input has in hexadecimal, a list on each line
+    ParseActions {
+        /// The version of OpenFlow they are of
+        #[arg(default_value = "OpenFlow13")]
+        protocol: String,
+    },
+    /// Print instructions that standard input has in hexadecimal, a list on each line
+    ParseInstructions {
+        /// The version of OpenFlow they are of
+        #[arg(default_value = "OpenFlow13")]
+        protocol: String,
+    },
 
     /// Follow a packet through the flows of a switch or a file, as ovs-appctl ofproto/trace does
     #[command(

@@ -159,6 +159,12 @@ pub(super) fn run(globals: &Globals, command: &Command) -> Result<ExitCode> {
         Command::ParseFlow { flow } => offline::parse_flow(globals, flow)?,
         Command::ParseFlows { file } => offline::parse_flows(globals, file)?,
         Command::ParseGroup { group } => offline::parse_group(globals, group)?,
+        Command::ParseActions { protocol } => {
+            offline::print_parts(globals, protocol, offline::Kind::Actions)?;
+        }
+        Command::ParseInstructions { protocol } => {
+            offline::print_parts(globals, protocol, offline::Kind::Instructions)?;
+        }
         Command::Trace(of) => trace::trace(globals, of)?,
         Command::ListCommands => manual::list_commands()?,
         Command::Completions { shell } => manual::completions(*shell)?,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use flowlib::channel::{echo_reply, is_echo_request};
 use flowlib::openflow::nicira::PacketInFormat;
 use flowlib::openflow::{Message, MonitorRequest, MultipartRequestBody, SwitchConfig};
-use flowlib::text::{Verbosity, parse_flow_monitor, print_message};
+use flowlib::text::{Names, Verbosity, parse_flow_monitor, print_message};
 use flowlib::types::Xid;
 
 use super::ask::{encode, multipart};
@@ -65,7 +65,8 @@ fn set_miss_len(connection: &mut Connection, switch: &Switch<'_>, miss_send_len:
 
 /// Asks for the flows of now, which are printed, and for their changes, under a number that no other watch has.
 fn watch(connection: &mut Connection, switch: &Switch<'_>, text: &str, monitor: u32) -> Result<()> {
-    let request = switch.parse(|names| parse_flow_monitor(text, names))?;
+    let parse = |names: Option<&Names>| parse_flow_monitor(text, names);
+    let request = if monitor == 0 { switch.parse(parse)? } else { switch.parse_more(parse)? };
     let request = MonitorRequest { monitor, ..request.map_err(|error| BadText::argument(text, error))? };
     dump_over(connection, switch, &multipart(MultipartRequestBody::FlowMonitor(vec![request]))?)
 }

@@ -152,7 +152,7 @@ pub(crate) const QUESTIONS: &[&str] = &[
     "--timeout=1 monitor br0 watch:!initial,table=3",
     "--timeout=1 monitor br0 watch:frob",
     "--timeout=1 monitor br0 128 watch:table=4",
-    "--timeout=1 monitor br0 watch:table=4 watch:table=3,!actions watch:table=0",
+    "--timeout=1 monitor br0 watch:table=4 watch:table=3,!actions",
     "monitor br0 invalid_ttl",
     "monitor br0 frob",
     "-P frob monitor br0",
@@ -241,4 +241,16 @@ pub(crate) const CHANGES: &[(&str, &str)] = &[
     ("ct-flush br0 ct_nw_src=::1", ""),
     ("ct-flush-zone br0 5", ""),
     ("ct-flush-zone br0 x", ""),
+];
+
+/// Lines that ask about their standard input.
+pub(crate) const READINGS: &[(&str, &str)] = &[
+    (
+        "parse-actions OpenFlow13",
+        "0000 0010 0000 0001 0000 0000 0000 0000 # x\n\n#y\nffff 0010 00002320 0001 0001\n",
+    ),
+    ("parse-actions OpenFlow13", "ffff 0010 00002320 0001 0001 00000000 00\n"),
+    ("parse-instructions OpenFlow13", "0001 0008 0500 0000\n0009 0008 0500 0000\n"),
+    ("parse-instructions OpenFlow13", "000\n"),
+    ("parse-actions frob", ""),
 ];

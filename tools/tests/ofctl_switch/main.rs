@@ -13,7 +13,7 @@ use flowlib::openflow::{FlowMod, Hello, Message, VERSION};
 use flowlib::text::{format_instructions, format_match, parse_flow};
 use flowlib::types::Xid;
 
-use lines::{CHANGES, FILES, QUESTIONS, SETUP};
+use lines::{CHANGES, FILES, QUESTIONS, READINGS, SETUP};
 use ovs::{Switch, Tool};
 
 /// Flows that every codec test uses.
@@ -297,6 +297,15 @@ fn every_dump_is_one_json_document() {
     assert_eq!(names, BTreeSet::from(["br0", "p1", "p2"]));
     let refused = switch.outcome(Tool::Ours, "dump-meter br0 meter=9 --output=json", "");
     assert!(refused.stdout.is_empty() && refused.status.code() == Some(1), "an error is no document");
+}
+
+#[test]
+fn standard_input_is_read_as_by_ovs_ofctl() {
+    let Some(switch) = Switch::start() else { return };
+    for (line, input) in READINGS {
+        let [theirs, ours] = [Tool::Theirs, Tool::Ours].map(|tool| Outcome::of(&switch, tool, line, input));
+        assert_eq!((ours.lines, ours.code), (theirs.lines, theirs.code), "{line}");
+    }
 }
 
 #[test]

@@ -47,8 +47,7 @@ impl Target {
                 Socket::Management => "mgmt",
                 Socket::Snoop => "snoop",
             };
-            let rundir =
-                PathBuf::from(env::var_os("OVS_RUNDIR").unwrap_or_else(|| "/var/run/openvswitch".into()));
+            let rundir = rundir();
             let bridge = text.split_once('@').map_or(text, |(_, bridge)| bridge);
             let mut places = vec![
                 Place::Unix(text.into()),
@@ -59,7 +58,7 @@ impl Target {
             return places;
         };
         vec![match (method, host_and_port(rest)) {
-            ("unix", _) => Place::Unix(rest.into()),
+            ("unix", _) => Place::Unix(rundir().join(rest)),
             ("tcp", Some((host, port))) => Place::Tcp(host, port),
             ("ssl", Some((host, port))) => Place::Tls(host, port),
             _ => Place::Unknown(method.to_owned()),
@@ -70,6 +69,11 @@ impl Target {
     pub(in crate::ofctl) fn has_method(&self) -> bool {
         self.0.contains(':')
     }
+}
+
+/// Where sockets of bridges are, and those that `unix:` names without a folder.
+fn rundir() -> PathBuf {
+    env::var_os("OVS_RUNDIR").unwrap_or_else(|| "/var/run/openvswitch".into()).into()
 }
 
 /// Splits `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`.
@@ -138,5 +142,7 @@ mod tests {
         assert!(bridge[2].ends_with("/br0.mgmt"), "{bridge:?}");
         assert_eq!(places("br0").len(), 2);
         assert_eq!(places("unix:/a:b"), ["unix:/a:b"]);
+        let relative = places("unix:br0.mgmt");
+        assert!(relative[0].starts_with("unix:/") && relative[0].ends_with("/br0.mgmt"), "{relative:?}");
     }
 }
