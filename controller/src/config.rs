@@ -12,9 +12,12 @@ use crate::serve::listen::Address;
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "weir-controller", version)]
 pub struct Config {
-    /// Where to serve gRPC: ADDRESS:PORT or unix:PATH; may be repeated
+    /// Where to serve gRPC, and /metrics for Prometheus: ADDRESS:PORT or unix:PATH; may be repeated
     #[arg(long = "listen", value_name = "ADDR", default_value = "127.0.0.1:7400")]
     pub listen: Vec<Address>,
+    /// Where to serve /metrics without the API: ADDRESS:PORT or unix:PATH; may be repeated [default: at --listen only]
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Vec<Address>,
     /// Where switches connect with OpenFlow
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6653")]
     pub openflow: SocketAddr,
@@ -75,8 +78,10 @@ impl Config {
     /// A listener that other machines can reach, without `--insecure`; no usable OpenFlow target.
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.insecure {
-            if let Some(address) = self.listen.iter().find(|address| !address.is_local()) {
-                return Err(ConfigError::Open { flag: "--listen", address: address.to_string() });
+            for (flag, addresses) in [("--listen", &self.listen), ("--metrics", &self.metrics)] {
+                if let Some(address) = addresses.iter().find(|address| !address.is_local()) {
+                    return Err(ConfigError::Open { flag, address: address.to_string() });
+                }
             }
             if !self.openflow.ip().is_loopback() {
                 return Err(ConfigError::Open { flag: "--openflow", address: self.openflow.to_string() });
@@ -172,9 +177,12 @@ mod tests {
 
     #[test]
     fn listeners_for_other_machines_need_insecure() {
-        for flags in
-            [["--listen", "10.0.0.1:7400"], ["--listen", "[::]:7400"], ["--openflow", "10.0.0.1:6653"]]
-        {
+        for flags in [
+            ["--listen", "10.0.0.1:7400"],
+            ["--listen", "[::]:7400"],
+            ["--metrics", "0.0.0.0:9400"],
+            ["--openflow", "10.0.0.1:6653"],
+        ] {
             assert!(matches!(config(&flags).check(), Err(ConfigError::Open { .. })), "{flags:?}");
             let accepted = config(&[flags[0], flags[1], "--insecure"]);
             assert_eq!(accepted.check(), Ok(()), "{flags:?}");

@@ -8,8 +8,8 @@
 //! ```
 
 pub mod config;
-pub mod counters;
 pub mod intent;
+pub mod measure;
 pub mod network;
 pub mod openflow;
 pub mod orchestrate;
@@ -24,10 +24,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use config::Config;
-use counters::Counters;
 use intent::Intent;
 use intent::store::embedded::Embedded;
+use intent::store::timed::Timed;
+use measure::journey::Journal;
+use measure::{Metrics, Reading, Value};
 use network::fabric::{Fabric, Pace};
+use network::run::Measures;
 use openflow::Surroundings;
 use openflow::board::Board;
 use orchestrate::{Orchestrator, Timing};
@@ -46,11 +49,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     config.check()?;
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
+    let metrics = Arc::new(Metrics::default());
+    let commit = metrics.times("store_commit", "What it took to make a commit of the intent durable");
     let store = Embedded::open(&config.data_dir.join("intent.redb"))?;
-    let intent = Intent::start(store)?;
-    let counters = Arc::new(Counters::default());
+    let intent = Intent::start(Timed::new(store, move |took| commit.observe(took.as_secs_f64())))?;
+    let journal = Arc::new(Journal::among(&metrics));
     let timing = Timing { cool_down: config.address_cool_down, lease: config.node_lease };
-    let (orchestrator, switch_events) = Orchestrator::start(intent.clone(), timing);
+    let (orchestrator, switch_events) = Orchestrator::start(intent.clone(), timing, journal.clone());
 
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let board = Board::default();
@@ -59,7 +64,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         board: board.clone(),
         lifecycle: switch_events,
         fabric,
-        counts: openflow::Counts::among(&counters),
+        counts: openflow::Counts::among(&metrics),
+        journal: journal.clone(),
         switch_idle: config.switch_idle(),
     };
     let switches = TcpListener::bind(config.openflow)
@@ -67,8 +73,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .with_context(|| format!("cannot listen on {} for switches", config.openflow))?;
     tracing::info!(address = %config.openflow, "serving OpenFlow");
     let pace = Pace { mac_refresh: config.mac_refresh, neighbour_refresh: config.neighbour_refresh };
+    let measures = Measures {
+        journal,
+        compile: metrics.times("compile", "From a commit to its flows, compiled and published"),
+    };
+    look_up(&metrics, &orchestrator, &board);
     // Before switches are listened to: one that came earlier would be a stranger.
-    let network = network::run::start(Fabric::new(board, pace), intent.clone(), fabric_events);
+    let network = network::run::start(Fabric::new(board, pace), intent.clone(), fabric_events, measures);
     tasks.spawn(async move {
         network.await;
         Ok(())
@@ -78,15 +89,73 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         Ok(())
     });
 
-    let api = Api::new(orchestrator, counters, config.targets());
-    for address in &config.listen {
+    let late = metrics.times("event_loop_lag", "How late a timer of the event loop fired");
+    tasks.spawn(async move {
+        measure::lag::watch(late).await;
+        Ok(())
+    });
+    let api = Api::new(orchestrator, metrics, config.targets());
+    let apis = config.listen.iter().map(|address| (address, "gRPC", api.routes()));
+    let metrics = config.metrics.iter().map(|address| (address, "metrics", api.metrics()));
+    for (address, what, routes) in apis.chain(metrics) {
         let listener =
             Listener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        tracing::info!(%address, "serving gRPC");
-        let serving = listener.serve(api.routes(), stop.clone());
-        tasks.spawn(async move { serving.await.context("serving gRPC") });
+        tracing::info!(%address, "serving {what}");
+        let serving = listener.serve(routes, stop.clone());
+        tasks.spawn(async move { serving.await.with_context(|| format!("serving {what}")) });
     }
     supervise(&intent, tasks, stop).await
+}
+
+/// Has the metrics look up how much there is and how much of it waits.
+#[expect(clippy::cast_precision_loss, reason = "a metric is a double; none of these comes near 2^53")]
+fn look_up(metrics: &Metrics, orchestrator: &Orchestrator, board: &Board) {
+    let (orchestrator, board) = (orchestrator.clone(), board.clone());
+    metrics.look_up(move || {
+        let gauge = |name, help, value| Reading { name, help, unit: None, value: Value::Gauge(value as f64) };
+        let count = |name, help, n: usize| gauge(name, help, n as u64);
+        let (load, intent) = (board.load(), orchestrator.intent());
+        let there = intent.read(|state| {
+            (state.revision(), state.nodes().len(), state.networks().len(), state.containers().len())
+        });
+        let (revision, nodes, networks, containers) = there;
+        [
+            gauge("intent_revision", "The revision of the intent that is stored", revision),
+            gauge(
+                "published_revision",
+                "The revision of the intent whose flows are published",
+                board.revision(),
+            ),
+            gauge(
+                "switch_lag_revisions",
+                "How many revisions the switch furthest behind has to go",
+                load.lag,
+            ),
+            count("switches_connected", "Switches that are being served", load.connected),
+            count(
+                "switches_behind",
+                "Connected switches that have not confirmed all that concerns them",
+                load.behind,
+            ),
+            count(
+                "segments_dirty",
+                "Segments that have changed since their switches confirmed them, once for each switch",
+                load.dirty_segments,
+            ),
+            count("agents_connected", "Nodes whose agent's stream is open", orchestrator.agents()),
+            count("nodes", "Nodes of the intent", nodes),
+            count("networks", "Networks of the intent", networks),
+            count("containers", "Containers of the intent", containers),
+            count("containers_ready", "Containers that are ready", orchestrator.board().ready()),
+            count("creates_under_way", "Creates that are not ready yet", orchestrator.journal().under_way()),
+            count(
+                "requests_waiting",
+                "Requests that wait for their turn to change the intent",
+                intent.waiting(),
+            ),
+            count("reports_waiting", "Words of agents that wait to be heard", orchestrator.waiting()),
+        ]
+    });
 }
 
 /// Waits until the controller is stopped, or one of its parts ends; then stops the others.

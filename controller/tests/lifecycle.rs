@@ -53,6 +53,40 @@ async fn create_with_wait_returns_a_ready_container() {
 }
 
 #[tokio::test]
+async fn a_ready_container_says_where_the_time_of_its_creation_went() {
+    use controller::measure::Milestone::{Barrier, Confirmed, Sent, Woken};
+    let (world, mut one, _two) = World::furnished().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let what = CreateContainerRequest { container: Some(on("n1", "a")), wait: true };
+    let mut request = tonic::Request::new(what);
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01").parse().unwrap();
+    request.metadata_mut().insert("traceparent", parent);
+    let mut client = world.containers();
+    let sessions = async {
+        // What network and session tell, which this world is without.
+        let desired = one.desired().await;
+        let now = std::time::Instant::now();
+        world.journal.published(desired.revision, now);
+        let all = [Woken, Sent, Barrier, Confirmed].map(|milestone| (milestone, now));
+        let node = world.intent.read(|state| state.nodes().find(|node| node.name == "n1").unwrap().id);
+        world.journal.session(node, desired.revision, &all);
+        one.act(&desired).await;
+    };
+    let (created, ()) = tokio::join!(client.create_container(request), sessions);
+    let journey = created.unwrap().into_inner().creation.unwrap();
+    assert_eq!(journey.trace_id, trace);
+    let names: Vec<&str> = journey.milestones.iter().map(|milestone| milestone.name.as_str()).collect();
+    let (request, flows) = (["decoded", "scheduled", "committed"], ["published", "woken", "sent", "barrier"]);
+    let rest = ["confirmed", "told", "port_up", "ready"];
+    assert_eq!(names, [&request[..], &flows, &rest].concat());
+    let at = |name: &str| journey.milestones.iter().find(|milestone| milestone.name == name).unwrap().at_us;
+    assert!(at("decoded") <= at("scheduled") && at("scheduled") <= at("committed"), "{journey:?}");
+    assert!(at("told") <= at("port_up") && at("port_up") <= at("ready"), "{journey:?}");
+    assert_eq!(world.get("a").await.unwrap().creation, Some(journey), "it is remembered");
+    assert_eq!(world.journal.under_way(), 0);
+}
+
+#[tokio::test]
 async fn ready_needs_both_the_port_and_the_flows() {
     let (world, mut one, _two) = World::furnished().await;
     let a = world.create(on("n1", "a"), false).await.unwrap();

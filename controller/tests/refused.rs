@@ -8,9 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use controller::counters::Counters;
+use controller::measure::Metrics;
 use controller::openflow::board::{Board, Update};
 use controller::openflow::{Counts, Subject, Surroundings, SwitchEvent, listen};
 use flowlib::openflow::{Flow, Instruction};
@@ -112,15 +113,16 @@ async fn applied(events: &mut mpsc::Receiver<SwitchEvent>) -> Vec<Subject> {
 async fn one_bad_flow_mod_keeps_its_whole_bundle_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let Some(switch) = Switch::start(&format!("tcp:{}", listener.local_addr().unwrap())) else { return };
-    let (board, counters) = (Board::default(), Counters::default());
+    let (board, metrics) = (Board::default(), Metrics::default());
     let subscriptions = BTreeMap::from([(NODE, BTreeSet::from([SEGMENT]))]);
     let owners = vec![(Owner::Endpoint(GOOD), flow(1, 6)), (Owner::Endpoint(BAD), flow(2, 3))];
     board.publish(1, Update { seats: vec![(NODE, Some(DATAPATH))], subscriptions, ..update(owners) });
     let (lifecycle, mut events) = mpsc::channel(64);
     let (fabric, _fabric_events) = mpsc::channel(64);
-    let counts = Counts::among(&counters);
+    let counts = Counts::among(&metrics);
+    let journal = Arc::default();
     let switch_idle = Duration::from_secs(5);
-    let around = Surroundings { board: board.clone(), lifecycle, fabric, counts, switch_idle };
+    let around = Surroundings { board: board.clone(), lifecycle, fabric, counts, journal, switch_idle };
     tokio::spawn(listen(listener, around));
 
     // A packet never goes back to an earlier table: Open vSwitch refuses the flow when it is added to the bundle.
@@ -129,7 +131,7 @@ async fn one_bad_flow_mod_keeps_its_whole_bundle_out() {
     assert!(flows.contains("goto_table:6") && !flows.contains("goto_table:3"), "{flows}");
     let row = flows.lines().find(|line| line.contains("table=62")).expect("a row");
     assert!(row.contains("load:0->") || row.contains("load:0x0->"), "it claims nothing: {row}");
-    let count = |name| counters.read()[name];
+    let count = |name| metrics.totals()[name];
     assert_eq!((count("bundles_committed"), count("flow_mods_refused")), (1, 1), "the first was discarded");
 
     board.publish(2, update(vec![(Owner::Endpoint(BAD), flow(2, 7))]));

@@ -56,7 +56,14 @@ struct Shared {
 
 /// A request: changes what it wants to, and leaves behind what will answer it.
 type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
-type Answer = Box<dyn FnOnce(Result<u64, Arc<StoreError>>)>;
+type Answer = Box<dyn FnOnce(Result<Written, Arc<StoreError>>)>;
+
+/// The state that answers are about.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    revision: u64,
+    at: Instant,
+}
 
 /// All records at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +81,8 @@ pub struct Committed<T> {
     pub value: T,
     /// The store's revision: that of the commit, or the present one if nothing had to be changed.
     pub revision: u64,
+    /// When that was durable.
+    pub at: Instant,
 }
 
 impl Intent {
@@ -121,8 +130,8 @@ impl Intent {
             }
             Box::new(move |stored| {
                 let result = match stored {
-                    Ok(revision) => {
-                        outcome.map(|value| Committed { value, revision }).map_err(IntentError::Refused)
+                    Ok(Written { revision, at }) => {
+                        outcome.map(|value| Committed { value, revision, at }).map_err(IntentError::Refused)
                     }
                     Err(error) => Err(IntentError::Store(error)),
                 };
@@ -147,6 +156,12 @@ impl Intent {
             let snapshot = Snapshot { revision: state.revision, records: state.records() };
             (Arc::new(snapshot), self.shared.commits.subscribe())
         })
+    }
+
+    /// How many requests wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
     }
 
     /// Returns when the owner has ended, which it does only by a defect: without it the controller is of no use.
@@ -192,17 +207,18 @@ impl<S: Store> Owner<S> {
         let changes = transaction.net();
         let outcome = if changes.is_empty() {
             transaction.undo(0);
-            Ok(self.state.revision)
+            Ok(Written { revision: self.state.revision, at: Instant::now() })
         } else {
             let commit = Commit { revision: transaction.revision(), changes };
             let begun = Instant::now();
             match self.store.commit(&commit) {
                 Ok(()) => {
-                    let store_us = begun.elapsed().as_micros();
+                    let written = Written { revision: commit.revision, at: Instant::now() };
+                    let store_us = (written.at - begun).as_micros();
                     tracing::debug!(revision = commit.revision, store_us, "committed");
                     self.state.revision = commit.revision;
                     self.publish(commit);
-                    Ok(self.state.revision)
+                    Ok(written)
                 }
                 Err(error) => {
                     transaction.undo(0);

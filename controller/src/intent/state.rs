@@ -84,7 +84,7 @@ impl State {
     }
 
     /// All networks.
-    pub fn networks(&self) -> impl Iterator<Item = &Arc<Network>> {
+    pub fn networks(&self) -> impl ExactSizeIterator<Item = &Arc<Network>> {
         self.networks.values()
     }
 
@@ -119,7 +119,7 @@ impl State {
     }
 
     /// All nodes.
-    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<Node>> {
         self.nodes.values()
     }
 
@@ -148,7 +148,7 @@ impl State {
     }
 
     /// All containers, deleting ones included, by pool and name.
-    pub fn containers(&self) -> impl Iterator<Item = &Arc<Container>> {
+    pub fn containers(&self) -> impl ExactSizeIterator<Item = &Arc<Container>> {
         self.containers.values()
     }
 

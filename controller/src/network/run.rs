@@ -13,10 +13,21 @@ use tokio::task::JoinSet;
 use super::fabric::{Fabric, Learned};
 use crate::intent::model::{Key, Neighbour};
 use crate::intent::{Commit, Intent};
+use crate::measure::Histogram;
+use crate::measure::journey::Journal;
 use crate::openflow::{FabricEvent, Switch};
 
 /// Between two tries to store what was learned.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What is told how long things take.
+#[derive(Clone, Debug)]
+pub struct Measures {
+    /// Where the time of creates goes.
+    pub journal: Arc<Journal>,
+    /// From hearing of a commit to having its flows compiled and published.
+    pub compile: Histogram,
+}
 
 /// Publishes all that is intended now; then, as a task, runs the network until the intent's owner or all sessions' ends
 /// are gone.
@@ -24,18 +35,19 @@ pub fn start(
     mut fabric: Fabric,
     intent: Intent,
     events: mpsc::Receiver<FabricEvent>,
+    measures: Measures,
 ) -> impl Future<Output = ()> + Send {
     let (snapshot, commits) = intent.subscribe();
     fabric.handle_snapshot(Instant::now(), snapshot.revision, &snapshot.records);
-    run(fabric, intent, commits, events)
+    run(fabric, intent, (commits, events), measures)
 }
 
 /// Cancel safety: both `recv` lose nothing when another branch is taken.
 async fn run(
     mut fabric: Fabric,
     intent: Intent,
-    mut commits: broadcast::Receiver<Arc<Commit>>,
-    mut events: mpsc::Receiver<FabricEvent>,
+    (mut commits, mut events): (broadcast::Receiver<Arc<Commit>>, mpsc::Receiver<FabricEvent>),
+    measures: Measures,
 ) {
     let mut switches: HashMap<NodeId, Switch> = HashMap::new();
     // One at a time, so that what was learned later is stored later.
@@ -48,11 +60,18 @@ async fn run(
         let due = fabric.poll_timeout().map(tokio::time::Instant::from_std);
         tokio::select! {
             commit = commits.recv() => match commit {
-                Ok(commit) => fabric.handle_commit(Instant::now(), commit.revision, &commit.changes),
+                Ok(commit) => {
+                    let begun = Instant::now();
+                    fabric.handle_commit(begun, commit.revision, &commit.changes);
+                    let published = Instant::now();
+                    measures.compile.observe((published - begun).as_secs_f64());
+                    measures.journal.published(commit.revision, published);
+                }
                 Err(RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "commits missed; comparing with all that is intended");
                     let (snapshot, later) = intent.subscribe();
                     fabric.handle_snapshot(Instant::now(), snapshot.revision, &snapshot.records);
+                    measures.journal.published(snapshot.revision, Instant::now());
                     commits = later;
                 }
                 Err(RecvError::Closed) => return,

@@ -5,6 +5,7 @@
 //! it applied, so that a slow switch is sent the sum of what it missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use flowlib::openflow::Flow;
@@ -24,6 +25,8 @@ struct Inner {
     /// Where the versions of the next new segment begin.
     next_version: u64,
     segments: HashMap<SegmentId, Segment>,
+    /// The intent's revision at which a segment changed last.
+    changed_at: HashMap<SegmentId, u64>,
     nodes: HashMap<NodeId, Seat>,
     datapaths: HashMap<DatapathId, NodeId>,
     /// Which nodes should hold a segment.
@@ -37,6 +40,23 @@ struct Seat {
     sitter: Weak<()>,
     segments: BTreeSet<SegmentId>,
     changed: watch::Sender<()>,
+    /// The revision that concerned it last.
+    concerned: u64,
+    /// The revision that its switch has confirmed.
+    settled: AtomicU64,
+}
+
+/// How far switches are behind what is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Switches that are being served.
+    pub connected: usize,
+    /// Those of them that have not confirmed all that concerns them.
+    pub behind: usize,
+    /// Segments that have changed since their switches confirmed them, counted once for each switch.
+    pub dirty_segments: usize,
+    /// How many revisions the one furthest behind has to go.
+    pub lag: u64,
 }
 
 /// What a change of the intent comes to.
@@ -97,6 +117,7 @@ impl Board {
             }
             let sitter = Arc::new(());
             seat.sitter = Arc::downgrade(&sitter);
+            seat.settled.store(0, Ordering::Relaxed);
             Ok(Seated { node, _sitter: sitter, changed: seat.changed.subscribe() })
         })
     }
@@ -113,6 +134,34 @@ impl Board {
         self.read(|inner| Wanted {
             revision: inner.revision,
             segments: inner.nodes.get(&node).map(|seat| seat.segments.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// A node's switch has confirmed all that concerns it, up to a revision.
+    pub fn settled(&self, node: NodeId, revision: u64) {
+        self.read(|inner| {
+            if let Some(seat) = inner.nodes.get(&node) {
+                seat.settled.store(revision, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// How far switches are behind. Takes time in proportion to the nodes.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.read(|inner| {
+            let mut load = Load::default();
+            for seat in inner.nodes.values().filter(|seat| seat.sitter.strong_count() > 0) {
+                load.connected += 1;
+                let settled = seat.settled.load(Ordering::Relaxed);
+                if settled < seat.concerned {
+                    load.behind += 1;
+                    load.lag = load.lag.max(inner.revision - settled);
+                    let changed_at = |id: &&SegmentId| inner.changed_at.get(id).copied().unwrap_or_default();
+                    load.dirty_segments += seat.segments.iter().filter(|id| changed_at(id) > settled).count();
+                }
+            }
+            load
         })
     }
 
@@ -136,6 +185,7 @@ impl Board {
                 concerned.insert(node);
             }
             for id in update.dropped {
+                inner.changed_at.remove(&id);
                 if let Some(segment) = inner.segments.remove(&id) {
                     inner.next_version = inner.next_version.max(segment.version() + 1);
                 }
@@ -150,7 +200,8 @@ impl Board {
                 }
             }
             for node in concerned {
-                if let Some(seat) = inner.nodes.get(&node) {
+                if let Some(seat) = inner.nodes.get_mut(&node) {
+                    seat.concerned = revision;
                     seat.changed.send_replace(());
                 }
             }
@@ -186,7 +237,8 @@ impl Inner {
             Some(datapath) => {
                 let segments = before.map(|seat| seat.segments).unwrap_or_default();
                 let changed = watch::Sender::new(());
-                self.nodes.insert(node, Seat { datapath, sitter: Weak::new(), segments, changed });
+                let (sitter, concerned, settled) = (Weak::new(), self.revision, AtomicU64::new(0));
+                self.nodes.insert(node, Seat { datapath, sitter, segments, changed, concerned, settled });
                 self.datapaths.insert(datapath, node);
             }
             None => {
@@ -225,7 +277,11 @@ impl Inner {
         for conflict in segment.replace(owners) {
             tracing::error!(%conflict, "two intents want the same flow; the later one is left out");
         }
-        segment.version() != before
+        let is_other = segment.version() != before;
+        if is_other {
+            self.changed_at.insert(id, self.revision);
+        }
+        is_other
     }
 }
 
@@ -245,6 +301,10 @@ mod tests {
         };
         board.publish(5, update);
         let seated = board.seat(datapath).unwrap();
+        let behind = Load { connected: 1, behind: 1, dirty_segments: 0, lag: 5 };
+        assert_eq!(board.load(), behind, "it has confirmed nothing yet");
+        board.settled(node, 5);
+        assert_eq!(board.load(), Load { connected: 1, ..Load::default() });
         assert_eq!(board.wanted(node), Wanted { revision: 5, segments });
         assert_eq!(board.seat(datapath).unwrap_err(), NoSeat::Taken(datapath));
 

@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
-use super::counts::Counts;
+use super::counts::{Counts, Share};
 use super::session::Surroundings;
-use super::switch::{Command, Refusal};
+use super::switch::{Command, Committed, Outcome, Refusal};
 
 /// Bytes that may wait for a slow switch before nothing new is sent to it.
 const BACKLOG: usize = 1 << 20;
@@ -41,8 +41,6 @@ pub(super) enum End {
 }
 
 type Reply<T> = oneshot::Sender<T>;
-/// What becomes of a bundle.
-type Outcome = Result<(), Vec<Refusal>>;
 
 /// A bundle on its way.
 #[derive(Debug)]
@@ -50,6 +48,7 @@ struct Running {
     id: u32,
     first: u32,
     n: usize,
+    sent: Instant,
     stage: Stage,
     refusals: Vec<Refusal>,
     reply: Reply<Outcome>,
@@ -59,8 +58,8 @@ struct Running {
 enum Stage {
     /// All messages are on their way; waits for the barrier behind them.
     Adding { open: Xid, barrier: Xid },
-    /// The commit is on its way; waits for its reply, or for an error.
-    Committing { commit: Xid },
+    /// The barrier was answered then, and the commit is on its way; waits for its reply, or for an error.
+    Committing { commit: Xid, barrier: Instant },
 }
 
 #[derive(Debug)]
@@ -76,6 +75,8 @@ pub(super) struct Connection {
     bundles: VecDeque<(Vec<Step>, Reply<Outcome>)>,
     last_bundle: u32,
     outgoing: Vec<u8>,
+    /// Of all bytes that wait for slow switches, those of this one.
+    backlog: Share,
     counts: Counts,
 }
 
@@ -101,6 +102,7 @@ impl Connection {
             bundles: VecDeque::new(),
             last_bundle: 0,
             outgoing: Vec::new(),
+            backlog: Share::of(&around.counts.backlog),
             counts: around.counts.clone(),
         }
     }
@@ -114,6 +116,7 @@ impl Connection {
             if let Some(bytes) = self.channel.poll_transmit() {
                 self.outgoing.extend(bytes);
             }
+            self.backlog.set(self.outgoing.len());
             if self.outgoing.len() > BACKLOG_MAX {
                 return CloseReason::Backlog.into();
             }
@@ -208,7 +211,8 @@ impl Connection {
         }
         let barrier = self.send(&Message::BarrierRequest);
         let stage = Stage::Adding { open, barrier };
-        self.running = Some(Running { id, first, n: steps.len(), stage, refusals: Vec::new(), reply });
+        let sent = Instant::now();
+        self.running = Some(Running { id, first, n: steps.len(), sent, stage, refusals: Vec::new(), reply });
     }
 
     fn control(&mut self, bundle_id: u32, control_type: BundleControlType) -> Xid {
@@ -252,14 +256,14 @@ impl Connection {
             Some((id, Stage::Adding { barrier, .. }, true)) if barrier == xid => {
                 let commit = self.control(id, BundleControlType::COMMIT_REQUEST);
                 if let Some(running) = &mut self.running {
-                    running.stage = Stage::Committing { commit };
+                    running.stage = Stage::Committing { commit, barrier: Instant::now() };
                 }
             }
             Some((id, Stage::Adding { barrier, .. }, false)) if barrier == xid => {
                 self.control(id, BundleControlType::DISCARD_REQUEST);
                 self.end_bundle();
             }
-            Some((_, Stage::Committing { commit }, _)) if commit == xid => self.end_bundle(),
+            Some((_, Stage::Committing { commit, .. }, _)) if commit == xid => self.end_bundle(),
             _ => {}
         }
     }
@@ -276,7 +280,7 @@ impl Connection {
         let step = xid.0.checked_sub(running.first).map(|n| n as usize).filter(|n| *n < running.n);
         match running.stage {
             Stage::Adding { open, .. } if open == xid => running.refusals.push(Refusal { step: None, error }),
-            Stage::Committing { commit } if commit == xid => {
+            Stage::Committing { commit, .. } if commit == xid => {
                 // The switch has named the message before, if it was one's fault.
                 if running.refusals.is_empty() {
                     running.refusals.push(Refusal { step: None, error });
@@ -289,9 +293,15 @@ impl Connection {
     }
 
     fn end_bundle(&mut self) {
-        if let Some(running) = self.running.take() {
-            let refusals = running.refusals;
-            drop(running.reply.send(if refusals.is_empty() { Ok(()) } else { Err(refusals) }));
+        if let Some(Running { sent, stage, refusals, reply, .. }) = self.running.take() {
+            let outcome = match stage {
+                Stage::Committing { barrier, .. } if refusals.is_empty() => {
+                    Ok(Committed { sent, barrier, confirmed: Instant::now() })
+                }
+                _ => Err(refusals),
+            };
+            // Nobody waits any more if the session has ended.
+            drop(reply.send(outcome));
         }
         self.next_bundle();
     }

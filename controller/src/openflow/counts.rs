@@ -1,18 +1,43 @@
 //! What the sessions have sent and met, counted since the controller started.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::counters::Counters;
+use crate::measure::{Counter, Gauge, Histogram, Metrics, Unit};
 
 /// A number that only grows.
 #[derive(Clone, Debug)]
-pub struct Count(Arc<AtomicU64>);
+pub struct Count(Counter);
 
 impl Count {
     /// Adds to it.
     pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.inc_by(n);
+    }
+}
+
+/// One connection's part of a gauge that all add to; nothing when it is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    sum: Gauge,
+    part: i64,
+}
+
+impl Share {
+    pub(super) fn of(sum: &Gauge) -> Self {
+        Self { sum: sum.clone(), part: 0 }
+    }
+
+    /// Makes this part so large.
+    pub(super) fn set(&mut self, n: usize) {
+        let part = i64::try_from(n).unwrap_or(i64::MAX);
+        if part != self.part {
+            self.sum.inc_by(part - self.part);
+            self.part = part;
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -37,23 +62,38 @@ pub struct Counts {
     pub packet_ins: Count,
     /// Packets that switches showed and nobody had time for.
     pub packet_ins_dropped: Count,
+    /// Bytes that wait for slow switches.
+    pub backlog: Gauge,
+    /// What bundles took.
+    pub bundle: Histogram,
 }
 
 impl Counts {
     /// The sessions' counters among all.
     #[must_use]
-    pub fn among(all: &Counters) -> Self {
-        let count = |name| Count(all.counter(name));
+    pub fn among(all: &Metrics) -> Self {
+        let count = |name, help| Count(all.counter(name, help));
         Self {
-            sessions: count("openflow_sessions"),
-            refused_connections: count("openflow_connections_refused"),
-            flow_mods_sent: count("flow_mods_sent"),
-            flow_mods_refused: count("flow_mods_refused"),
-            bundles_committed: count("bundles_committed"),
-            segments_equal: count("segments_equal"),
-            segments_mended: count("segments_mended"),
-            packet_ins: count("packet_ins"),
-            packet_ins_dropped: count("packet_ins_dropped"),
+            sessions: count("openflow_sessions", "Connections that became sessions"),
+            refused_connections: count(
+                "openflow_connections_refused",
+                "Connections of switches that were refused, or broke a rule of the protocol",
+            ),
+            flow_mods_sent: count("flow_mods_sent", "Flow mods in bundles that were sent"),
+            flow_mods_refused: count("flow_mods_refused", "Flow mods that switches refused"),
+            bundles_committed: count("bundles_committed", "Bundles that switches have committed"),
+            segments_equal: count(
+                "segments_equal",
+                "Segments that a switch was found to hold as it should when it connected",
+            ),
+            segments_mended: count("segments_mended", "Segments that were dumped and mended"),
+            packet_ins: count("packet_ins", "Packets that switches showed"),
+            packet_ins_dropped: count(
+                "packet_ins_dropped",
+                "Packets that switches showed and nobody had time for",
+            ),
+            backlog: all.gauge("openflow_backlog", "Bytes that wait for slow switches", Unit::Bytes),
+            bundle: all.times("bundle", "From handing a bundle to the socket to its confirmed commit"),
         }
     }
 }

@@ -25,4 +25,4 @@ pub use counts::Counts;
 pub use event::{FabricEvent, Rejection, Subject, SwitchEvent};
 pub use listener::listen;
 pub use session::Surroundings;
-pub use switch::{Refusal, Switch, SwitchError};
+pub use switch::{Committed, Outcome, Refusal, Switch, SwitchError};

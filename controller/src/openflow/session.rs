@@ -1,6 +1,7 @@
 //! A session: from a switch's connection to its end, keeping it at what it should hold.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequestBody, PortStatus};
@@ -16,7 +17,9 @@ use super::board::{Board, NoSeat};
 use super::converge::{Held, Holdings, Work};
 use super::counts::Counts;
 use super::event::{FabricEvent, SwitchEvent};
-use super::switch::{Refusal, Switch, SwitchError};
+use super::switch::{Committed, Refusal, Switch, SwitchError};
+use crate::measure::Milestone;
+use crate::measure::journey::Journal;
 
 /// Between two tries of what a switch refused: twice as long each time, up to this.
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -33,6 +36,8 @@ pub struct Surroundings {
     pub fabric: mpsc::Sender<FabricEvent>,
     /// What is counted.
     pub counts: Counts,
+    /// Where the time of creates goes.
+    pub journal: Arc<Journal>,
     /// How long a switch may say nothing before it is asked whether it is there, and then before it is given up.
     pub switch_idle: Duration,
 }
@@ -187,13 +192,19 @@ impl Session {
     async fn converge(&mut self) -> Result<(), SessionError> {
         loop {
             let wanted = self.around.board.wanted(self.node);
+            self.tell_journal(wanted.revision, &[(Milestone::Woken, std::time::Instant::now())]);
             let work = self.plan(&wanted.segments).await?;
             if work.is_empty() {
                 return self.settled(wanted.revision).await;
             }
             match self.carry_out(&work).await? {
-                Ok(()) => {
+                Ok(committed) => {
                     self.holdings.done(&work, &wanted.segments);
+                    if let Some(Committed { sent, barrier, confirmed }) = committed {
+                        use Milestone::{Barrier, Confirmed, Sent};
+                        let times = [(Sent, sent), (Barrier, barrier), (Confirmed, confirmed)];
+                        self.tell_journal(wanted.revision, &times);
+                    }
                     let new_endpoints = work.endpoints();
                     let applied = FabricEvent::Applied { node: self.node, new_endpoints };
                     self.around.tell_fabric(applied).await?;
@@ -206,7 +217,12 @@ impl Session {
         }
     }
 
+    fn tell_journal(&self, revision: u64, milestones: &[(Milestone, std::time::Instant)]) {
+        self.around.journal.session(self.node, revision, milestones);
+    }
+
     async fn settled(&mut self, revision: u64) -> Result<(), SessionError> {
+        self.around.board.settled(self.node, revision);
         let applied =
             SwitchEvent::Applied { node: self.node, revision, rejected: self.holdings.rejections() };
         self.around.tell_lifecycle(applied).await
@@ -246,27 +262,36 @@ impl Session {
         Ok(())
     }
 
-    async fn carry_out(&self, work: &Work) -> Result<Result<(), Vec<(plan::Step, Refusal)>>, SessionError> {
+    /// Gives back when the bundles were sent and confirmed, from the first to the last; `None` if there were none.
+    async fn carry_out(
+        &self,
+        work: &Work,
+    ) -> Result<Result<Option<Committed>, Vec<(plan::Step, Refusal)>>, SessionError> {
+        let mut all: Option<Committed> = None;
         for steps in plan::bundles(work.first.clone(), work.changes.clone(), &work.targets) {
             self.around.counts.flow_mods_sent.add(steps.len() as u64);
-            let begun = Instant::now();
-            let outcome = self.switch.bundle(steps.clone()).await?;
-            let (n_steps, bundle_us) = (steps.len(), begun.elapsed().as_micros());
-            tracing::debug!(node = %self.node, n_steps, bundle_us, "bundle answered");
-            if let Err(refusals) = outcome {
-                self.around.counts.flow_mods_refused.add(refusals.len() as u64);
-                let mut refused = Vec::new();
-                for refusal in refusals {
-                    match refusal.step.and_then(|nth| steps.get(nth)) {
-                        Some(step) => refused.push((step.clone(), refusal)),
-                        None => return Err(SessionError::BundleRefused(refusal.error.to_string())),
+            let committed = match self.switch.bundle(steps.clone()).await? {
+                Ok(committed) => committed,
+                Err(refusals) => {
+                    self.around.counts.flow_mods_refused.add(refusals.len() as u64);
+                    let mut refused = Vec::new();
+                    for refusal in refusals {
+                        match refusal.step.and_then(|nth| steps.get(nth)) {
+                            Some(step) => refused.push((step.clone(), refusal)),
+                            None => return Err(SessionError::BundleRefused(refusal.error.to_string())),
+                        }
                     }
+                    return Ok(Err(refused));
                 }
-                return Ok(Err(refused));
-            }
+            };
+            let took = committed.confirmed - committed.sent;
+            let (n_steps, bundle_us) = (steps.len(), took.as_micros());
+            tracing::debug!(node = %self.node, n_steps, bundle_us, "bundle confirmed");
+            self.around.counts.bundle.observe(took.as_secs_f64());
             self.around.counts.bundles_committed.add(1);
+            all = Some(Committed { sent: all.map_or(committed.sent, |all| all.sent), ..committed });
         }
-        Ok(Ok(()))
+        Ok(Ok(all))
     }
 
     fn leave_out(&mut self, refused: Vec<(plan::Step, Refusal)>) -> Result<(), SessionError> {
@@ -303,7 +328,7 @@ impl Session {
             }
         }
         match self.carry_out(&work).await? {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(_) => Err(SessionError::BundleRefused("strange flows stay".to_owned())),
         }
     }

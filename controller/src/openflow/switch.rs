@@ -1,5 +1,7 @@
 //! A handle to a connected switch: requests, bundles, messages.
 
+use std::time::Instant;
+
 use flowlib::openflow::{ErrorMsg, Message, MultipartReply, MultipartReplyBody, MultipartRequestBody};
 use flowlib::segment::plan::Step;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +18,21 @@ pub(super) enum Command {
     /// Send, and hand over the answer.
     Request(Message, oneshot::Sender<Result<Message, ErrorMsg>>),
     /// Carry out all steps in one bundle, or none.
-    Bundle(Vec<Step>, oneshot::Sender<Result<(), Vec<Refusal>>>),
+    Bundle(Vec<Step>, oneshot::Sender<Outcome>),
+}
+
+/// What became of a bundle: when it went its ways, or what was refused.
+pub type Outcome = Result<Committed, Vec<Refusal>>;
+
+/// When a bundle went its ways.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed {
+    /// All its messages were handed to the socket, and the barrier behind them.
+    pub sent: Instant,
+    /// The switch had answered that barrier.
+    pub barrier: Instant,
+    /// The switch had confirmed the commit.
+    pub confirmed: Instant,
 }
 
 /// A message of a bundle that the switch refused.
@@ -121,7 +137,7 @@ impl Switch {
     ///
     /// # Errors
     /// What was refused (nothing has changed then), or that nobody knows.
-    pub async fn bundle(&self, steps: Vec<Step>) -> Result<Result<(), Vec<Refusal>>, SwitchError> {
+    pub async fn bundle(&self, steps: Vec<Step>) -> Result<Outcome, SwitchError> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Bundle(steps, reply)).await.map_err(|_| SwitchError::Gone)?;
         let answer = timeout(PATIENCE, answer).await.map_err(|_| SwitchError::Silent("a bundle"))?;

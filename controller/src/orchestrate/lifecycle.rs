@@ -24,6 +24,8 @@ use ipnet::Ipv4Net;
 
 use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record, Scheduling};
 use crate::intent::{Commit, State};
+use crate::measure::Milestone;
+use crate::measure::journey::Journal;
 use crate::openflow::{Rejection, Subject, SwitchEvent};
 
 use super::board::Board;
@@ -33,7 +35,7 @@ use super::lease::Leases;
 use super::links::{Link, Links, Offer};
 use super::ofport::Ports;
 use super::outbox::{DesiredEndpoint, Goal, Outbox};
-use super::status::{self, Condition, Evidence, PortReport, PortState};
+use super::status::{self, Condition, Evidence, Phase, PortReport, PortState};
 
 /// How long a switch must have been left alone before its table is worth keeping.
 const QUIET: Duration = Duration::from_millis(200);
@@ -130,6 +132,8 @@ pub struct Notes {
     pub ports: Arc<Ports>,
     /// What happened.
     pub events: Arc<Log>,
+    /// Where the time of creates goes.
+    pub journal: Arc<Journal>,
 }
 
 /// Joins intent and reports. The owner feeds it events and carries out its orders.
@@ -139,6 +143,7 @@ pub struct Lifecycle {
     links: Arc<Links>,
     ports: Arc<Ports>,
     events: Arc<Log>,
+    journal: Arc<Journal>,
     nodes: HashMap<NodeId, NodeReports>,
     leases: Leases,
     /// The nodes whose tables may be about to settle.
@@ -189,12 +194,13 @@ impl Lifecycle {
     /// Begins with nothing reported. Nodes count as alive for a lease after the last message of their agents.
     #[must_use]
     pub fn new(notes: Notes, lease: Duration) -> Self {
-        let Notes { board, links, ports, events } = notes;
+        let Notes { board, links, ports, events, journal } = notes;
         Self {
             board,
             links,
             ports,
             events,
+            journal,
             nodes: HashMap::new(),
             leases: Leases::new(lease),
             settling: BTreeSet::new(),
@@ -560,6 +566,10 @@ impl Lifecycle {
 
     fn post(&mut self, state: &State, container: &Arc<Container>, now: Now) {
         let condition = self.condition(state, container);
+        if condition.phase == Phase::Ready {
+            // Before anybody can see it, so that who waits finds the whole way.
+            self.journal.reach(container.endpoint.id, Milestone::Ready, now.clock);
+        }
         if !self.board.post(container, condition.clone(), now.wall) {
             return;
         }
@@ -614,6 +624,7 @@ impl Lifecycle {
     }
 
     fn forget_endpoint(&mut self, node: NodeId, id: EndpointId) {
+        self.journal.forget(id);
         self.evacuation.set_ended(id, false);
         if let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) {
             agent.endpoints.remove(&id);

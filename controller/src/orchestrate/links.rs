@@ -39,6 +39,13 @@ impl Links {
         self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned().unwrap_or_default()
     }
 
+    /// How many agents' streams are open.
+    #[must_use]
+    pub fn agents(&self) -> usize {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.values().filter(|link| link.agent).count()
+    }
+
     /// Changes a node's connections.
     pub fn change(&self, node: NodeId, change: impl FnOnce(&mut Link)) {
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);

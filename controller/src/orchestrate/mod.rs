@@ -35,7 +35,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::intent::model::{Container, ContainerKey, Network, Node, Pool, Scheduling};
-use crate::intent::{Intent, IntentError, Refusal, State, Transaction};
+use crate::intent::{Committed, Intent, IntentError, Refusal, State, Transaction};
+use crate::measure::Milestone;
+use crate::measure::journey::{Begun, Journal, Request};
 use crate::openflow::SwitchEvent;
 
 use board::{Board, Posted};
@@ -76,6 +78,7 @@ struct Inner {
     links: Arc<Links>,
     ports: Arc<Ports>,
     events: Arc<events::Log>,
+    journal: Arc<Journal>,
     timing: Timing,
     sessions: AtomicU64,
 }
@@ -101,9 +104,9 @@ pub struct Attachment {
 }
 
 impl Orchestrator {
-    /// Starts the lifecycle task. Events of switches come in by the sender that is returned.
+    /// Starts the lifecycle task. Events of switches come in by the sender that is returned; `journal` follows the creates.
     #[must_use]
-    pub fn start(intent: Intent, timing: Timing) -> (Self, mpsc::Sender<SwitchEvent>) {
+    pub fn start(intent: Intent, timing: Timing, journal: Arc<Journal>) -> (Self, mpsc::Sender<SwitchEvent>) {
         let (inputs, queue) = mpsc::channel(QUEUE);
         let (switch_events, switches) = mpsc::channel(QUEUE);
         let inner = Arc::new(Inner {
@@ -112,6 +115,7 @@ impl Orchestrator {
             links: Arc::default(),
             ports: Arc::default(),
             events: Arc::default(),
+            journal,
             timing,
             sessions: AtomicU64::new(1),
         });
@@ -135,6 +139,24 @@ impl Orchestrator {
     #[must_use]
     pub fn events(&self) -> &events::Log {
         &self.inner.events
+    }
+
+    /// Where the time of creates goes.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.inner.journal
+    }
+
+    /// How many nodes' agents are connected.
+    #[must_use]
+    pub fn agents(&self) -> usize {
+        self.inner.links.agents()
+    }
+
+    /// How many words of agents wait to be heard.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inputs.max_capacity() - self.inputs.capacity()
     }
 
     /// How long a node counts as alive after the last message from its agent.
@@ -203,14 +225,29 @@ impl Orchestrator {
         Ok(self.intent().transact(schedule).await?.value)
     }
 
-    /// Creates a container: [`containers::create`].
+    /// Creates a container: [`containers::create`]. Its way is followed from the request on.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn create_container(&self, spec: ContainerSpec) -> Result<Arc<Container>, IntentError> {
+    pub async fn create_container(
+        &self,
+        spec: ContainerSpec,
+        request: Request,
+    ) -> Result<Arc<Container>, IntentError> {
         let inner = self.inner.clone();
-        let create = move |tx: &mut Transaction<'_>| containers::create(tx, &spec, inner.surroundings());
-        Ok(self.intent().transact(create).await?.value)
+        let create = move |tx: &mut Transaction<'_>| {
+            let container = containers::create(tx, &spec, inner.surroundings())?;
+            // One that is there already is no create.
+            let is_new = container.revision == tx.revision();
+            if is_new {
+                let (endpoint, revision) = (&container.endpoint, container.revision);
+                inner.journal.begin(Begun { endpoint: endpoint.id, node: endpoint.node, revision }, request);
+            }
+            Ok(container)
+        };
+        let Committed { value, at, .. } = self.intent().transact(create).await?;
+        self.journal().reach(value.endpoint.id, Milestone::Committed, at);
+        Ok(value)
     }
 
     /// Says what creating a container would choose now: [`plan::preview`].

@@ -104,6 +104,7 @@ fn notes(inner: &Inner) -> Notes {
         links: inner.links.clone(),
         ports: inner.ports.clone(),
         events: inner.events.clone(),
+        journal: inner.journal.clone(),
     }
 }
 
@@ -191,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let intent = Intent::start(Embedded::open(&dir.path().join("intent.redb")).unwrap()).unwrap();
         let timing = Timing { cool_down: Duration::ZERO, lease: LEASE };
-        let inner = Orchestrator::start(intent.clone(), timing).0.inner;
+        let inner = Orchestrator::start(intent.clone(), timing, Arc::default()).0.inner;
         let registered = intent.transact(|tx| {
             let (name, default_image, placement) = ("p".to_owned(), String::new(), Strategy::Spread);
             pools::create(tx, PoolSpec { name, vlans: None, vnis: None, default_image, placement })?;

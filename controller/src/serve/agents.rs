@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use flowlib::types::{DatapathId, PortNo};
 use futures::Stream;
@@ -15,11 +16,13 @@ use weir_api::v1::{
 };
 
 use super::{Api, convert, logs, refused};
-use crate::orchestrate::Attachment;
+use crate::measure::Milestone;
 use crate::orchestrate::lifecycle::AgentEvent;
 use crate::orchestrate::links::Offer;
 use crate::orchestrate::nodes::NodeSpec;
-use crate::orchestrate::outbox::{Outbox, Outgoing};
+use crate::orchestrate::outbox::{Desired, Outbox, Outgoing};
+use crate::orchestrate::status::PortState;
+use crate::orchestrate::{Attachment, Orchestrator};
 
 #[tonic::async_trait]
 impl Agents for Api {
@@ -42,8 +45,8 @@ impl Agents for Api {
             lease_ms: u32::try_from(self.orchestrator.lease().as_millis()).unwrap_or(u32::MAX),
         };
         let outbox = attachment.outbox.clone();
-        tokio::spawn(listen(attachment, messages));
-        Ok(Response::new(Box::pin(speak(registered, outbox))))
+        tokio::spawn(listen(self.orchestrator.clone(), attachment, messages));
+        Ok(Response::new(Box::pin(speak(self.orchestrator.clone(), registered, outbox))))
     }
 
     type RelayExecStream = ReceiverStream<Result<ExecContainerRequest, Status>>;
@@ -79,7 +82,7 @@ fn node_spec(register: Register) -> Result<NodeSpec, Status> {
 }
 
 /// Passes on what an agent says, until its stream ends or another one replaces it.
-async fn listen(attachment: Attachment, mut messages: Streaming<AgentMessage>) {
+async fn listen(orchestrator: Orchestrator, attachment: Attachment, mut messages: Streaming<AgentMessage>) {
     let node = attachment.node.id.0;
     loop {
         // Cancel safe: the loop ends when the outbox closes, and no message is waited for any more.
@@ -97,7 +100,14 @@ async fn listen(attachment: Attachment, mut messages: Streaming<AgentMessage>) {
             }
         };
         match event {
-            Ok(event) => attachment.report(event).await,
+            Ok(event) => {
+                if let AgentEvent::Endpoint(id, report) = &event
+                    && report.state == PortState::Up
+                {
+                    orchestrator.journal().reach(*id, Milestone::PortUp, Instant::now());
+                }
+                attachment.report(event).await;
+            }
             Err(error) => {
                 tracing::warn!(
                     node,
@@ -136,8 +146,17 @@ fn event(message: agent_message::Message) -> Result<AgentEvent, Status> {
     })
 }
 
+/// The creates among what an agent is told are one further.
+fn note_told(orchestrator: &Orchestrator, desired: &Desired) {
+    let now = Instant::now();
+    for endpoint in desired.endpoints.keys() {
+        orchestrator.journal().reach(*endpoint, Milestone::Told, now);
+    }
+}
+
 /// The messages to an agent, until its stream is closed.
 fn speak(
+    orchestrator: Orchestrator,
     registered: Registered,
     outbox: Arc<Outbox>,
 ) -> impl Stream<Item = Result<ControllerMessage, Status>> {
@@ -147,7 +166,10 @@ fn speak(
         yield message(Message::Registered(registered));
         while let Some(next) = outbox.next().await {
             yield message(match next {
-                Outgoing::Desired(desired) => Message::Desired(convert::desired(desired)),
+                Outgoing::Desired(desired) => {
+                    note_told(&orchestrator, &desired);
+                    Message::Desired(convert::desired(desired))
+                }
                 Outgoing::Exec(order) => Message::Exec(ExecRequest {
                     id: order.id,
                     endpoint_id: order.endpoint.0,

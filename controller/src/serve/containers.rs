@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use tokio::sync::broadcast::error::RecvError;
@@ -16,8 +16,10 @@ use weir_api::v1::{
     StartContainerRequest, StopContainerRequest, WatchContainersRequest, WatchEventsRequest,
 };
 
-use super::{Api, convert, deadline, refused};
+use super::{Api, Arrived, convert, deadline, refused};
 use crate::intent::{Refusal, State, model};
+use crate::measure::TraceId;
+use crate::measure::journey;
 use crate::orchestrate::board::{EventKind, Posted};
 use crate::orchestrate::{containers, networks, nodes, pools};
 
@@ -31,10 +33,12 @@ impl Containers for Api {
         request: Request<CreateContainerRequest>,
     ) -> Result<Response<Container>, Status> {
         let deadline = deadline::of(request.metadata());
+        let (trace, received) = (trace(&request), Arrived::at(&request));
         let CreateContainerRequest { container, wait } = request.into_inner();
         let container = container.ok_or_else(|| Status::invalid_argument("no container is given"))?;
         let spec = convert::container_spec(container)?;
-        let container = self.orchestrator.create_container(spec).await.map_err(refused)?;
+        let request = journey::Request { trace, received, decoded: Instant::now() };
+        let container = self.orchestrator.create_container(spec, request).await.map_err(refused)?;
         self.answer(container, wait, deadline).await
     }
 
@@ -45,7 +49,7 @@ impl Containers for Api {
         let GetContainerRequest { pool, name } = request.into_inner();
         let find = |state: &State| {
             let posted = self.orchestrator.board().look(containers::find(state, &pool, &name)?);
-            Ok(convert::container(state, &posted))
+            Ok(self.picture(state, &posted))
         };
         self.orchestrator.intent().read(find).map(Response::new).map_err(|error: Refusal| refused(error))
     }
@@ -170,7 +174,12 @@ impl Containers for Api {
 
 impl Api {
     fn show(&self, posted: &Posted) -> Container {
-        self.orchestrator.intent().read(|state| convert::container(state, posted))
+        self.orchestrator.intent().read(|state| self.picture(state, posted))
+    }
+
+    fn picture(&self, state: &State, posted: &Posted) -> Container {
+        let journey = self.orchestrator.journal().of(posted.container.endpoint.id);
+        Container { creation: journey.map(convert::journey), ..convert::container(state, posted) }
     }
 
     /// Answers with a container: at once, or when it is ready or has ended.
@@ -234,6 +243,12 @@ impl Api {
         let containers = wanted.map(|container| convert::container(state, &board.look(container))).collect();
         Ok(ListContainersResponse { containers, revision: state.revision() })
     }
+}
+
+/// The trace that the caller names, or a new one.
+fn trace<T>(request: &Request<T>) -> TraceId {
+    let named = request.metadata().get("traceparent").and_then(|value| value.to_str().ok());
+    named.and_then(TraceId::parse).unwrap_or_else(TraceId::random)
 }
 
 fn superseded(container: &model::Container, what: &str) -> Status {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use flowlib::compile::model::{Driver, EndpointId};
 use flowlib::types::PortNo;
@@ -14,6 +14,8 @@ use crate::intent::model::{
     Network, Node, NumberRange, Pool, Resources, RestartPolicy, Rule, Scheduling, Strategy,
 };
 use crate::intent::{State, Sum};
+use crate::measure::Milestone;
+use crate::measure::journey::Journey;
 use crate::orchestrate::board::Posted;
 use crate::orchestrate::containers::ContainerSpec;
 use crate::orchestrate::lifecycle::NodeCondition;
@@ -319,7 +321,21 @@ pub(super) fn container(state: &State, posted: &Posted) -> v1::Container {
         affinities: container.affinities.iter().map(ToString::to_string).collect(),
         pinned: container.pinned,
         stopped: container.stopped,
+        creation: None,
     }
+}
+
+pub(super) fn journey(Journey { trace, reached }: Journey) -> v1::Journey {
+    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let milestone = |milestone: Milestone| {
+        Some(v1::Milestone {
+            name: milestone.word().to_owned(),
+            at_us: us(reached.since_received(milestone)?),
+            took_us: us(reached.took(milestone)?),
+        })
+    };
+    let milestones = Milestone::ALL.into_iter().filter_map(milestone).collect();
+    v1::Journey { trace_id: trace.to_string(), milestones }
 }
 
 /// Where a container would go: first the node that is chosen, then those that could take it by points, then the others.

@@ -8,6 +8,7 @@ mod events;
 mod exec;
 pub mod listen;
 mod logs;
+mod metrics;
 mod networks;
 mod nodes;
 mod pools;
@@ -15,10 +16,10 @@ mod relay;
 mod status;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use tonic::Status;
 use tonic::service::Routes;
+use tonic::{Request, Status};
 use weir_api::v1::agents_server::AgentsServer;
 use weir_api::v1::containers_server::ContainersServer;
 use weir_api::v1::networks_server::NetworksServer;
@@ -27,8 +28,8 @@ use weir_api::v1::pools_server::PoolsServer;
 use weir_api::v1::status_server::StatusServer;
 use weir_api::v1::{ExecContainerRequest, ExecContainerResponse, LogContainerResponse, RelayLogResponse};
 
-use crate::counters::Counters;
 use crate::intent::{IntentError, Refusal};
+use crate::measure::Metrics;
 use crate::orchestrate::Orchestrator;
 use relay::Relays;
 
@@ -36,7 +37,7 @@ use relay::Relays;
 #[derive(Clone, Debug)]
 pub struct Api {
     orchestrator: Orchestrator,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
     openflow_targets: Arc<[String]>,
     execs: Arc<Relays<ExecContainerRequest, ExecContainerResponse>>,
     logs: Arc<Relays<RelayLogResponse, LogContainerResponse>>,
@@ -46,10 +47,10 @@ pub struct Api {
 impl Api {
     /// An API over the given orchestration. `openflow_targets` are told to agents, for their bridges.
     #[must_use]
-    pub fn new(orchestrator: Orchestrator, counters: Arc<Counters>, openflow_targets: Vec<String>) -> Self {
+    pub fn new(orchestrator: Orchestrator, metrics: Arc<Metrics>, openflow_targets: Vec<String>) -> Self {
         Self {
             orchestrator,
-            counters,
+            metrics,
             openflow_targets: openflow_targets.into(),
             execs: Arc::default(),
             logs: Arc::default(),
@@ -57,15 +58,42 @@ impl Api {
         }
     }
 
-    /// All services.
+    /// All services, and `/metrics` beside them.
     #[must_use]
     pub fn routes(&self) -> Routes {
+        self.services().into_axum_router().merge(metrics::router(self.metrics.clone())).into()
+    }
+
+    /// `/metrics` alone.
+    #[must_use]
+    pub fn metrics(&self) -> Routes {
+        metrics::router(self.metrics.clone()).into()
+    }
+
+    fn services(&self) -> Routes {
         Routes::new(PoolsServer::new(self.clone()))
             .add_service(NetworksServer::new(self.clone()))
             .add_service(NodesServer::new(self.clone()))
-            .add_service(ContainersServer::new(self.clone()))
+            .add_service(ContainersServer::with_interceptor(self.clone(), Arrived::note))
             .add_service(StatusServer::new(self.clone()))
             .add_service(AgentsServer::new(self.clone()))
+    }
+}
+
+/// When the head of a request was there.
+#[derive(Clone, Copy, Debug)]
+struct Arrived(Instant);
+
+impl Arrived {
+    /// Notes it in the request, whose message has yet to be read.
+    #[expect(clippy::unnecessary_wraps, reason = "an interceptor may refuse")]
+    fn note(mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.extensions_mut().insert(Self(Instant::now()));
+        Ok(request)
+    }
+
+    fn at<T>(request: &Request<T>) -> Instant {
+        request.extensions().get::<Self>().map_or_else(Instant::now, |arrived| arrived.0)
     }
 }
 

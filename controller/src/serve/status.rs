@@ -25,7 +25,7 @@ impl Status for Api {
             started: Some(convert::timestamp(self.started)),
             problems: nodes.iter().flat_map(node_problems).collect(),
             nodes,
-            counters: self.counters.read().into_iter().collect(),
+            counters: self.metrics.totals().into_iter().collect(),
             ..GetStatusResponse::default()
         };
         let fill = |state: &State| self.fill(state, &pool, &mut answer);

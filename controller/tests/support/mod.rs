@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::counters::Counters;
 use controller::intent::Intent;
 use controller::intent::store::embedded::Embedded;
+use controller::measure::Metrics;
+use controller::measure::journey::Journal;
 use controller::openflow::SwitchEvent;
 use controller::orchestrate::{Orchestrator, Timing};
 use controller::serve::Api;
@@ -35,6 +36,7 @@ pub struct World {
     pub channel: Channel,
     pub intent: Intent,
     pub switches: mpsc::Sender<SwitchEvent>,
+    pub journal: Arc<Journal>,
     stop: CancellationToken,
 }
 
@@ -52,15 +54,17 @@ impl World {
     pub async fn with(timing: Timing) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let intent = Intent::start(Embedded::open(&dir.path().join("intent.redb")).unwrap()).unwrap();
-        let (orchestrator, switches) = Orchestrator::start(intent.clone(), timing);
+        let metrics = Arc::new(Metrics::default());
+        let journal = Arc::new(Journal::among(&metrics));
+        let (orchestrator, switches) = Orchestrator::start(intent.clone(), timing, journal.clone());
         let targets = vec!["tcp:127.0.0.1:6653".to_owned()];
-        let api = Api::new(orchestrator, Arc::new(Counters::default()), targets);
+        let api = Api::new(orchestrator, metrics, targets);
         let socket = dir.path().join("api.sock");
         let listener = Listener::bind(&Address::Unix(socket.clone())).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(listener.serve(api.routes(), stop.clone()));
         let channel = connect(&socket).await;
-        Self { dir, channel, intent, switches, stop }
+        Self { dir, channel, intent, switches, journal, stop }
     }
 
     /// A pool, two connected nodes, and a VLAN of 10.1.0.0/24 with a gateway.
@@ -377,6 +381,12 @@ impl Agent {
     /// Does what the next `desired` says, as an agent whose every port comes up at once.
     pub async fn obey(&mut self) -> Desired {
         let desired = self.desired().await;
+        self.act(&desired).await;
+        desired
+    }
+
+    /// Does what a `desired` says.
+    pub async fn act(&mut self, desired: &Desired) {
         for endpoint in &desired.endpoints {
             let DesiredEndpoint { endpoint_id, ofport, starts, .. } = *endpoint;
             let state = endpoint_report::State::Up.into();
@@ -387,6 +397,5 @@ impl Agent {
             self.report(*endpoint_id, endpoint_report::State::Removed, 0).await;
         }
         self.applied(desired.revision).await;
-        desired
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod embedded;
 mod encode;
+pub mod timed;
 
 use std::path::PathBuf;
 
