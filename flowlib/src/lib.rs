@@ -9,6 +9,7 @@
 //! - [`text`]: flows in ovs-ofctl(8) syntax
 //! - [`emulate`]: a switch in software, and its traces
 //! - [`channel`]: an OpenFlow channel as a state machine
+//! - [`switch`]: a switch without a data plane, which holds what it is sent
 //! - [`segment`]: sets of flows a switch holds as one, and its ledger of them
 //! - [`pipeline`]: what tables, registers, priorities and drop reasons mean
 //! - [`compile`]: from intent to flows
@@ -20,6 +21,7 @@ pub mod openflow;
 pub mod packet;
 pub mod pipeline;
 pub mod segment;
+pub mod switch;
 pub mod text;
 pub mod types;
 pub mod wire;

@@ -201,17 +201,23 @@ pub(crate) fn flags(flags: FlowModFlags) -> Checked {
 fn flow_mod(flow_mod: &FlowMod) -> Checked {
     fields(&flow_mod.flow_match)?;
     flow_mod.out_port.map_or(Ok(()), port)?;
+    let is_delete = matches!(flow_mod.command, FlowModCommand::DELETE | FlowModCommand::DELETE_STRICT);
+    if flow_mod.table == TableId::ALL && !is_delete {
+        return Err(ErrorCode::OFPFMFC_BAD_TABLE_ID);
+    }
+    if flow_mod.command.name().is_none() {
+        return Err(ErrorCode::OFPFMFC_BAD_COMMAND);
+    }
     flags(flow_mod.flags)?;
     instructions(&flow_mod.instructions)?;
     let packets = Packets::of(&flow_mod.flow_match);
     let table = Some(flow_mod.table).filter(|table| *table != TableId::ALL);
-    Instruction::check_list(&flow_mod.instructions, packets, table).map_err(CheckError::code)?;
-    if flow_mod.table == TableId::ALL
-        && !matches!(flow_mod.command, FlowModCommand::DELETE | FlowModCommand::DELETE_STRICT)
-    {
-        return Err(ErrorCode::OFPFMFC_BAD_TABLE_ID);
+    // They are looked at in the order in which they are carried out.
+    let mut list = std::borrow::Cow::Borrowed(&flow_mod.instructions);
+    if !list.is_sorted_by_key(Instruction::rank) {
+        list.to_mut().sort_by_key(Instruction::rank);
     }
-    if flow_mod.command.name().is_none() { Err(ErrorCode::OFPFMFC_BAD_COMMAND) } else { Ok(()) }
+    Instruction::check_list(&list, packets, table).map_err(CheckError::code)
 }
 
 /// Whether there is such a command and such a type, and the type can have these buckets; in Open vSwitch's order.
@@ -238,7 +244,9 @@ pub(crate) fn group_mod(group_mod: &GroupMod) -> Checked {
         let is_watching = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
         match *group_type {
             GroupType::SELECT => Ok(()),
-            _ if bucket.weight != 0 => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
+            _ if bucket.weight != 0 && group_mod.command != GroupCommand::INSERT_BUCKET => {
+                Err(ErrorCode::OFPGMFC_INVALID_GROUP)
+            }
             GroupType::FAST_FAILOVER if is_watching => Ok(()),
             GroupType::FAST_FAILOVER => Err(ErrorCode::OFPGMFC_INVALID_GROUP),
             _ if is_watching => Err(ErrorCode::OFPGMFC_WATCH_UNSUPPORTED),

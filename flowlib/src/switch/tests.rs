@@ -1,0 +1,155 @@
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::openflow::bundle::BundleControlType;
+use crate::openflow::oxm::field;
+use crate::openflow::{
+    BundleAdd, BundleControl, BundleFlags, FlowMod, FlowStatsRequest, Hello, Match, MultipartReplyBody,
+    MultipartRequestBody, VERSION,
+};
+use crate::types::{Cookie, Priority};
+
+/// A switch and its only connection.
+struct Bench {
+    switch: Switch,
+    id: ConnectionId,
+    now: Instant,
+    last_xid: u32,
+}
+
+impl Bench {
+    fn new(bodies: &Arc<Bodies>) -> Self {
+        let now = Instant::now();
+        let limits = BTreeMap::from([(TableId(9), 1)]);
+        let channel = channel::Config::default();
+        let config = Config { datapath_id: DatapathId(7), limits, channel };
+        let mut switch = Switch::new(now, config, bodies.clone());
+        let id = switch.connect(now);
+        let mut bench = Self { switch, id, now, last_xid: 0 };
+        let answers = bench.ask(&Message::Hello(Hello::new(&[VERSION])));
+        assert!(matches!(answers[..], [Message::Hello(_)]));
+        bench
+    }
+
+    /// What is answered to a message.
+    fn ask(&mut self, message: &Message) -> Vec<Message> {
+        self.last_xid += 1;
+        let mut bytes = Vec::new();
+        message.encode(Xid(self.last_xid), &mut bytes).unwrap();
+        self.switch.handle_bytes(self.now, self.id, &bytes);
+        self.answers()
+    }
+
+    fn answers(&mut self) -> Vec<Message> {
+        let mut deframer = channel::Deframer::default();
+        deframer.push(&self.switch.poll_transmit(self.id).unwrap_or_default());
+        let mut answers = Vec::new();
+        while let Some(bytes) = deframer.next_message().unwrap() {
+            answers.push(Message::decode(bytes).unwrap().1);
+        }
+        answers
+    }
+
+    fn code(&mut self, message: &Message) -> Option<ErrorCode> {
+        match &self.ask(message)[..] {
+            [] => None,
+            [Message::Error(error)] => Some(error.code),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn add(table: u8, port: u32) -> FlowMod {
+    FlowMod {
+        table: TableId(table),
+        priority: Priority(5),
+        cookie: Cookie(port.into()),
+        flow_match: Match::new().with(field::IN_PORT, port),
+        ..FlowMod::default()
+    }
+}
+
+fn bundled(message: FlowMod) -> Message {
+    Message::BundleAdd(BundleAdd::new(3, BundleFlags::ATOMIC, Message::FlowMod(message)))
+}
+
+fn control(what: BundleControlType) -> Message {
+    Message::BundleControl(BundleControl::new(3, what, BundleFlags::ATOMIC))
+}
+
+#[test]
+fn switches_share_the_flows_that_they_hold_in_equal_bytes() {
+    let bodies = Arc::new(Bodies::new());
+    let mut switches = [Bench::new(&bodies), Bench::new(&bodies)];
+    for bench in &mut switches {
+        assert_eq!(bench.code(&Message::FlowMod(add(1, 1))), None);
+        assert_eq!(bench.code(&bundled(add(1, 2))), None);
+        bench.ask(&control(BundleControlType::COMMIT_REQUEST));
+        assert_eq!(bench.switch.n_flows(), 2);
+    }
+    let all = MultipartRequestBody::Flow(FlowStatsRequest::default());
+    let dumps = switches.map(|mut bench| bench.ask(&Message::MultipartRequest(all.clone().into())));
+    assert_eq!(dumps[0], dumps[1]);
+    let Message::MultipartReply(reply) = &dumps[0][0] else { panic!("{dumps:?}") };
+    assert!(matches!(&reply.body, MultipartReplyBody::Flow(flows) if flows.len() == 2));
+}
+
+#[test]
+fn a_bundle_that_fails_changes_nothing() {
+    let bodies = Arc::new(Bodies::new());
+    let mut bench = Bench::new(&bodies);
+    bench.ask(&Message::FlowMod(add(1, 1)));
+    let mut other = add(1, 1);
+    other.cookie = Cookie(77);
+    for message in [other, add(9, 1), add(9, 2)] {
+        assert_eq!(bench.code(&bundled(message)), None);
+    }
+    let answers = bench.ask(&control(BundleControlType::COMMIT_REQUEST));
+    let codes: Vec<_> = answers
+        .iter()
+        .map(|answer| match answer {
+            Message::Error(error) => error.code,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(codes, [ErrorCode::OFPFMFC_TABLE_FULL, ErrorCode::OFPBFC_MSG_FAILED]);
+    assert_eq!(bench.switch.n_flows(), 1);
+    let held = bench.switch.datapath.flows.find(&Arc::new(body::Body::new(add(1, 1).into_flow())));
+    assert_eq!(held.unwrap().0.cookie(), Cookie(1));
+}
+
+#[test]
+fn a_bundle_that_lies_still_is_given_up() {
+    let mut bench = Bench::new(&Arc::new(Bodies::new()));
+    bench.ask(&control(BundleControlType::OPEN_REQUEST));
+    bench.now += Duration::from_secs(10);
+    bench.switch.handle_timeout(bench.now);
+    let answers = bench.answers();
+    let is_timeout =
+        |answer: &Message| matches!(answer, Message::Error(error) if error.code == ErrorCode::OFPBFC_TIMEOUT);
+    assert!(answers.iter().any(is_timeout), "{answers:?}");
+    assert_eq!(bench.code(&control(BundleControlType::CLOSE_REQUEST)), Some(ErrorCode::OFPBFC_BAD_ID));
+}
+
+#[test]
+fn a_flow_goes_when_its_time_is_over() {
+    let mut bench = Bench::new(&Arc::new(Bodies::new()));
+    let flags = FlowModFlags::SEND_FLOW_REM;
+    bench.ask(&Message::FlowMod(FlowMod { hard_timeout_s: 3, flags, ..add(0, 1) }));
+    bench.now += Duration::from_secs(3);
+    assert!(bench.switch.poll_timeout().unwrap() <= bench.now);
+    bench.switch.handle_timeout(bench.now);
+    let answers = bench.answers();
+    let is_removed = |answer: &Message| matches!(answer, Message::FlowRemoved(removed) if removed.reason == FlowRemovedReason::HARD_TIMEOUT && removed.duration_s == 3);
+    assert!(answers.iter().any(is_removed), "{answers:?}");
+    assert_eq!(bench.switch.n_flows(), 0);
+}
+
+#[test]
+fn garbage_closes_the_connection_and_harms_nothing() {
+    let mut bench = Bench::new(&Arc::new(Bodies::new()));
+    bench.ask(&Message::FlowMod(add(0, 1)));
+    bench.switch.handle_bytes(bench.now, bench.id, &[4, 14, 0, 3, 0, 0, 0, 0]);
+    assert!(bench.switch.is_closed(bench.id));
+    assert_eq!(bench.switch.n_flows(), 1);
+}
