@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{container, events, network, node, pool};
+use super::{bench, container, events, network, node, pool};
 use crate::connect::{DEFAULT_SERVER, Server};
 
 #[derive(Debug, Parser)]
@@ -104,6 +104,9 @@ pub(super) enum Command {
     Events(events::Events),
     /// What is connected, in sync or degraded, and why
     Status,
+    /// Create and delete containers, and show where the time went
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Bench),
     /// Print the completion script of a shell
     #[command(after_help = "For example, in ~/.bashrc: source <(weir completions bash)")]
     Completions {

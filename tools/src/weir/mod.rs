@@ -5,6 +5,7 @@
 //! decides what an error says and with which code the process ends.
 
 mod arguments;
+mod bench;
 mod container;
 mod events;
 mod failure;
@@ -69,6 +70,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Container { command } => return container::run(&session, command).await,
         Command::Events(arguments) => events::run(&session, arguments).await?,
         Command::Status => status::run(&session).await?,
+        Command::Bench(arguments) => return bench::run(&session, arguments).await,
         Command::Completions { .. } => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use weir_api::v1;
 
 use super::failure::Failure;
-use super::node::{NodeList, NodeView};
+use super::node::{self, NodeList, NodeView};
 use super::output::{self, View, or_dash};
 use super::session::Session;
 
@@ -74,22 +74,36 @@ impl From<v1::Problem> for ProblemView {
 
 impl View for StatusView {
     fn to_text(&self) -> String {
+        let nodes = &self.nodes.0;
         let mut text = output::facts([
             ("Controller", format!("{}, up {}, revision {}", self.version, self.age, self.revision)),
+            (
+                "Nodes",
+                format!("{}, {} in sync", nodes.len(), nodes.iter().filter(|node| node.is_well()).count()),
+            ),
             ("Networks", self.networks.to_string()),
             ("Containers", format!("{}, {} ready", self.containers, self.containers_ready)),
         ]);
         text.push('\n');
-        if self.nodes.0.is_empty() {
+        if nodes.is_empty() {
             text.push_str("No node has registered.\n");
         } else {
-            text.push_str(&self.nodes.to_text());
+            // Of a large fleet only those that need somebody's eye.
+            let is_shown = |node: &&NodeView| nodes.len() <= MOST_ROWS || !node.is_well();
+            let shown: Vec<&NodeView> = nodes.iter().filter(is_shown).take(MOST_ROWS).collect();
+            let n_shown = shown.len();
+            if n_shown > 0 {
+                text.push_str(&node::table(shown.into_iter()));
+            }
+            if n_shown < nodes.len() {
+                text.push_str(&format!("{} more nodes: weir node list\n", nodes.len() - n_shown));
+            }
         }
         text.push('\n');
         if self.problems.is_empty() {
             text.push_str("Everything is as intended.\n");
         } else {
-            let rows = self.problems.iter().map(|problem| {
+            let rows = self.problems.iter().take(MOST_ROWS).map(|problem| {
                 vec![
                     Cell::new(&problem.subject),
                     Cell::new(&problem.reason),
@@ -98,7 +112,49 @@ impl View for StatusView {
                 ]
             });
             text.push_str(&output::rows(&["PROBLEM", "REASON", "FOR", "MESSAGE"], rows));
+            if self.problems.len() > MOST_ROWS {
+                let more = self.problems.len() - MOST_ROWS;
+                text.push_str(&format!("{more} more problems: weir status --output json\n"));
+            }
         }
         text
+    }
+}
+
+/// Rows of a table at the most: what a person reads.
+const MOST_ROWS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(number: usize, well: bool) -> v1::Node {
+        let status = v1::NodeStatus {
+            agent_connected: well,
+            switch_connected: true,
+            in_sync: true,
+            ..v1::NodeStatus::default()
+        };
+        v1::Node { name: format!("n{number}"), status: Some(status), ..v1::Node::default() }
+    }
+
+    #[test]
+    fn of_a_large_fleet_only_what_needs_an_eye_is_listed() {
+        let view = |n: usize, bad: usize| {
+            let nodes = (0..n).map(|number| node(number, number >= bad)).collect();
+            let problem =
+                |number| v1::Problem { subject: format!("node/p/n{number}"), ..v1::Problem::default() };
+            let problems = (0..bad).map(problem).collect();
+            StatusView::from(v1::GetStatusResponse { nodes, problems, ..v1::GetStatusResponse::default() })
+                .to_text()
+        };
+        let small = view(3, 1);
+        assert!(small.contains("3, 2 in sync") && small.contains("n2") && !small.contains("more"), "{small}");
+        let large = view(10_000, 2);
+        assert!(large.contains("10000, 9998 in sync") && large.contains("9998 more nodes"), "{large}");
+        assert!(large.lines().count() < 20, "{large}");
+        let sick = view(10_000, 10_000);
+        assert!(sick.contains("9960 more nodes") && sick.contains("9960 more problems"), "{sick}");
+        assert!(sick.lines().count() < 2 * MOST_ROWS + 20, "{sick}");
     }
 }

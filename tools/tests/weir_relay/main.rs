@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic.
 
+mod bench;
 mod exec;
 mod nodes;
 mod placing;
@@ -10,9 +11,10 @@ mod server;
 mod streams;
 mod terminal;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -29,7 +31,8 @@ use server::Server;
 struct Served {
     dir: TempDir,
     gate: Arc<Notify>,
-    _runtime: Runtime,
+    benched: Arc<Mutex<BTreeSet<String>>>,
+    runtime: Runtime,
 }
 
 impl Served {
@@ -41,12 +44,12 @@ impl Served {
             UnixListener::bind(dir.path().join("weir.sock")).expect("a socket")
         };
         let server = Server::default();
-        let gate = server.gate.clone();
+        let (gate, benched) = (server.gate.clone(), server.benched.clone());
         let serve = tonic::transport::Server::builder()
             .add_service(ContainersServer::new(server.clone()))
             .add_service(NodesServer::new(server));
         runtime.spawn(serve.serve_with_incoming(UnixListenerStream::new(listener)));
-        Served { dir, gate, _runtime: runtime }
+        Served { dir, gate, benched, runtime }
     }
 
     fn weir(&self, line: &str) -> Command {

@@ -13,7 +13,7 @@ use weir_api::v1::nodes_client::NodesClient;
 use super::failure::Failure;
 use super::output;
 use super::session::Session;
-pub(super) use view::{NodeList, NodeView};
+pub(super) use view::{NodeList, NodeView, table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

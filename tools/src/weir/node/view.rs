@@ -90,6 +90,11 @@ impl NodeView {
         }
     }
 
+    /// Whether there is nothing to be said of it.
+    pub(in super::super) fn is_well(&self) -> bool {
+        matches!(self.state().1, Health::Good)
+    }
+
     fn scheduling_health(&self) -> Health {
         if self.scheduling == ACTIVE { Health::Good } else { Health::Pending }
     }
@@ -124,23 +129,28 @@ impl View for NodeView {
 
 impl View for NodeList {
     fn to_text(&self) -> String {
-        output::rows(
-            &["POOL", "NAME", "STATE", "FOR", "SCHEDULING", "ENDPOINTS", "NAT MAC", "TUNNEL ADDRESS"],
-            self.0.iter().map(|node| {
-                let (state, health) = node.state();
-                vec![
-                    Cell::new(&node.pool),
-                    Cell::new(&node.name),
-                    verdict(state, health),
-                    Cell::new(or_dash(node.status.age.as_str())),
-                    verdict(node.scheduling, node.scheduling_health()),
-                    Cell::new(node.status.endpoints),
-                    Cell::new(or_dash(node.nat_mac.as_str())),
-                    Cell::new(or_dash(node.tunnel_address.as_str())),
-                ]
-            }),
-        )
+        table(self.0.iter())
     }
+}
+
+/// A row a node.
+pub(in super::super) fn table<'a>(nodes: impl Iterator<Item = &'a NodeView>) -> String {
+    output::rows(
+        &["POOL", "NAME", "STATE", "FOR", "SCHEDULING", "ENDPOINTS", "NAT MAC", "TUNNEL ADDRESS"],
+        nodes.map(|node| {
+            let (state, health) = node.state();
+            vec![
+                Cell::new(&node.pool),
+                Cell::new(&node.name),
+                verdict(state, health),
+                Cell::new(or_dash(node.status.age.as_str())),
+                verdict(node.scheduling, node.scheduling_health()),
+                Cell::new(node.status.endpoints),
+                Cell::new(or_dash(node.nat_mac.as_str())),
+                Cell::new(or_dash(node.tunnel_address.as_str())),
+            ]
+        }),
+    )
 }
 
 fn scheduling_text(scheduling: Scheduling) -> &'static str {
