@@ -16,7 +16,7 @@ use crate::protocol::Progress;
 use crate::state::{Daemon, State};
 use crate::status::{self, Output};
 use crate::topology::{Name, Topology};
-use crate::{registry, report, supervisor};
+use crate::{benchmarks, registry, report, supervisor};
 
 /// Labs of network namespaces with real Open vSwitch, Weir's controller and its agents, from a topology file.
 #[derive(Parser)]
@@ -120,6 +120,20 @@ enum Verb {
         #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
         idle: Duration,
     },
+    /// Measure sections of benchmarks, each in labs and with switches of its own; or make their pages (labs/bench)
+    Benchmarks {
+        /// The sections; otherwise all
+        sections: Vec<String>,
+        /// Where the figures are: a file a section
+        #[arg(long, value_name = "DIR", required_unless_present = "list")]
+        json: Option<PathBuf>,
+        /// Measure nothing; make pages and charts of the figures there, in this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "sections", requires = "json")]
+        render: Option<PathBuf>,
+        /// Say which sections there are
+        #[arg(long, conflicts_with_all = ["sections", "render"])]
+        list: bool,
+    },
     /// Remove a lab and everything it made, also when its supervisor was killed
     Down {
         /// The lab, if several are up
@@ -168,6 +182,14 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Bench { json, endpoints, creates, idle } => {
             report::bench(&Lab::open(lab)?, &report::BenchOptions { json, endpoints, creates, idle })?;
         }
+        Verb::Benchmarks { sections, json, render, .. } => match (json, render) {
+            (Some(json), Some(docs)) => {
+                let (targets, met) = benchmarks::render(&json, &docs)?;
+                say(&format!("{met} of {targets} targets are met: {}", docs.join("README.md").display()));
+            }
+            (Some(json), None) => benchmarks::measure(&sections, &json)?,
+            (None, _) => benchmarks::list().for_each(|(name, what)| say(&format!("{name:<12}{what}"))),
+        },
         Verb::Down { name } => down(name.as_deref().or(lab))?,
         Verb::List => list()?,
         Verb::Completions { shell } => {

@@ -7,12 +7,13 @@
 //! Rooms: `topology` (the file), `state` (names that follow from it), `registry` (what labs on one machine share),
 //! `supervisor` (builds and keeps), `cleanup` and `cgroup` (remove), `lab` and `place` (use), `ovs` (a machine's Open
 //! vSwitch), `docker` (a node's Docker), `endpoint` (finds containers),
-//! `capture` and `ping` (what really happened on the wire), `report` (whether all is as it should be), `cli` (the
-//! command).
+//! `capture` and `ping` (what really happened on the wire), `report` (whether all is as it should be),
+//! `benchmarks` (how fast and how large it is), `cli` (the command).
 
 #![deny(clippy::await_holding_refcell_ref)]
 
 pub mod api;
+pub mod benchmarks;
 pub mod capture;
 mod cgroup;
 mod cleanup;

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::time::sleep;
 use tonic::transport::Channel;
 use weir_api::v1;
-use weir_api::v1::containers_client::ContainersClient;
 use weir_api::v1::networks_client::NetworksClient;
 
 use super::docker::{self, DockerTimes};
@@ -35,10 +33,10 @@ pub struct BenchOptions {
 
 /// The figures for programs. Its keys are only ever added to.
 #[derive(Debug, Serialize)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     pub(super) nodes: usize,
     pub(super) endpoints: usize,
-    pub(super) create_to_reply_ms: Latency,
+    pub(crate) create_to_reply_ms: Latency,
     /// Agents and controller, with those endpoints.
     pub(super) idle: Vec<Idle>,
     /// Where nodes have Docker.
@@ -60,7 +58,7 @@ pub fn bench(lab: &Lab, options: &BenchOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run(lab: &Lab, options: &BenchOptions) -> anyhow::Result<Figures> {
+pub(crate) async fn run(lab: &Lab, options: &BenchOptions) -> anyhow::Result<Figures> {
     let channel = connect(&lab.server()).await?;
     let intent = Intent::read(&channel).await?;
     let pool = intent.nodes.first().context("the lab has no nodes")?.pool.clone();
@@ -77,7 +75,7 @@ async fn run(lab: &Lab, options: &BenchOptions) -> anyhow::Result<Figures> {
     networks.create_network(v1::CreateNetworkRequest { network: Some(network) }).await?;
     let measured = fill_and_measure(lab, &channel, &nodes, options).await;
     // Whatever happened, nothing stays.
-    let emptied = empty(&channel, &pool).await;
+    let emptied = tools::bench::empty(&channel, &pool, NETWORK).await;
     let measured = measured?;
     emptied?;
     networks.delete_network(v1::DeleteNetworkRequest { pool, name: NETWORK.to_owned() }).await?;
@@ -92,19 +90,14 @@ async fn fill_and_measure(
 ) -> anyhow::Result<Figures> {
     eprintln!("creating {} endpoints on {} nodes", options.endpoints, nodes.len());
     let spread = (0..options.endpoints).zip(nodes.iter().cycle());
-    let made = spread.map(|(number, node)| {
-        let mut client = ContainersClient::new(channel.clone());
-        let container = v1::Container {
-            pool: node.pool.clone(),
-            name: format!("{NETWORK}-{number}"),
-            network: NETWORK.to_owned(),
-            node: node.name.clone(),
-            ..v1::Container::default()
-        };
-        let request = v1::CreateContainerRequest { container: Some(container), wait: true };
-        async move { client.create_container(request).await.map(drop) }
+    let each = spread.map(|(number, node)| v1::Container {
+        pool: node.pool.clone(),
+        name: format!("{NETWORK}-{number}"),
+        network: NETWORK.to_owned(),
+        node: node.name.clone(),
+        ..v1::Container::default()
     });
-    stream::iter(made).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    tools::bench::fill(channel, each).await?;
     let idle = cost(lab, options.idle).await?;
     eprintln!("measuring {} creates", options.creates);
     let mut intent = Intent::read(channel).await?;
@@ -130,28 +123,9 @@ async fn cost(lab: &Lab, time: Duration) -> anyhow::Result<Vec<Idle>> {
     idle::measure(lab, time).await
 }
 
-async fn empty(channel: &Channel, pool: &str) -> anyhow::Result<()> {
-    let mut client = ContainersClient::new(channel.clone());
-    let request = v1::ListContainersRequest {
-        pool: pool.to_owned(),
-        network: NETWORK.to_owned(),
-        ..v1::ListContainersRequest::default()
-    };
-    let containers = client.list_containers(request).await?.into_inner().containers;
-    let gone = containers.into_iter().map(|container| {
-        let mut client = client.clone();
-        let request = v1::DeleteContainerRequest { pool: container.pool, name: container.name, wait: true };
-        async move { client.delete_container(request).await.map(drop) }
-    });
-    stream::iter(gone).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    Ok(())
-}
-
 const NETWORK: &str = "bench";
 const SUBNET: &str = "10.250.0.0/16";
 /// One block a node, so that no create has to give out another.
 const BLOCK_PREFIX_LEN: u32 = 24;
-/// Creates and deletes at the same time, where they are not measured.
-const AT_ONCE: usize = 8;
 /// Announcements come for three seconds after an endpoint has started; after so long nothing happens any more.
 const SETTLED: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use super::idle::Idle;
 use super::text::{finish, latency, line, plain, right, section};
 
 /// Renders the figures.
-pub(super) fn render(figures: &Figures) -> String {
+pub(crate) fn render(figures: &Figures) -> String {
     let mut text = String::new();
     line(
         &mut text,
@@ -58,13 +58,14 @@ fn docker(times: &DockerTimes) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tools::bench::Percentiles;
+
     use super::*;
     use crate::report::docker::AtOnce;
-    use crate::report::percentiles::Percentiles;
 
     #[test]
     fn every_figure_is_in_the_text() {
-        let times = |p50, p95| Percentiles { p50, p95 };
+        let times = |p50, p95| Percentiles { p50, p95, p99: p95, max: p95 };
         let shown = docker(&DockerTimes {
             create_to_reply: times(101.0, 102.0),
             ready: times(103.0, 104.0),

@@ -13,13 +13,13 @@ use futures::future::try_join_all;
 use serde::Serialize;
 use tokio::time::timeout;
 use tonic::transport::Channel;
+use tools::bench::{Percentiles, milliseconds};
 use weir_api::v1;
 use weir_api::v1::containers_client::ContainersClient;
 
 use super::Intent;
 use super::floor::Floor;
 use super::latency::{self, Target};
-use super::percentiles::{Percentiles, milliseconds};
 use super::plain::{self, Plain};
 use crate::state::State;
 

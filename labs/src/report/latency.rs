@@ -13,33 +13,33 @@ use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tonic::Streaming;
 use tonic::transport::Channel;
+use tools::bench::Percentiles;
 use weir_api::v1;
 use weir_api::v1::container_status::Phase;
 use weir_api::v1::containers_client::ContainersClient;
 
 use super::echo::{Echo, EchoSocket};
 use super::floor::{Added, Floor};
-use super::percentiles::Percentiles;
 use super::site;
 use crate::state::State;
 
 /// Times in milliseconds.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Latency {
+pub(crate) struct Latency {
     /// From the request to the first reply.
     #[serde(flatten)]
-    pub(super) reply: Percentiles,
+    pub(crate) reply: Percentiles,
     /// From the request to the answer: the intent is committed.
-    pub(super) committed: Percentiles,
+    pub(crate) committed: Percentiles,
     /// From the request to the news that the switch has confirmed the flows.
-    pub(super) flows_confirmed: Percentiles,
+    pub(crate) flows_confirmed: Percentiles,
     /// From the request to the news that it is ready: flows confirmed, port up.
-    pub(super) ready: Percentiles,
+    pub(crate) ready: Percentiles,
     /// A bare `ovs-vsctl add-port` in the same Open vSwitch.
-    pub(super) bare_add_port: Percentiles,
+    pub(crate) bare_add_port: Percentiles,
     /// The same without starting ovs-vsctl: one OVSDB transaction, until the port has its number.
-    pub(super) bare_transaction: Percentiles,
-    pub(super) creates: usize,
+    pub(crate) bare_transaction: Percentiles,
+    pub(crate) creates: usize,
 }
 
 /// The parts of one create.
@@ -56,7 +56,7 @@ pub(super) struct Times {
 ///
 /// # Errors
 /// If a create fails, or no reply comes within ten seconds.
-pub(super) async fn measure(
+pub(crate) async fn measure(
     state: &State,
     channel: &Channel,
     containers: &[v1::Container],

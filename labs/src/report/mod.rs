@@ -6,8 +6,8 @@
 //! controller says is only used to know what there should be.
 
 mod arp;
-mod bench;
-mod bench_text;
+pub(crate) mod bench;
+pub(crate) mod bench_text;
 mod captures;
 mod docker;
 mod echo;
@@ -16,8 +16,7 @@ mod floor;
 mod flows;
 mod http;
 mod idle;
-mod latency;
-mod percentiles;
+pub(crate) mod latency;
 mod plain;
 mod reach;
 mod site;
@@ -98,10 +97,10 @@ struct Fabric {
 }
 
 /// What the controller says there should be; containers that have ended are left out.
-struct Intent {
-    containers: Vec<v1::Container>,
-    networks: Vec<v1::Network>,
-    nodes: Vec<v1::Node>,
+pub(crate) struct Intent {
+    pub(crate) containers: Vec<v1::Container>,
+    pub(crate) networks: Vec<v1::Network>,
+    pub(crate) nodes: Vec<v1::Node>,
 }
 
 /// Makes the report, prints it, and says whether all is as it should be.
@@ -195,7 +194,7 @@ async fn until_all_ready(channel: &Channel) -> anyhow::Result<()> {
 }
 
 impl Intent {
-    async fn read(channel: &Channel) -> anyhow::Result<Intent> {
+    pub(crate) async fn read(channel: &Channel) -> anyhow::Result<Intent> {
         let mut containers = ContainersClient::new(channel.clone());
         let mut networks = NetworksClient::new(channel.clone());
         let mut nodes = NodesClient::new(channel.clone());

@@ -1,0 +1,42 @@
+//! One file a section. A new one is a file here and a line in [`ALL`].
+
+mod barrier;
+mod changes;
+mod flows;
+mod install;
+mod ofctl;
+mod quickstart;
+mod start;
+
+use super::Measurement;
+
+/// All sections, in the order in which they are measured.
+pub(super) const ALL: &[Measurement] = &[
+    Measurement { name: "ofctl", what: "ofctl beside ovs-ofctl, whole processes", measure: ofctl::measure },
+    Measurement {
+        name: "quickstart",
+        what: "containers and namespaces on three nodes, and what idle daemons cost",
+        measure: quickstart::measure,
+    },
+    Measurement {
+        name: "changes",
+        what: "what the start of an endpoint changes in the nodes' flow tables",
+        measure: changes::measure,
+    },
+    Measurement { name: "flows", what: "flows a node, beside what OVN holds", measure: flows::measure },
+    Measurement {
+        name: "install",
+        what: "flows a second into one bridge, beside bytes that were encoded before",
+        measure: install::measure,
+    },
+    Measurement {
+        name: "start",
+        what: "from a request to the first reply, beside a bare port of Open vSwitch",
+        measure: start::measure,
+    },
+    Measurement {
+        name: "barrier",
+        what: "from a request to its confirmed flows, by phase, at 10 to 4,000 endpoints",
+        measure: barrier::measure,
+    },
+];

@@ -1,0 +1,94 @@
+//! Four nodes and a network on them, filled as a section wants it.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tonic::transport::Channel;
+use tools::bench::{Load, Outcome};
+use weir_api::v1;
+
+use crate::api::connect;
+use crate::report::Intent;
+use crate::{Lab, Topology};
+
+/// The pool of the topology.
+const POOL: &str = "pool2";
+/// The network that is filled.
+const NETWORK: &str = "bench";
+const TOPOLOGY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/four-nodes.toml");
+
+/// A lab of four nodes.
+pub(super) struct World {
+    // Goes down before its folder is removed.
+    pub(super) lab: Lab,
+    _dir: tempfile::TempDir,
+    pub(super) channel: Channel,
+    pub(super) nodes: Vec<String>,
+    filled: usize,
+}
+
+impl World {
+    /// Brings the lab up, with an empty network of that driver.
+    pub(super) async fn up(driver: &str) -> anyhow::Result<World> {
+        let dir = tempfile::tempdir()?;
+        let lab = Lab::up(&Topology::read(Path::new(TOPOLOGY))?, dir.path())?;
+        let channel = connect(&lab.server()).await?;
+        let nodes = Intent::read(&channel).await?.nodes.into_iter().map(|node| node.name).collect();
+        let network = v1::Network {
+            pool: POOL.to_owned(),
+            name: NETWORK.to_owned(),
+            driver: driver.to_owned(),
+            subnet: "10.128.0.0/16".to_owned(),
+            ..v1::Network::default()
+        };
+        let request = v1::CreateNetworkRequest { network: Some(network) };
+        weir_api::client::networks(channel.clone()).create_network(request).await?;
+        Ok(World { lab, _dir: dir, channel, nodes, filled: 0 })
+    }
+
+    /// Adds endpoints, in turn over the nodes, until there are so many.
+    pub(super) async fn fill(&mut self, endpoints: usize) -> anyhow::Result<()> {
+        eprintln!("    {endpoints} endpoints on {} nodes", self.nodes.len());
+        let new = (self.filled..endpoints).map(|number| v1::Container {
+            name: format!("filler-{number}"),
+            node: self.nodes[number % self.nodes.len()].clone(),
+            ..container()
+        });
+        tools::bench::fill(&self.channel, new).await.context("filling the nodes")?;
+        self.filled = self.filled.max(endpoints);
+        Ok(())
+    }
+
+    /// Creates and deletes so many, one after another.
+    pub(super) async fn bench(&self, count: usize) -> anyhow::Result<Outcome> {
+        let load = Load {
+            container: container(),
+            prefix: "measured".to_owned(),
+            count,
+            warmup: count / 5,
+            rate: None,
+            timeout: std::time::Duration::from_secs(30),
+        };
+        // Nobody stops it.
+        let (_stop, stopped) = watch::channel(false);
+        Ok(tools::bench::run(&self.channel, &load, stopped, |_| {}).await?)
+    }
+
+    /// What the controller has counted.
+    pub(super) async fn counted(&self, name: &str) -> anyhow::Result<u64> {
+        let request = v1::GetStatusRequest::default();
+        let status = weir_api::client::status(self.channel.clone()).get_status(request).await?.into_inner();
+        status.counters.get(name).copied().with_context(|| format!("the controller does not count {name}"))
+    }
+}
+
+/// An endpoint of the network.
+pub(super) fn container() -> v1::Container {
+    v1::Container { pool: POOL.to_owned(), network: NETWORK.to_owned(), ..v1::Container::default() }
+}
+
+/// Runs a section to its end.
+pub(super) fn block_on<T>(section: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(section)
+}
