@@ -8,7 +8,8 @@
 //! `supervisor` (builds and keeps), `cleanup` and `cgroup` (remove), `lab` and `place` (use), `ovs` (a machine's Open
 //! vSwitch), `docker` (a node's Docker), `endpoint` (finds containers),
 //! `capture` and `ping` (what really happened on the wire), `report` (whether all is as it should be),
-//! `benchmarks` (how fast and how large it is), `cli` (the command).
+//! `benchmarks` (how fast and how large it is), `cli` (the command). Apart from them `sim`: a fleet of
+//! simulated switches and agents, the command `weir-sim`.
 
 #![deny(clippy::await_holding_refcell_ref)]
 
@@ -29,6 +30,7 @@ pub mod process;
 pub mod protocol;
 pub mod registry;
 pub mod report;
+pub mod sim;
 pub mod state;
 mod status;
 pub mod supervisor;
