@@ -118,7 +118,7 @@ pub(super) enum Command {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no controller answers, 4 --timeout passed;
 'container exec' ends with the code of the command it ran. 1 is also said of a container that has
-ended badly when it was waited for, and of a --dry-run that finds no node.";
+ended badly when it was waited for, and of a --dry-run that finds no node. 130: interrupted.";
 
 #[cfg(test)]
 mod tests {
