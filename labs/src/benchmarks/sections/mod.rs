@@ -23,7 +23,11 @@ pub(super) const ALL: &[Measurement] = &[
         what: "what the start of an endpoint changes in the nodes' flow tables",
         measure: changes::measure,
     },
-    Measurement { name: "flows", what: "flows a node, beside what OVN holds", measure: flows::measure },
+    Measurement {
+        name: "flows",
+        what: "flows a node, beside the rule by which OVN's grow",
+        measure: flows::measure,
+    },
     Measurement {
         name: "install",
         what: "flows a second into one bridge, beside bytes that were encoded before",
