@@ -8,14 +8,15 @@ use flowlib::switch::{Bodies, Counts};
 use tokio::task::JoinSet;
 
 use super::agent;
-use super::node::{Fault, Handicap, Node, Shared};
+use super::node::{Fault, Handicap, Node};
 use super::scenario::Scenario;
 
 /// A fleet; its tasks end with it.
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub(super) nodes: Vec<Arc<Node>>,
-    shared: Shared,
+    /// Flows, each kept once for all switches.
+    bodies: Arc<Bodies>,
     tasks: JoinSet<()>,
     server: String,
 }
@@ -26,8 +27,8 @@ const FULL: u32 = 4;
 impl Fleet {
     /// Starts every node of a scenario.
     pub(super) fn start(scenario: &Scenario, server: String) -> Self {
-        let shared = Shared { bodies: Arc::new(Bodies::new()) };
-        let mut fleet = Self { nodes: Vec::new(), shared, tasks: JoinSet::new(), server };
+        let bodies = Arc::new(Bodies::new());
+        let mut fleet = Self { nodes: Vec::new(), bodies, tasks: JoinSet::new(), server };
         let faults = &scenario.faults;
         for pool in &scenario.pools {
             for n in 0..pool.nodes {
@@ -46,7 +47,7 @@ impl Fleet {
     /// Starts one more node.
     pub(super) fn add(&mut self, pool: &str, name: String, handicap: Handicap) -> Arc<Node> {
         let datapath_id = self.nodes.len() as u64 + 1;
-        let node = Arc::new(Node::new(pool, name, datapath_id, handicap, &self.shared));
+        let node = Arc::new(Node::new(pool, name, datapath_id, handicap, &self.bodies));
         self.tasks.spawn(agent::serve(node.clone(), self.server.clone()));
         self.nodes.push(node.clone());
         node

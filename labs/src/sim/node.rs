@@ -25,12 +25,6 @@ pub(super) enum Fault {
     Restart,
 }
 
-/// What all nodes of a fleet share.
-#[derive(Clone, Debug)]
-pub(super) struct Shared {
-    pub(super) bodies: Arc<Bodies>,
-}
-
 /// A node of the fleet.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -63,17 +57,17 @@ impl Node {
         name: String,
         datapath_id: u64,
         handicap: Handicap,
-        shared: &Shared,
+        bodies: &Arc<Bodies>,
     ) -> Self {
         let Handicap { slow_by, limits } = handicap;
-        let switch = new_switch(datapath_id, &limits, &shared.bodies);
+        let switch = new_switch(datapath_id, &limits, bodies);
         Self {
             pool: pool.to_owned(),
             name,
             datapath_id,
             slow_by,
             limits,
-            bodies: shared.bodies.clone(),
+            bodies: bodies.clone(),
             switch: Mutex::new(switch),
             before: Mutex::default(),
             ports: Mutex::default(),
