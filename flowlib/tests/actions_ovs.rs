@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod generate;
+mod installed;
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,18 +14,10 @@ use std::time::Duration;
 use flowlib::openflow::{FlowModCommand, Message};
 use flowlib::text::{ParseError, ParsedFlowMod, format_flow_mod, parse_flow_mod};
 use flowlib::types::Xid;
+use installed::ovs_ofctl;
 
 /// Actions in every spelling, one a line.
 const ACTIONS: &str = include_str!("actions.txt");
-
-fn ovs_ofctl() -> bool {
-    let found = Command::new("ovs-ofctl").arg("--version").stdout(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("ovs-ofctl is not installed: not compared with it");
-    }
-    found
-}
 
 /// What `ovs-ofctl` prints when it is given lines, and what it says on the side.
 fn run(arguments: &[&str], lines: &[String]) -> (String, String) {

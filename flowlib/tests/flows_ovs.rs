@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod generate;
+mod installed;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -11,15 +12,7 @@ use std::process::{Command, Stdio};
 use flowlib::openflow::{FlowMod, FlowModCommand, Message};
 use flowlib::text::{ParsedFlowMod, format_flow, format_flow_mod, parse_flow, parse_flow_mod};
 use flowlib::types::Xid;
-
-fn ovs_ofctl() -> bool {
-    let found = Command::new("ovs-ofctl").arg("--version").stdout(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("ovs-ofctl is not installed: not compared with it");
-    }
-    found
-}
+use installed::ovs_ofctl;
 
 /// What `ovs-ofctl` prints for `parse-flows` of lines, and what it says on the side.
 fn run(lines: &str) -> (String, String) {

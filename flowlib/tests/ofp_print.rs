@@ -3,20 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod installed;
+
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use flowlib::text::{Style, Verbosity, print_message};
-
-fn ovs_ofctl() -> bool {
-    let found = Command::new("ovs-ofctl").arg("--version").stdout(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("ovs-ofctl is not installed: not compared with it");
-    }
-    found
-}
+use installed::ovs_ofctl;
 
 /// Raw messages, one a file, with the file's name.
 fn vectors() -> Vec<(String, Vec<u8>)> {

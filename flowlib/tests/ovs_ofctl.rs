@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod installed;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -12,18 +14,10 @@ use flowlib::openflow::{
 };
 use flowlib::text::{format_flow, format_match, parse_flow};
 use flowlib::types::{GroupId, MeterId, PortNo, Xid};
+use installed::ovs_ofctl;
 
 /// Flows of the pipeline, and others with every action and field that text knows.
 const FLOWS: &str = include_str!("flows.txt");
-
-fn ovs_ofctl() -> bool {
-    let found = Command::new("ovs-ofctl").arg("--version").stdout(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("ovs-ofctl is not installed: not compared with it");
-    }
-    found
-}
 
 /// What `ovs-ofctl ofp-print` makes of a message, but for the header before the first `: `.
 fn printed(message: &Message) -> String {

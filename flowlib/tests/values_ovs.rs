@@ -3,21 +3,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::process::{Command, Stdio};
+mod installed;
+
+use std::process::Command;
 
 use flowlib::openflow::group::GroupCommand;
 use flowlib::openflow::{FlowModCommand, Message};
 use flowlib::text::{Protocols, Style, Verbosity, parse_flow_mod, parse_group, print_message};
 use flowlib::types::Xid;
-
-fn ovs_ofctl() -> bool {
-    let found = Command::new("ovs-ofctl").arg("--version").stdout(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("ovs-ofctl is not installed: not compared with it");
-    }
-    found
-}
+use installed::ovs_ofctl;
 
 /// Fields, each with the words that packets must have, and how values of it are written.
 const FIELDS: &[(&str, &[&str], &[&str])] = &[

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../daemons/mod.rs"]
+mod daemons;
 mod history;
 mod ovs;
 

@@ -2,23 +2,21 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use flowlib::channel::Deframer;
 use flowlib::openflow::{Hello, Message, VERSION};
 use flowlib::types::Xid;
-use tempfile::TempDir;
 
+use super::daemons::Daemons;
 use super::{LIMITED, N_CONNECTIONS};
 
 /// How long it may take to do anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// ovsdb-server and ovs-vswitchd in a directory of their own; they end with it.
+/// The switch, and those who control it.
 pub(crate) struct Ovs {
-    dir: TempDir,
-    daemons: Vec<Child>,
+    daemons: Daemons,
     listeners: Vec<TcpListener>,
     links: Vec<Link>,
 }
@@ -32,27 +30,15 @@ struct Link {
 impl Ovs {
     /// Starts it with the bridge br0 and its ports p1 and p2. Where Open vSwitch is not installed, says so.
     pub(crate) fn start() -> Option<Self> {
-        let is_installed = |name: &str| {
-            let status = Command::new(name).arg("--version").stdout(Stdio::null()).status();
-            status.is_ok_and(|status| status.success())
-        };
-        if !["ovsdb-server", "ovs-vswitchd", "ovs-vsctl"].into_iter().all(is_installed) {
-            eprintln!("Open vSwitch is not installed: the switch is not compared with it");
-            return None;
-        }
+        let daemons = Daemons::start()?;
         let listeners: Vec<_> =
             (0..N_CONNECTIONS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let dir = tempfile::tempdir().unwrap();
-        let mut ovs = Self { dir, daemons: Vec::new(), listeners, links: Vec::new() };
-        ovs.run("ovsdb-tool", &["create", "conf.db", "/usr/share/openvswitch/vswitch.ovsschema"]);
-        ovs.spawn("ovsdb-server", &["conf.db", "--remote=punix:db.sock", "--unixctl=db.ctl"]);
-        let database = format!("unix:{}", ovs.path("db.sock"));
-        ovs.spawn("ovs-vswitchd", &[&database, "--enable-dummy", "--disable-system", "--unixctl=vs.ctl"]);
+        let mut ovs = Self { daemons, listeners, links: Vec::new() };
         let (table, limit) = LIMITED;
         let controllers: Vec<_> = ovs.listeners.iter().enumerate().map(controller).collect();
         let names: Vec<_> = (0..N_CONNECTIONS).map(|n| format!("@c{n}")).collect();
-        ovs.vsctl(&format!(
-            "--retry --timeout=20 add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure \
+        ovs.daemons.vsctl(&format!(
+            "add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure \
              protocols=OpenFlow13 other-config:disable-in-band=true \
              -- add-port br0 p1 -- set interface p1 type=dummy ofport_request=1 \
              -- add-port br0 p2 -- set interface p2 type=dummy ofport_request=2 \
@@ -63,33 +49,6 @@ impl Ovs {
         ));
         ovs.connect();
         Some(ovs)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).display().to_string()
-    }
-
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.dir.path()).env("OVS_RUNDIR", self.dir.path());
-        command
-    }
-
-    fn spawn(&mut self, program: &str, arguments: &[&str]) {
-        let mut command = self.command(program, arguments);
-        self.daemons.push(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let out = self.command(program, arguments).output().unwrap();
-        let errors = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{program} {arguments:?}: {errors}");
-    }
-
-    fn vsctl(&self, words: &str) {
-        let db = format!("--db=unix:{}", self.path("db.sock"));
-        let arguments: Vec<&str> = [db.as_str()].into_iter().chain(words.split_whitespace()).collect();
-        self.run("ovs-vsctl", &arguments);
     }
 
     /// Ends all connections and takes new ones.
@@ -154,13 +113,4 @@ pub(crate) fn encoded(xid: Xid, message: &Message) -> Vec<u8> {
     let mut bytes = Vec::new();
     message.encode(xid, &mut bytes).unwrap();
     bytes
-}
-
-impl Drop for Ovs {
-    fn drop(&mut self) {
-        for daemon in &mut self.daemons {
-            daemon.kill().ok();
-            daemon.wait().ok();
-        }
-    }
 }

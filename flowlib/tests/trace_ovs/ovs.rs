@@ -2,17 +2,16 @@
 
 use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
 
 use flowlib::openflow::multipart::{MultipartReply, MultipartReplyBody, MultipartRequestBody};
 use flowlib::openflow::{Hello, Message};
 use flowlib::types::Xid;
-use tempfile::TempDir;
 
-/// ovsdb-server and ovs-vswitchd in a directory of their own; they end with it.
+use super::daemons::Daemons;
+
+/// The switch.
 pub(crate) struct Ovs {
-    dir: TempDir,
-    daemons: Vec<Child>,
+    daemons: Daemons,
     /// The numbers of its ports, which are called p1 and so on.
     pub(crate) ports: Vec<u32>,
 }
@@ -20,55 +19,24 @@ pub(crate) struct Ovs {
 impl Ovs {
     /// A bridge `br0` with ports of those numbers; nothing if Open vSwitch is not installed.
     pub(crate) fn start(ports: &[u32]) -> Option<Self> {
-        let is_installed = |name: &str| {
-            let status = Command::new(name).arg("--version").stdout(Stdio::null()).status();
-            status.is_ok_and(|status| status.success())
-        };
-        if !["ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl"].into_iter().all(is_installed) {
-            eprintln!("Open vSwitch is not installed: the software switch is not compared with it");
-            return None;
-        }
-        let mut ovs = Self { dir: tempfile::tempdir().unwrap(), daemons: Vec::new(), ports: ports.to_vec() };
-        ovs.run("ovsdb-tool", &["create", "conf.db", "/usr/share/openvswitch/vswitch.ovsschema"]);
-        ovs.spawn("ovsdb-server", &["conf.db", "--remote=punix:db.sock", "--unixctl=db.ctl"]);
-        let database = format!("unix:{}", ovs.path("db.sock"));
-        ovs.spawn("ovs-vswitchd", &[&database, "--enable-dummy", "--disable-system", "--unixctl=vs.ctl"]);
-        let mut arguments = format!(
-            "--db={database} --retry --timeout=20 add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure"
-        );
+        let daemons = Daemons::start()?;
+        let mut words = "add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure".to_owned();
         for n in ports {
-            arguments.push_str(&format!(
+            words.push_str(&format!(
                 " -- add-port br0 p{n} -- set interface p{n} type=dummy ofport_request={n}"
             ));
         }
-        ovs.run("ovs-vsctl", &arguments.split(' ').collect::<Vec<_>>());
-        Some(ovs)
+        daemons.vsctl(&words);
+        Some(Self { daemons, ports: ports.to_vec() })
     }
 
-    fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).display().to_string()
-    }
-
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.dir.path()).env("OVS_RUNDIR", self.dir.path());
-        command
-    }
-
-    fn spawn(&mut self, program: &str, arguments: &[&str]) {
-        let mut command = self.command(program, arguments);
-        self.daemons.push(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    }
-
+    /// What a command prints, which must succeed.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
-        let out = self.command(program, arguments).output().unwrap();
-        let errors = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{program} {arguments:?}: {errors}");
-        String::from_utf8(out.stdout).unwrap()
+        self.daemons.run(program, arguments)
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.dir.path().join(name), text).unwrap();
+        std::fs::write(self.daemons.path(name), text).unwrap();
     }
 
     /// Asks ovs-vswitchd to do something.
@@ -76,7 +44,7 @@ impl Ovs {
     /// Open vSwitch 3.1 corrupts its memory over some traces of real packets, and then ends at any later moment: that is
     /// an error of its own kind.
     pub(crate) fn control(&self, method: &str, arguments: &[&str]) -> Result<String, Gone> {
-        let mut stream = UnixStream::connect(self.path("vs.ctl")).map_err(|_| Gone)?;
+        let mut stream = UnixStream::connect(self.daemons.path("vs.ctl")).map_err(|_| Gone)?;
         stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
         let request = serde_json::json!({"id": 0, "method": method, "params": arguments});
         stream.write_all(request.to_string().as_bytes()).map_err(|_| Gone)?;
@@ -90,7 +58,7 @@ impl Ovs {
 
     /// Runs a program that asks the switch.
     pub(crate) fn ask_with(&self, program: &str, arguments: &[&str]) -> Result<(), Gone> {
-        let out = self.command(program, arguments).output().unwrap();
+        let out = self.daemons.command(program, arguments).output().unwrap();
         if out.status.success() {
             return Ok(());
         }
@@ -101,7 +69,7 @@ impl Ovs {
 
     /// What `br0` answers over OpenFlow.
     pub(crate) fn ask(&self, body: MultipartRequestBody) -> MultipartReplyBody {
-        let mut connection = Connection::open(&self.path("br0.mgmt"));
+        let mut connection = Connection::open(&self.daemons.path("br0.mgmt"));
         connection.send(&Message::MultipartRequest(body.into()));
         let mut whole: Option<MultipartReply> = None;
         loop {
@@ -121,15 +89,6 @@ impl Ovs {
 /// ovs-vswitchd is not there any more.
 #[derive(Debug)]
 pub(crate) struct Gone;
-
-impl Drop for Ovs {
-    fn drop(&mut self) {
-        for daemon in &mut self.daemons {
-            daemon.kill().ok();
-            daemon.wait().ok();
-        }
-    }
-}
 
 /// An OpenFlow connection.
 struct Connection {
