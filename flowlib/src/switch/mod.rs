@@ -10,9 +10,9 @@
 //! refused for, in which order things are looked at, how bundles, roles and monitors go on after that. No packet
 //! passes it: counters stay 0, packet-outs are counted. Pure: it is fed with bytes and the time, and polled.
 //!
-//! What it lacks: mappings of tunnel options, descriptions of what tables can do, queues, Nicira's flow mod; it answers as a switch that
-//! knows no such message. A match of `xreg0` does not see that it lies over `reg0` and `reg1`; what a packet-out does is not
-//! compared with its packet.
+//! What it lacks: mappings of tunnel options, descriptions of what tables can do, queues, Nicira's flow mod; it answers
+//! as a switch that knows no such message. A match of `xreg0` does not see that it lies over `reg0` and `reg1`; what a
+//! packet-out does is not compared with its packet.
 //!
 //! Promises: equal histories on it and on Open vSwitch give equal answers and equal dumps; a flow costs about 50
 //! bytes, and its own bytes once for all switches that share their [`Bodies`]; a message costs no more with more

@@ -2,10 +2,11 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::openflow::bundle::BundleControlType;
+use crate::openflow::multipart::{FlowEvent, MonitorFlags};
 use crate::openflow::oxm::field;
 use crate::openflow::{
-    BundleAdd, BundleControl, BundleFlags, FlowMod, FlowStatsRequest, Hello, Match, MultipartReplyBody,
-    MultipartRequestBody, VERSION,
+    BundleAdd, BundleControl, BundleFlags, FlowMod, FlowModCommand, FlowStatsRequest, FlowUpdate, Hello,
+    Match, MonitorRequest, MultipartReplyBody, MultipartRequestBody, VERSION,
 };
 use crate::types::{Cookie, Priority};
 
@@ -33,11 +34,16 @@ impl Bench {
 
     /// What is answered to a message.
     fn ask(&mut self, message: &Message) -> Vec<Message> {
+        self.tell(message);
+        self.answers()
+    }
+
+    /// Sends a message, and leaves what comes where it is.
+    fn tell(&mut self, message: &Message) {
         self.last_xid += 1;
         let mut bytes = Vec::new();
         message.encode(Xid(self.last_xid), &mut bytes).unwrap();
         self.switch.handle_bytes(self.now, self.id, &bytes);
-        self.answers()
     }
 
     fn answers(&mut self) -> Vec<Message> {
@@ -129,6 +135,49 @@ fn a_bundle_that_lies_still_is_given_up() {
         |answer: &Message| matches!(answer, Message::Error(error) if error.code == ErrorCode::OFPBFC_TIMEOUT);
     assert!(answers.iter().any(is_timeout), "{answers:?}");
     assert_eq!(bench.code(&control(BundleControlType::CLOSE_REQUEST)), Some(ErrorCode::OFPBFC_BAD_ID));
+}
+
+#[test]
+fn a_monitor_whose_reports_nobody_takes_pauses_and_tells_afterwards_what_it_missed() {
+    let mut bench = Bench::new(&Arc::new(Bodies::new()));
+    let monitor = MonitorRequest {
+        monitor: 1,
+        flags: MonitorFlags::ADD | MonitorFlags::DELETE | MonitorFlags::MODIFY | MonitorFlags::OWN,
+        out_port: None,
+        table: TableId::ALL,
+        flow_match: Match::new(),
+    };
+    bench.ask(&Message::MultipartRequest(MultipartRequestBody::FlowMonitor(vec![monitor]).into()));
+    let n_flows = 5000;
+    (1..=n_flows).for_each(|port| bench.tell(&Message::FlowMod(add(1, port))));
+    // One that was told of goes, one that was not comes and goes.
+    for port in [1, n_flows] {
+        bench.tell(&Message::FlowMod(FlowMod { command: FlowModCommand::DELETE_STRICT, ..add(1, port) }));
+    }
+    let answers = bench.answers();
+    let paused = answers.iter().position(|answer| *answer == Message::FlowMonitorPaused).expect("it pauses");
+    assert_eq!(answers.last(), Some(&Message::FlowMonitorResumed));
+    let events = |answers: &[Message]| {
+        let mut events = Vec::new();
+        for answer in answers {
+            let Message::MultipartReply(reply) = answer else { continue };
+            let MultipartReplyBody::FlowMonitor(updates) = &reply.body else { panic!("{reply:?}") };
+            for update in updates {
+                let FlowUpdate::Full { event, cookie, .. } = update else { panic!("{update:?}") };
+                events.push((*event, cookie.0));
+            }
+        }
+        events
+    };
+    let before = events(&answers[..paused]);
+    let after = events(&answers[paused..]);
+    assert!(before.iter().all(|(event, _)| *event == FlowEvent::ADDED) && before.len() > 1000);
+    assert_eq!(after[0], (FlowEvent::DELETED, 1));
+    let mut missed: Vec<u64> = after[1..].iter().map(|(_, cookie)| *cookie).collect();
+    missed.sort_unstable();
+    let first = before.len() as u64 + 1;
+    assert_eq!(missed, (first..u64::from(n_flows)).collect::<Vec<_>>());
+    assert_eq!(events(&bench.ask(&Message::FlowMod(add(2, 1)))), [(FlowEvent::ADDED, 1)]);
 }
 
 #[test]
