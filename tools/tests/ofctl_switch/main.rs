@@ -308,6 +308,30 @@ fn standard_input_is_read_as_by_ovs_ofctl() {
     }
 }
 
+/// ovs-ofctl has no such command: a file of meters does what its lines do one by one.
+#[test]
+fn a_file_of_meters_does_what_ovs_ofctl_does_with_each() {
+    let Some(switch) = Switch::start() else { return };
+    let (first, second) =
+        ("meter=5,kbps,band=type=drop,rate=9", "meter=6,pktps,burst,band=type=drop,rate=7,burst_size=3");
+    switch.write("meters", &format!("# two\n{first}\n\n{second}\n"));
+    let dump = || {
+        let text = switch.ovs_ofctl(&["dump-meters", "br0"]);
+        text.split_once('\n').map_or(String::new(), |(_, meters)| meters.to_owned())
+    };
+    switch.ofctl(&["add-meters", "br0", "meters"]);
+    let ours = dump();
+    switch.ofctl(&["del-meters", "br0"]);
+    for meter in [first, second] {
+        switch.ovs_ofctl(&["add-meter", "br0", meter]);
+    }
+    assert_eq!(ours, dump());
+    assert!(ours.contains("meter=5") && ours.contains("meter=6"), "{ours}");
+    let refused = switch.outcome(Tool::Ours, "add-meters br0 meters", "");
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && text.contains("meters:2"), "{text}");
+}
+
 #[test]
 fn a_read_only_ofctl_changes_nothing() {
     let Some(switch) = Switch::start() else { return };
