@@ -184,7 +184,7 @@ pub(super) enum Command {
     RemoveBuckets(MaybeItem),
     /// Add a meter
     AddMeter(Item),
-    /// Add, change and delete meters as a file says
+    /// Add the meters of a file, one on each line
     AddMeters(InFile),
     /// Give a meter other bands
     #[command(alias = "mod-meters")]
