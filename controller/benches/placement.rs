@@ -40,6 +40,10 @@ impl Store for Nowhere {
     fn commit(&mut self, _: &Commit) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn begin_term(&mut self, least: u64) -> Result<u64, StoreError> {
+        Ok(least)
+    }
 }
 
 /// What a container of these benchmarks asks for.

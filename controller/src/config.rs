@@ -1,6 +1,7 @@
 //! The controller's settings: command line flags, each with its default and unit.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,13 @@ pub struct Config {
     /// longer, and whose switch is not connected either, is lost: its containers are placed elsewhere
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = lease)]
     pub node_lease: Duration,
+    /// How often each segment of a switch is compared with what it should be, at most
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = positive_time)]
+    pub audit_interval: Duration,
+    /// How many flows a second that may read from all switches together, a hundred more counted for each segment: a
+    /// fleet is gone through in as long as that takes
+    #[arg(long, value_name = "FLOWS", default_value = "20000")]
+    pub audit_rate: NonZeroU32,
     /// What to log, as in info or weir_controller=debug,info
     #[arg(long, value_name = "FILTER", env = "WEIR_LOG", default_value = "info,tonic::transport=debug")]
     pub log: String,
@@ -209,6 +217,8 @@ mod tests {
             ["--address-cool-down", "soon"],
             ["--node-lease", "999ms"],
             ["--node-lease", "100days"],
+            ["--audit-interval", "0s"],
+            ["--audit-rate", "0"],
         ] {
             assert!(Config::try_parse_from(["weir-controller"].iter().chain(&flags)).is_err(), "{flags:?}");
         }

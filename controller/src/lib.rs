@@ -16,6 +16,7 @@ pub mod orchestrate;
 pub mod serve;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -25,14 +26,15 @@ use tokio_util::sync::CancellationToken;
 
 use config::Config;
 use intent::Intent;
+use intent::store::Store;
 use intent::store::embedded::Embedded;
 use intent::store::timed::Timed;
 use measure::journey::Journal;
 use measure::{Metrics, Reading, Value};
 use network::fabric::{Fabric, Pace};
 use network::run::Measures;
-use openflow::Surroundings;
 use openflow::board::Board;
+use openflow::{Audit, Surroundings};
 use orchestrate::{Orchestrator, Timing};
 use serve::Api;
 use serve::listen::Listener;
@@ -51,7 +53,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
     let metrics = Arc::new(Metrics::default());
     let commit = metrics.times("store_commit", "What it took to make a commit of the intent durable");
-    let store = Embedded::open(&config.data_dir.join("intent.redb"))?;
+    let mut store = Embedded::open(&config.data_dir.join("intent.redb"))?;
+    // The clock, so that a controller that begins with an empty store is not taken for an old one.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let term = store.begin_term(now)?;
     let intent = Intent::start(Timed::new(store, move |took| commit.observe(took.as_secs_f64())))?;
     let journal = Arc::new(Journal::among(&metrics));
     let timing = Timing { cool_down: config.address_cool_down, lease: config.node_lease };
@@ -66,6 +71,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         fabric,
         counts: openflow::Counts::among(&metrics),
         journal: journal.clone(),
+        audit: Audit::new(config.audit_interval, config.audit_rate.get()),
+        term,
         switch_idle: config.switch_idle(),
     };
     let switches = TcpListener::bind(config.openflow)

@@ -6,88 +6,27 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests may panic.
 
+mod switch;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use controller::measure::Metrics;
 use controller::openflow::board::{Board, Update};
-use controller::openflow::{Counts, Subject, Surroundings, SwitchEvent, listen};
+use controller::openflow::{Audit, Counts, Subject, Surroundings, SwitchEvent, listen};
 use flowlib::openflow::{Flow, Instruction};
 use flowlib::segment::id::{Owner, SegmentId};
-use flowlib::types::{DatapathId, EndpointId, NodeId, Priority, TableId};
-use tempfile::TempDir;
+use flowlib::types::{EndpointId, NodeId, Priority, TableId};
+use switch::{DATAPATH, Switch};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const NODE: NodeId = NodeId(1);
 const SEGMENT: SegmentId = SegmentId::Node(NODE);
-const DATAPATH: DatapathId = DatapathId(0xabc);
 const GOOD: EndpointId = EndpointId(1);
 const BAD: EndpointId = EndpointId(2);
-
-/// ovsdb-server and ovs-vswitchd in a directory of their own; they end with it.
-struct Switch {
-    dir: TempDir,
-    daemons: Vec<Child>,
-}
-
-impl Switch {
-    /// With a bridge `br0` that connects to the controller.
-    fn start(controller: &str) -> Option<Self> {
-        if Command::new("ovs-vswitchd").arg("--version").stdout(Stdio::null()).status().is_err() {
-            eprintln!("Open vSwitch is not installed: nothing is refused");
-            return None;
-        }
-        let mut switch = Self { dir: tempfile::tempdir().unwrap(), daemons: Vec::new() };
-        let database = format!("unix:{}", switch.dir.path().join("db.sock").display());
-        switch.run("ovsdb-tool", "create conf.db /usr/share/openvswitch/vswitch.ovsschema");
-        switch.spawn("ovsdb-server", "conf.db --remote=punix:db.sock --unixctl=db.ctl");
-        switch.spawn("ovs-vswitchd", &format!("{database} --enable-dummy --disable-system --unixctl=vs.ctl"));
-        let bridge = "-- set bridge br0 datapath_type=dummy fail_mode=secure protocols=OpenFlow13";
-        switch.run(
-            "ovs-vsctl",
-            &format!(
-                "--db={database} --retry --timeout=20 add-br br0 {bridge} other-config:disable-in-band=true \
-                 other-config:datapath-id={DATAPATH} -- set-controller br0 {controller}"
-            ),
-        );
-        Some(switch)
-    }
-
-    fn command(&self, program: &str, arguments: &str) -> Command {
-        let mut command = Command::new(program);
-        command.args(arguments.split_whitespace()).current_dir(self.dir.path());
-        command.env("OVS_RUNDIR", self.dir.path());
-        command
-    }
-
-    fn spawn(&mut self, program: &str, arguments: &str) {
-        let mut command = self.command(program, arguments);
-        self.daemons.push(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    }
-
-    fn run(&self, program: &str, arguments: &str) -> String {
-        let out = self.command(program, arguments).output().unwrap();
-        assert!(out.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).unwrap()
-    }
-
-    fn flows(&self) -> String {
-        self.run("ovs-ofctl", "-O OpenFlow13 --no-stats dump-flows br0")
-    }
-}
-
-impl Drop for Switch {
-    fn drop(&mut self) {
-        for daemon in &mut self.daemons {
-            daemon.kill().ok();
-            daemon.wait().ok();
-        }
-    }
-}
 
 /// A flow of table 5 that goes on to another table.
 fn flow(priority: u16, next: u8) -> Vec<Flow> {
@@ -122,7 +61,17 @@ async fn one_bad_flow_mod_keeps_its_whole_bundle_out() {
     let counts = Counts::among(&metrics);
     let journal = Arc::default();
     let switch_idle = Duration::from_secs(5);
-    let around = Surroundings { board: board.clone(), lifecycle, fabric, counts, journal, switch_idle };
+    let audit = Audit::new(Duration::from_secs(60), 20_000);
+    let around = Surroundings {
+        board: board.clone(),
+        lifecycle,
+        fabric,
+        counts,
+        journal,
+        audit,
+        term: 1,
+        switch_idle,
+    };
     tokio::spawn(listen(listener, around));
 
     // A packet never goes back to an earlier table: Open vSwitch refuses the flow when it is added to the bundle.

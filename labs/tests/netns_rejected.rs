@@ -79,12 +79,7 @@ fn what_was_changed_by_hand_while_the_controller_was_away_is_mended() {
     let Some(system) = System::up("hnd") else { return };
     let pairs = Pairs::create(&system);
     let switch = system.lab.node("n1").unwrap();
-    let flows = || {
-        let dump = switch.ofctl("dump-flows", "br-int", ["--no-stats", "--no-names"]).unwrap();
-        let mut lines: Vec<String> = dump.lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    };
+    let flows = || sorted_flows(&system);
     let node = |name: &str| system.nodes().into_iter().find(|node| node.name == name).unwrap().id;
     let own = format!("0x3{:07x}", node("n1"));
     let before = flows();
@@ -109,6 +104,42 @@ fn what_was_changed_by_hand_while_the_controller_was_away_is_mended() {
     let log = fs::read_to_string(system.lab.state().log("controller", Daemon::WeirController)).unwrap();
     assert!(log.contains("nobody's"), "{log}");
     assert_restart_changes_nothing(&system);
+}
+
+#[test]
+fn what_is_changed_by_hand_is_seen_named_and_mended() {
+    let Some(system) = System::up("see") else { return };
+    let pairs = Pairs::create(&system);
+    let switch = system.lab.node("n1").unwrap();
+    let counter = |name: &str| system.status().unwrap().counters[name];
+    let before = sorted_flows(&system);
+    let traffic = pairs.traffic();
+    // One that no ping needs.
+    switch.ofctl("del-flows", "br-int", ["table=63,reg7=4"]).unwrap();
+    switch.ofctl("add-flow", "br-int", ["cookie=0xdead,table=5,priority=60000,ipv6,actions=drop"]).unwrap();
+    let mended = || Ok((sorted_flows(&system) == before && counter("segments_repaired") == 1).then_some(()));
+    system.lab.wait_until(PATIENCE, "the table to be as it was", mended).unwrap();
+    // All of them: what is cut off comes back without a new session.
+    let sessions = counter("openflow_sessions");
+    switch.ofctl("del-flows", "br-int", [""; 0]).unwrap();
+    let mended = || Ok((sorted_flows(&system) == before).then_some(()));
+    system.lab.wait_until(PATIENCE, "the whole table to be as it was", mended).unwrap();
+    traffic.go_on(100);
+    traffic.stop("all flows deleted");
+    assert_eq!(counter("openflow_sessions"), sessions);
+    assert!(counter("flows_changed_by_others") > before.len() as u64);
+    let log = fs::read_to_string(system.lab.state().log("controller", Daemon::WeirController)).unwrap();
+    let named = |line: &&str| line.contains("somebody else has changed") && line.contains("priority");
+    assert!(log.lines().filter(named).any(|line| line.contains("WARN")), "{log}");
+}
+
+/// The flows of n1's switch, sorted.
+fn sorted_flows(system: &System) -> Vec<String> {
+    let dump =
+        system.lab.node("n1").unwrap().ofctl("dump-flows", "br-int", ["--no-stats", "--no-names"]).unwrap();
+    let mut lines: Vec<String> = dump.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 /// Whether the row of n1's own segment claims anything.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::counts::{Counts, Share};
 use super::session::Surroundings;
 use super::switch::{Command, Committed, Outcome, Refusal};
+use super::watch::Watch;
 
 /// Bytes that may wait for a slow switch before nothing new is sent to it.
 const BACKLOG: usize = 1 << 20;
@@ -62,13 +63,21 @@ enum Stage {
     Committing { commit: Xid, barrier: Instant },
 }
 
+/// Who is told what the switch says unasked. Never waited for: a switch that talks too much is not listened to.
+#[derive(Debug)]
+pub(super) struct Hearers {
+    /// Changes of flows by others.
+    pub(super) watch: Watch,
+    /// All else.
+    pub(super) unasked: mpsc::Sender<Message>,
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     channel: Channel,
     commands: mpsc::Receiver<Command>,
-    /// What the switch says unasked. Never waited for: a switch that talks too much is not listened to.
-    unasked: mpsc::Sender<Message>,
+    hearers: Hearers,
     open: Option<oneshot::Sender<()>>,
     waiting: HashMap<Xid, Reply<Result<Message, ErrorMsg>>>,
     running: Option<Running>,
@@ -86,7 +95,7 @@ impl Connection {
     pub(super) fn new(
         stream: TcpStream,
         commands: mpsc::Receiver<Command>,
-        unasked: mpsc::Sender<Message>,
+        hearers: Hearers,
         open: oneshot::Sender<()>,
         around: &Surroundings,
     ) -> Self {
@@ -95,7 +104,7 @@ impl Connection {
             stream,
             channel: Channel::new(Instant::now(), config),
             commands,
-            unasked,
+            hearers,
             open: Some(open),
             waiting: HashMap::new(),
             running: None,
@@ -232,7 +241,9 @@ impl Connection {
                 Event::Reply { xid, message } => self.answered(xid, message),
                 Event::Error { xid, error } => self.failed(xid, error),
                 Event::Message { message, .. } => {
-                    if self.unasked.try_send(message).is_err() {
+                    if let Some(message) = self.hearers.watch.take_up(message)
+                        && self.hearers.unasked.try_send(message).is_err()
+                    {
                         self.counts.packet_ins_dropped.add(1);
                     }
                 }

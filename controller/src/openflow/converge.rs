@@ -7,9 +7,11 @@
 //!             changes since it │  │ bundle   │ dump by cookie, difference
 //!                              ▼  │ done     ▼
 //!                             plan ◀───── changes
+//!
+//!  What others have changed makes At(version) Unknown.
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
 use flowlib::openflow::{Flow, Message};
@@ -19,7 +21,7 @@ use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::segment::ledger;
 use flowlib::segment::plan::{Step, Target};
 use flowlib::segment::{Change, Entry, Key, Segment};
-use flowlib::types::EndpointId;
+use flowlib::types::{Cookie, EndpointId};
 
 use super::event::{Rejection, Subject};
 
@@ -97,24 +99,66 @@ impl Holdings {
             (Some(Held::At(version)), None) => segment.since(*version)?,
             _ => return None,
         };
-        let is_refused = |change: &Change| match change {
-            Change::Add(entry) => self.refused.contains_key(&(id, Owner::of(id, entry.flow.cookie))),
-            Change::Delete(_) => false,
-        };
         if !self.is_at(id, segment.version()) {
-            let whole = !self.refused.keys().any(|(of, _)| *of == id);
-            work.targets.push(Target { segment: id, digest: whole.then(|| segment.digest()) });
-            work.changes.extend(changes.into_iter().filter(|change| !is_refused(change)));
+            work.targets.push(Target { segment: id, digest: self.claim(segment) });
+            work.changes.extend(changes.into_iter().filter(|change| !self.is_left_out(id, change)));
             work.reached.push((id, segment.version()));
         }
         Some(())
     }
 
-    /// Adds to `work` the deletes of segments that the switch should hold no more.
-    pub fn plan_deletes(&self, wanted: &BTreeSet<SegmentId>, work: &mut Work) {
+    /// The segments, by number, that the switch should hold no more.
+    #[must_use]
+    pub fn leaving(&self, wanted: &BTreeSet<SegmentId>) -> BTreeSet<u32> {
         let left = self.segments.keys().filter(|id| !wanted.contains(id)).map(|id| id.number());
-        let strangers = self.strangers.iter().copied();
-        work.first.extend(strangers.chain(left).map(ledger::delete_all));
+        self.strangers.iter().copied().chain(left).collect()
+    }
+
+    /// What others have changed in a segment, as what puts it right: by `dump`, what the switch holds now.
+    ///
+    /// Nothing if that cannot be told: what the switch is known to hold is too old, or not known at all.
+    #[must_use]
+    pub fn foreign(&self, segment: &Segment, dump: Vec<Flow>) -> Option<Vec<Change>> {
+        let id = segment.id();
+        let Held::At(version) = *self.segments.get(&id)? else { return None };
+        // What the switch has not been given yet is nobody's fault.
+        let coming: HashSet<Key> =
+            segment.since(version)?.iter().map(|change| Key::from(&change.entry().flow)).collect();
+        let row = ledger::row(id, self.claim(segment).unwrap_or(Digest::IN_PROGRESS));
+        let lacks_row = version == segment.version() && !dump.contains(&row);
+        let mut changes = difference(segment, dump);
+        changes.retain(|change| {
+            !self.is_left_out(id, change) && !coming.contains(&Key::from(&change.entry().flow))
+        });
+        if lacks_row {
+            changes.push(Change::Add(Entry::new(row).into()));
+        }
+        Some(changes)
+    }
+
+    /// The segments that a change of that flow by somebody else may concern: its own, and the one whose flow it took
+    /// the place of. None: it is a flow of no segment.
+    pub fn concerned<'a>(
+        &'a self,
+        (cookie, key): &'a (Cookie, Key),
+        holds: impl Fn(SegmentId, &Key) -> bool + 'a,
+    ) -> impl Iterator<Item = SegmentId> + 'a {
+        let own = SegmentId::of(*cookie);
+        let is = move |id: SegmentId| own == Some(id) || key.table == ledger::TABLE || holds(id, key);
+        self.segments.keys().copied().filter(move |id| is(*id))
+    }
+
+    /// What the row of a segment is to say: nothing, if some of it is left out.
+    fn claim(&self, segment: &Segment) -> Option<Digest> {
+        let whole = !self.refused.keys().any(|(of, _)| *of == segment.id());
+        whole.then(|| segment.digest())
+    }
+
+    fn is_left_out(&self, id: SegmentId, change: &Change) -> bool {
+        match change {
+            Change::Add(entry) => self.refused.contains_key(&(id, Owner::of(id, entry.flow.cookie))),
+            Change::Delete(_) => false,
+        }
     }
 
     /// All of that work has been done.
@@ -255,6 +299,43 @@ mod tests {
             |changes: Vec<&Change>| changes.iter().map(|c| c.entry().flow.clone()).collect::<BTreeSet<_>>();
         assert_eq!(flows(adds), BTreeSet::from([flow(2)]));
         assert_eq!(flows(deletes), BTreeSet::from([flow(3), stray]));
+    }
+
+    fn foreign(holdings: &Holdings, segment: &Segment, dump: Vec<Flow>) -> Vec<(bool, Flow)> {
+        let changes = holdings.foreign(segment, dump).unwrap();
+        let shown = |c: &Change| (matches!(c, Change::Add(_)), c.entry().flow.clone());
+        changes.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_others_changed_is_told_from_what_is_still_to_come() {
+        let mut segment = segment(&[flow(1), flow(2)]);
+        let mut holdings = Holdings::default();
+        assert!(holdings.foreign(&segment, vec![]).is_none(), "nothing is known");
+        holdings.segments.insert(ID, Held::At(segment.version()));
+        let row = ledger::row(ID, segment.digest());
+        assert_eq!(foreign(&holdings, &segment, vec![flow(2), row.clone(), flow(1)]), []);
+        assert_eq!(foreign(&holdings, &segment, vec![flow(2), flow(1)]), [(true, row.clone())]);
+
+        let owner = |n: u32| Owner::Endpoint(EndpointId(n));
+        segment.replace([(owner(1), vec![]), (owner(4), vec![flow(4)])]);
+        assert_eq!(foreign(&holdings, &segment, vec![flow(2), row.clone(), flow(1)]), []);
+        let changed = foreign(&holdings, &segment, vec![flow(1), flow(3), row]);
+        assert_eq!(BTreeSet::from_iter(changed), BTreeSet::from([(false, flow(3)), (true, flow(2))]));
+    }
+
+    #[test]
+    fn a_flow_that_took_the_place_of_ours_concerns_its_segment_whatever_its_cookie() {
+        let mut holdings = Holdings::default();
+        holdings.segments.insert(ID, Held::At(1));
+        let key = Key::from(&flow(1));
+        let ours = |cookie: Cookie, held: bool| {
+            let changed = (cookie, key.clone());
+            holdings.concerned(&changed, |_, _| held).collect::<Vec<_>>()
+        };
+        assert_eq!(ours(Cookie(0), false), []);
+        assert_eq!(ours(Cookie(0), true), [ID]);
+        assert_eq!(ours(flow(7).cookie, false), [ID]);
     }
 
     #[test]

@@ -58,6 +58,18 @@ pub struct Counts {
     pub segments_equal: Count,
     /// Segments that were dumped and mended.
     pub segments_mended: Count,
+    /// Segments that were compared with what they should be without a reason to doubt them.
+    pub segments_audited: Count,
+    /// Segments in which somebody else had changed something, which was put right.
+    pub segments_repaired: Count,
+    /// Changes of flows by others that switches reported.
+    pub flows_changed_by_others: Count,
+    /// Flows of no segment that were deleted.
+    pub strange_flows_deleted: Count,
+    /// Meters and groups that switches lacked, or had otherwise.
+    pub fixtures_made: Count,
+    /// Sessions that ended because the switch obeys a controller of a later term.
+    pub sessions_deposed: Count,
     /// Packets that switches showed.
     pub packet_ins: Count,
     /// Packets that switches showed and nobody had time for.
@@ -87,6 +99,24 @@ impl Counts {
                 "Segments that a switch was found to hold as it should when it connected",
             ),
             segments_mended: count("segments_mended", "Segments that were dumped and mended"),
+            segments_audited: count(
+                "segments_audited",
+                "Segments that were compared with what they should be without a reason to doubt them",
+            ),
+            segments_repaired: count(
+                "segments_repaired",
+                "Segments in which somebody else had changed something, which was put right",
+            ),
+            flows_changed_by_others: count(
+                "flows_changed_by_others",
+                "Changes of flows by others that switches reported",
+            ),
+            strange_flows_deleted: count("strange_flows_deleted", "Flows of no segment that were deleted"),
+            fixtures_made: count("fixtures_made", "Meters and groups that switches lacked, or had otherwise"),
+            sessions_deposed: count(
+                "sessions_deposed",
+                "Sessions that ended because the switch obeys a controller of a later term",
+            ),
             packet_ins: count("packet_ins", "Packets that switches showed"),
             packet_ins_dropped: count(
                 "packet_ins_dropped",

@@ -27,6 +27,11 @@ pub enum SwitchEvent {
         /// All that it refuses now; what an earlier event listed and this one does not is refused no longer.
         rejected: Vec<Rejection>,
     },
+    /// It obeys a controller of a later term and refuses this one.
+    Deposed {
+        /// Whose switch.
+        node: NodeId,
+    },
 }
 
 /// Flows, groups or meters that a switch refused.

@@ -7,9 +7,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument;
 
-use super::connection::Connection;
-use super::session::{self, Surroundings};
+use super::connection::{Connection, Hearers};
+use super::session::{self, Heard, Surroundings};
 use super::switch::Switch;
+use super::watch::Watch;
 
 /// Connections at the same time; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -51,10 +52,16 @@ async fn serve(stream: TcpStream, peer: SocketAddr, around: Surroundings) {
     let (commands, received) = mpsc::channel(COMMANDS);
     let (unasked, said) = mpsc::channel(UNASKED);
     let (open, opened) = oneshot::channel();
-    let connection = Connection::new(stream, received, unasked, open, &around).run();
+    let watch = Watch::new(around.counts.flows_changed_by_others.clone());
+    let connection =
+        Connection::new(stream, received, Hearers { unasked, watch: watch.clone() }, open, &around).run();
     let counts = around.counts.clone();
     let session = async move {
-        if opened.await.is_ok() { session::serve(Switch::new(commands), said, around).await } else { Ok(()) }
+        if opened.await.is_ok() {
+            session::serve(Switch::new(commands), Heard { unasked: said, watch }, around).await
+        } else {
+            Ok(())
+        }
     };
     let (end, result) = tokio::join!(connection, session);
     if let Err(error) = result {

@@ -10,17 +10,21 @@
 //!
 //! Leaves what flows mean to flowlib, and what is intended to `network`.
 
+mod audit;
 pub mod board;
 mod connection;
 pub mod converge;
 mod counts;
 mod event;
+mod fixtures;
 mod listener;
-mod meters;
 mod segments;
 mod session;
+mod suspicion;
 mod switch;
+mod watch;
 
+pub use audit::Audit;
 pub use counts::Counts;
 pub use event::{FabricEvent, Rejection, Subject, SwitchEvent};
 pub use listener::listen;

@@ -4,26 +4,32 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequestBody, PortStatus};
+use flowlib::openflow::{ErrorCode, Flow, FlowStatsRequest, Message, PortStatus, Role, role::ControllerRole};
 use flowlib::pipeline::table::Table;
 use flowlib::segment::id::SegmentId;
-use flowlib::segment::plan;
+use flowlib::segment::{ledger, plan};
 use flowlib::types::{Cookie, NodeId};
 use futures::future::try_join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::audit::Audit;
 use super::board::{Board, NoSeat};
 use super::converge::{Held, Holdings, Work};
 use super::counts::Counts;
 use super::event::{FabricEvent, SwitchEvent};
+use super::suspicion::Suspicion;
 use super::switch::{Committed, Refusal, Switch, SwitchError};
+use super::watch::Watch;
 use crate::measure::Milestone;
 use crate::measure::journey::Journal;
 
 /// Between two tries of what a switch refused: twice as long each time, up to this.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 const RETRY_MIN: Duration = Duration::from_millis(500);
+
+/// Flows that deletes of whole segments may take away in one bundle, beside all else that is in it.
+const DELETED_AT_ONCE: usize = 100;
 
 /// What all sessions have to do with.
 #[derive(Clone, Debug)]
@@ -38,8 +44,21 @@ pub struct Surroundings {
     pub counts: Counts,
     /// Where the time of creates goes.
     pub journal: Arc<Journal>,
+    /// When each switch's segments are compared with what they should be.
+    pub audit: Audit,
+    /// The controller's term: switches that have heard of a later one refuse this one.
+    pub term: u64,
     /// How long a switch may say nothing before it is asked whether it is there, and then before it is given up.
     pub switch_idle: Duration,
+}
+
+/// What a switch says unasked.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// Changes of flows by others.
+    pub(super) watch: Watch,
+    /// All else.
+    pub(super) unasked: mpsc::Receiver<Message>,
 }
 
 /// Why a session ended.
@@ -58,6 +77,12 @@ pub(super) enum SessionError {
     /// A refusal that leaving out one owner's flows does not mend.
     #[error("the switch refused a bundle as such: {0}")]
     BundleRefused(String),
+    /// The switch obeys a controller of a later term.
+    #[error("the switch obeys a controller of a later term than {term}")]
+    Deposed {
+        /// This controller's.
+        term: u64,
+    },
     /// The controller is stopping.
     #[error("the controller is stopping")]
     Stopping,
@@ -65,19 +90,16 @@ pub(super) enum SessionError {
 
 /// A switch's session.
 #[derive(Debug)]
-struct Session {
-    node: NodeId,
-    switch: Switch,
-    around: Surroundings,
-    holdings: Holdings,
+pub(super) struct Session {
+    pub(super) node: NodeId,
+    pub(super) switch: Switch,
+    pub(super) around: Surroundings,
+    pub(super) holdings: Holdings,
+    pub(super) suspicion: Suspicion,
 }
 
 /// Serves a switch until its connection ends, or it cannot be served.
-pub(super) async fn serve(
-    switch: Switch,
-    unasked: mpsc::Receiver<Message>,
-    around: Surroundings,
-) -> Result<(), SessionError> {
+pub(super) async fn serve(switch: Switch, heard: Heard, around: Surroundings) -> Result<(), SessionError> {
     let Message::FeaturesReply(features) = switch.request("its features", Message::FeaturesRequest).await?
     else {
         return Err(SwitchError::Mismatch("its features").into());
@@ -85,16 +107,48 @@ pub(super) async fn serve(
     let datapath = features.datapath_id;
     let mut seated = around.board.seat(datapath)?;
     let node = seated.node;
-    around.counts.sessions.add(1);
-    tracing::info!(%node, dpid = %datapath, "switch connected");
+    let result = match take_charge(&switch, around.term).await {
+        Ok(()) => {
+            around.counts.sessions.add(1);
+            tracing::info!(%node, dpid = %datapath, term = around.term, "switch connected");
+            converse(node, switch, heard, &around, &mut seated.changed).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    let result = result.map_err(|error| error.or_deposed(around.term));
+    if let Err(SessionError::Deposed { .. }) = result {
+        around.counts.sessions_deposed.add(1);
+        around.tell_lifecycle(SwitchEvent::Deposed { node }).await?;
+    }
+    result
+}
+
+/// Becomes the switch's primary controller: one of an earlier term is refused everything from then on.
+async fn take_charge(switch: &Switch, term: u64) -> Result<(), SwitchError> {
+    let role = Role { role: ControllerRole::PRIMARY, generation_id: term };
+    switch.request("the primary role", Message::RoleRequest(role)).await.map(drop)
+}
+
+async fn converse(
+    node: NodeId,
+    switch: Switch,
+    heard: Heard,
+    around: &Surroundings,
+    changed: &mut watch::Receiver<()>,
+) -> Result<(), SessionError> {
     around.tell_lifecycle(SwitchEvent::Connected { node }).await?;
     around.tell_fabric(FabricEvent::Up { node, switch: switch.clone() }).await?;
-    let mut session =
-        Session { node, switch: switch.clone(), around: around.clone(), holdings: Holdings::default() };
-    let shown = show(node, unasked, around.clone());
+    let Heard { watch, unasked } = heard;
+    let mut session = Session {
+        node,
+        switch: switch.clone(),
+        around: around.clone(),
+        holdings: Holdings::default(),
+        suspicion: Suspicion::default(),
+    };
     let result = tokio::select! {
-        result = session.run(&mut seated.changed) => result,
-        () = shown => Ok(()),
+        result = session.run(changed, &watch) => result,
+        result = show(node, unasked, around.clone()) => result,
     };
     around.tell_fabric(FabricEvent::Down { node, switch }).await?;
     around.tell_lifecycle(SwitchEvent::Disconnected { node }).await?;
@@ -102,7 +156,11 @@ pub(super) async fn serve(
 }
 
 /// Hands packet-ins to the fabric and logs what happens to ports, until the connection ends.
-async fn show(node: NodeId, mut unasked: mpsc::Receiver<Message>, around: Surroundings) {
+async fn show(
+    node: NodeId,
+    mut unasked: mpsc::Receiver<Message>,
+    around: Surroundings,
+) -> Result<(), SessionError> {
     while let Some(message) = unasked.recv().await {
         match message {
             Message::PacketIn(packet) => {
@@ -115,9 +173,29 @@ async fn show(node: NodeId, mut unasked: mpsc::Receiver<Message>, around: Surrou
             Message::PortStatus(PortStatus { reason, port }) => {
                 tracing::info!(%node, port = %port.port, name = %port.name, %reason, state = ?port.state, "port status");
             }
+            Message::RoleStatus(status) if status.role == ControllerRole::SECONDARY => {
+                return Err(SessionError::Deposed { term: around.term });
+            }
             other => tracing::debug!(%node, message = other.message_type(), "message that nobody asked for"),
         }
     }
+    Ok(())
+}
+
+impl SessionError {
+    /// Named as what it is, if the switch refused something because it has another primary controller.
+    fn or_deposed(self, term: u64) -> Self {
+        match self {
+            Self::Switch(SwitchError::Refused { error, .. }) if is_of_deposed(error.code) => {
+                Self::Deposed { term }
+            }
+            other => other,
+        }
+    }
+}
+
+fn is_of_deposed(code: ErrorCode) -> bool {
+    code == ErrorCode::OFPRRFC_STALE || code == ErrorCode::OFPBRC_IS_SECONDARY
 }
 
 impl Surroundings {
@@ -131,19 +209,39 @@ impl Surroundings {
 }
 
 impl Session {
-    async fn run(&mut self, changed: &mut watch::Receiver<()>) -> Result<(), SessionError> {
+    async fn run(&mut self, changed: &mut watch::Receiver<()>, watch: &Watch) -> Result<(), SessionError> {
         changed.mark_unchanged();
+        // First, so that nothing is changed unseen between a look and the reports.
+        self.watch_flows().await?;
+        let strange = self.mend_fixtures().await?;
         self.read_ledger().await?;
         self.converge().await?;
-        self.remove_strange_flows().await?;
+        if self.counts_agree().await? != Some(true) {
+            self.remove_strange_flows().await?;
+        }
+        self.switch.confirmed("a meter or group that is nobody's", strange).await?;
         let mut retry = RETRY_MIN;
         let mut retry_at = Instant::now() + retry;
+        let mut turn = Box::pin(self.around.audit.turn(self.holdings.segments.len() + 1));
         loop {
             let mut tried = None;
             tokio::select! {
                 alive = changed.changed() => alive.map_err(|_| SessionError::NodeGone)?,
                 () = tokio::time::sleep_until(retry_at), if !self.holdings.refused.is_empty() => {
                     tried = self.holdings.try_again();
+                }
+                () = watch.changed() => {
+                    self.suspect(watch.take());
+                    continue;
+                }
+                () = tokio::time::sleep_until(self.suspicion.look_at()), if self.suspicion.is_any() => {
+                    self.look().await?;
+                    continue;
+                }
+                front = &mut turn => {
+                    self.audit(front).await?;
+                    turn = Box::pin(self.around.audit.turn(self.holdings.segments.len() + 1));
+                    continue;
                 }
             }
             self.converge().await?;
@@ -166,18 +264,17 @@ impl Session {
     /// Compares the switch's ledger with what it should hold.
     async fn read_ledger(&mut self) -> Result<(), SessionError> {
         let wanted = self.around.board.wanted(self.node).segments;
-        let rows =
-            self.flows("its ledger", FlowStatsRequest::of_table(flowlib::segment::ledger::TABLE)).await?;
+        let rows = self.switch.flows("its ledger", FlowStatsRequest::of_table(ledger::TABLE)).await?;
         let claims: Vec<_> = rows.iter().filter_map(|row| self.holdings.read_row(row, &wanted)).collect();
         if !self.holdings.strangers.is_empty() {
             let segments = &self.holdings.strangers;
             tracing::info!(node = %self.node, ?segments, "deleting segments that the switch should not have");
         }
-        let counts = claims.iter().map(|(id, _)| self.count(cookie_of(*id), SegmentId::COOKIE_MASK.0));
+        let counts = claims.iter().map(|(id, _)| self.count(id.number()));
         let counts = try_join_all(counts).await?;
         for ((id, digest), flows) in claims.into_iter().zip(counts) {
             let version = self.around.board.with_segment(id, |segment| {
-                let equal = segment.digest() == digest && segment.n_flows() + 1 == flows as usize;
+                let equal = segment.digest() == digest && segment.n_flows() + 1 == flows;
                 equal.then(|| segment.version())
             });
             if let Some(version) = version.flatten() {
@@ -189,7 +286,7 @@ impl Session {
     }
 
     /// Does what is to be done until nothing is left, and tells who waits for it.
-    async fn converge(&mut self) -> Result<(), SessionError> {
+    pub(super) async fn converge(&mut self) -> Result<(), SessionError> {
         loop {
             let wanted = self.around.board.wanted(self.node);
             self.tell_journal(wanted.revision, &[(Milestone::Woken, std::time::Instant::now())]);
@@ -230,21 +327,17 @@ impl Session {
 
     async fn plan(&self, wanted: &BTreeSet<SegmentId>) -> Result<Work, SessionError> {
         let mut work = Work::default();
-        let mut has_meters = false;
-        self.holdings.plan_deletes(wanted, &mut work);
+        self.plan_deletes(wanted, &mut work).await?;
+        let mut has_fixtures = false;
         for id in wanted {
             let board = &self.around.board;
             let planned = board.with_segment(*id, |segment| self.holdings.plan(segment, None, &mut work));
             if planned == Some(None) {
-                let dump = self
-                    .flows(
-                        "a segment's flows",
-                        FlowStatsRequest::by_cookie(cookie_of(*id), SegmentId::COOKIE_MASK.0),
-                    )
-                    .await?;
+                let dump = self.dump(id.number()).await?;
                 self.around.counts.segments_mended.add(1);
-                if !std::mem::replace(&mut has_meters, true) {
-                    self.make_meters(wanted).await?;
+                // Those of all segments: flows of one use the meter of another.
+                if !std::mem::replace(&mut has_fixtures, true) {
+                    self.mend_fixtures().await?;
                 }
                 board.with_segment(*id, |segment| self.holdings.plan(segment, Some(dump), &mut work));
             }
@@ -252,18 +345,24 @@ impl Session {
         Ok(work)
     }
 
-    /// Meters cannot be bundled: they are made before the flows that use them. Those of all segments: flows of one use
-    /// the meter of another, and a switch that has lost a meter has lost its flows but not its segment's row.
-    async fn make_meters(&self, wanted: &BTreeSet<SegmentId>) -> Result<(), SessionError> {
-        let of = |id: &SegmentId| self.around.board.with_segment(*id, |segment| segment.meters().to_vec());
-        for bytes in wanted.iter().filter_map(of).flatten() {
-            super::meters::make(&self.switch, &bytes).await?;
+    /// One message deletes a segment, however many flows that are: what would hold up packets for long is deleted flow
+    /// by flow, its row first.
+    async fn plan_deletes(&self, wanted: &BTreeSet<SegmentId>, work: &mut Work) -> Result<(), SessionError> {
+        let leaving = self.holdings.leaving(wanted);
+        let counts = try_join_all(leaving.iter().map(|number| self.count(*number))).await?;
+        if counts.into_iter().sum::<usize>() <= DELETED_AT_ONCE {
+            work.first.extend(leaving.into_iter().map(ledger::delete_all));
+            return Ok(());
+        }
+        for number in leaving {
+            work.first.push(ledger::delete_row(number));
+            work.first.extend(plan::deletes(self.dump(number).await?));
         }
         Ok(())
     }
 
     /// Gives back when the bundles were sent and confirmed, from the first to the last; `None` if there were none.
-    async fn carry_out(
+    pub(super) async fn carry_out(
         &self,
         work: &Work,
     ) -> Result<Result<Option<Committed>, Vec<(plan::Step, Refusal)>>, SessionError> {
@@ -278,6 +377,9 @@ impl Session {
                     for refusal in refusals {
                         match refusal.step.and_then(|nth| steps.get(nth)) {
                             Some(step) => refused.push((step.clone(), refusal)),
+                            None if is_of_deposed(refusal.error.code) => {
+                                return Err(SessionError::Deposed { term: self.around.term });
+                            }
                             None => return Err(SessionError::BundleRefused(refusal.error.to_string())),
                         }
                     }
@@ -304,58 +406,20 @@ impl Session {
         if left_out { Ok(()) } else { Err(SessionError::BundleRefused("nothing to leave out".to_owned())) }
     }
 
-    /// Deletes flows that belong to no segment. Cheap if there are none: one count.
-    async fn remove_strange_flows(&mut self) -> Result<(), SessionError> {
-        let expected: usize = self
-            .holdings
-            .segments
-            .keys()
-            .filter_map(|id| self.around.board.with_segment(*id, |segment| segment.n_flows() + 1))
-            .sum();
-        // What is refused is not counted.
-        let sure = self.holdings.refused.is_empty();
-        if sure && self.count(Cookie(0), 0).await? as usize == expected {
-            return Ok(());
-        }
-        let all = self.flows("all its flows", FlowStatsRequest::by_cookie(Cookie(0), 0)).await?;
-        let mut work = Work::default();
-        for flow in all {
-            let known = SegmentId::of(flow.cookie).is_some_and(|id| self.holdings.segments.contains_key(&id));
-            if !known {
-                let entry = flowlib::segment::Entry::new(flow);
-                tracing::warn!(node = %self.node, flow = %describe(&entry.add), "deleting a flow that is nobody's");
-                work.changes.push(flowlib::segment::Change::Delete(entry.into()));
-            }
-        }
-        match self.carry_out(&work).await? {
-            Ok(_) => Ok(()),
-            Err(_) => Err(SessionError::BundleRefused("strange flows stay".to_owned())),
-        }
+    /// The flows of a segment number.
+    pub(super) async fn dump(&self, number: u32) -> Result<Vec<Flow>, SwitchError> {
+        let request = FlowStatsRequest::by_cookie(cookie_of(number), SegmentId::COOKIE_MASK.0);
+        self.switch.flows("a segment's flows", request).await
     }
 
-    async fn flows(
-        &self,
-        what: &'static str,
-        request: FlowStatsRequest,
-    ) -> Result<Vec<flowlib::openflow::Flow>, SessionError> {
-        match self.switch.multipart(what, MultipartRequestBody::Flow(request)).await? {
-            MultipartReplyBody::Flow(flows) => Ok(flows.into_iter().map(|stats| stats.flow).collect()),
-            _ => Err(SwitchError::Mismatch(what).into()),
-        }
-    }
-
-    async fn count(&self, cookie: Cookie, mask: u64) -> Result<u32, SessionError> {
-        let what = "how many flows it has";
-        let request = MultipartRequestBody::Aggregate(FlowStatsRequest::by_cookie(cookie, mask));
-        match self.switch.multipart(what, request).await? {
-            MultipartReplyBody::Aggregate(stats) => Ok(stats.flow_count),
-            _ => Err(SwitchError::Mismatch(what).into()),
-        }
+    /// How many those are.
+    async fn count(&self, number: u32) -> Result<usize, SwitchError> {
+        self.switch.count(cookie_of(number), SegmentId::COOKIE_MASK.0).await
     }
 }
 
-fn cookie_of(id: SegmentId) -> Cookie {
-    Cookie(u64::from(id.number()) << 32)
+fn cookie_of(number: u32) -> Cookie {
+    Cookie(u64::from(number) << 32)
 }
 
 /// Which flow a flow mod is about, by its cookie, table and priority.

@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
-use flowlib::openflow::{ErrorMsg, Message, MultipartReply, MultipartReplyBody, MultipartRequestBody};
+use flowlib::openflow::{
+    ErrorMsg, Flow, FlowStatsRequest, Message, MultipartReply, MultipartReplyBody, MultipartRequestBody,
+};
 use flowlib::segment::plan::Step;
+use flowlib::types::Cookie;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, timeout};
 
@@ -97,18 +100,25 @@ impl Switch {
         answer.map_err(|_| SwitchError::Gone)?.map_err(|error| SwitchError::Refused { what, error })
     }
 
-    /// Sends a message that only an error answers, and waits until the switch is done with it.
+    /// Sends messages that only errors answer, and waits until the switch is done with them.
     ///
     /// # Errors
-    /// As [`Self::request`].
-    pub async fn confirmed(&self, what: &'static str, message: Message) -> Result<(), SwitchError> {
-        let (reply, mut failed) = oneshot::channel();
-        self.commands.send(Command::Request(message, reply)).await.map_err(|_| SwitchError::Gone)?;
+    /// As [`Self::request`]; the first of several.
+    pub async fn confirmed(&self, what: &'static str, messages: Vec<Message>) -> Result<(), SwitchError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let mut failures = Vec::with_capacity(messages.len());
+        for message in messages {
+            let (reply, failed) = oneshot::channel();
+            self.commands.send(Command::Request(message, reply)).await.map_err(|_| SwitchError::Gone)?;
+            failures.push(failed);
+        }
         self.request(what, Message::BarrierRequest).await?;
         // An error comes before the answer to the barrier, or not at all.
-        match failed.try_recv() {
-            Ok(Err(error)) => Err(SwitchError::Refused { what, error }),
-            _ => Ok(()),
+        match failures.iter_mut().find_map(|failed| failed.try_recv().ok()?.err()) {
+            Some(error) => Err(SwitchError::Refused { what, error }),
+            None => Ok(()),
         }
     }
 
@@ -129,6 +139,34 @@ impl Switch {
     ) -> Result<MultipartReplyBody, SwitchError> {
         match self.request(what, Message::MultipartRequest(body.into())).await? {
             Message::MultipartReply(MultipartReply { body, .. }) => Ok(body),
+            _ => Err(SwitchError::Mismatch(what)),
+        }
+    }
+
+    /// Its flows.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn flows(
+        &self,
+        what: &'static str,
+        request: FlowStatsRequest,
+    ) -> Result<Vec<Flow>, SwitchError> {
+        match self.multipart(what, MultipartRequestBody::Flow(request)).await? {
+            MultipartReplyBody::Flow(flows) => Ok(flows.into_iter().map(|stats| stats.flow).collect()),
+            _ => Err(SwitchError::Mismatch(what)),
+        }
+    }
+
+    /// How many flows it has whose cookie is `cookie` where `mask` has ones.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn count(&self, cookie: Cookie, mask: u64) -> Result<usize, SwitchError> {
+        let what = "how many flows it has";
+        let request = MultipartRequestBody::Aggregate(FlowStatsRequest::by_cookie(cookie, mask));
+        match self.multipart(what, request).await? {
+            MultipartReplyBody::Aggregate(stats) => Ok(stats.flow_count as usize),
             _ => Err(SwitchError::Mismatch(what)),
         }
     }

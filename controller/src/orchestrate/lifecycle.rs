@@ -159,6 +159,8 @@ pub struct Lifecycle {
 struct NodeReports {
     agent: Option<AgentReports>,
     switch: Option<SwitchReports>,
+    /// The switch has refused this controller, and has not connected since.
+    deposed: bool,
     since: SystemTime,
 }
 
@@ -319,13 +321,15 @@ impl Lifecycle {
         // What is said of a node that has been deleted would bring it back.
         let (SwitchEvent::Connected { node }
         | SwitchEvent::Disconnected { node }
-        | SwitchEvent::Applied { node, .. }) = &event;
+        | SwitchEvent::Applied { node, .. }
+        | SwitchEvent::Deposed { node }) = &event;
         if state.node(*node).is_none() {
             return;
         }
         match event {
             SwitchEvent::Connected { node } => {
-                self.reports(node, now).switch = Some(SwitchReports::default());
+                let reports = self.reports(node, now);
+                (reports.switch, reports.deposed) = (Some(SwitchReports::default()), false);
                 self.links.change(node, |link| link.switch = true);
                 if self.leases.switch_up(node, now.clock) {
                     self.back(state, node, now);
@@ -341,6 +345,7 @@ impl Lifecycle {
             SwitchEvent::Applied { node, revision, rejected } => {
                 self.applied(state, node, revision, rejected, now);
             }
+            SwitchEvent::Deposed { node } => self.reports(node, now).deposed = true,
         }
         self.evacuate(state, now);
     }
@@ -385,6 +390,12 @@ impl Lifecycle {
         if switch.is_none() {
             problems.push("the switch is not connected".to_owned());
         }
+        if reports.is_some_and(|reports| reports.deposed) {
+            problems.push(
+                "the switch obeys a controller that was started later: is another weir-controller running?"
+                    .to_owned(),
+            );
+        }
         let lost = self.leases.is_lost(id);
         if lost {
             let what = self.evacuation.held(state, id);
@@ -416,7 +427,12 @@ impl Lifecycle {
     }
 
     fn reports(&mut self, node: NodeId, now: Now) -> &mut NodeReports {
-        self.nodes.entry(node).or_insert(NodeReports { agent: None, switch: None, since: now.wall })
+        self.nodes.entry(node).or_insert(NodeReports {
+            agent: None,
+            switch: None,
+            deposed: false,
+            since: now.wall,
+        })
     }
 
     fn attached(&mut self, state: &State, (node, session): (NodeId, u64), outbox: Arc<Outbox>, now: Now) {

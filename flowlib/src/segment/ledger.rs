@@ -45,6 +45,13 @@ pub fn delete_all(segment_number: u32) -> Arc<[u8]> {
     encoded(FlowMod::delete_by_cookie(Cookie(u64::from(segment_number) << 32), SegmentId::COOKIE_MASK.0))
 }
 
+/// The flow mod that deletes the row of that segment number, xid 0.
+#[must_use]
+pub fn delete_row(segment_number: u32) -> Arc<[u8]> {
+    let cookie = Cookie(u64::from(segment_number) << 32 | u64::from(u32::MAX));
+    encoded(FlowMod::delete_by_cookie(cookie, u64::MAX))
+}
+
 /// The segment number and digest in a flow of table 62; nothing if it is not a row as [`row`] writes them.
 #[must_use]
 pub fn read_row(flow: &Flow) -> Option<(u32, Digest)> {

@@ -3,6 +3,7 @@
 //! Does not care what a table is for: a flow has a key (table, priority, match), an owner and its bytes.
 
 pub mod digest;
+pub mod fixture;
 pub mod id;
 pub mod ledger;
 pub mod plan;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::openflow::{Flow, FlowMod};
 use crate::segment::digest::Digest;
 use crate::segment::id::SegmentId;
 use crate::segment::ledger;
-use crate::segment::store::Change;
+use crate::segment::store::{Change, encoded};
 use crate::types::TableId;
 
 /// How many messages a bundle has at most: a commit of 1,000 flows takes Open vSwitch 2–3 ms.
@@ -46,6 +47,17 @@ pub fn bundles(first: Vec<Step>, mut changes: Vec<Change>, targets: &[Target]) -
     all.chunks(BUNDLE_MAX).map(<[Step]>::to_vec).collect()
 }
 
+/// The steps that delete flows that nothing of ours has the place of, from the first table to the last.
+///
+/// Whatever their cookies: where many flows have one cookie, Open vSwitch walks through all of them to find the one
+/// flow to delete that has it, and 1,000 deletes among 30,000 flows hold it up for ten seconds.
+/// Source: `collect_rules_strict` in `ofproto/ofproto.c` of Open vSwitch 3.1.
+#[must_use]
+pub fn deletes(mut flows: Vec<Flow>) -> Vec<Step> {
+    flows.sort_by_key(|flow| flow.table);
+    flows.iter().map(|flow| encoded(FlowMod { cookie_mask: 0, ..FlowMod::delete_strict(flow) })).collect()
+}
+
 /// Adds by falling table, then deletes by rising table.
 fn order(change: &Change) -> (bool, i16) {
     let TableId(table) = change.entry().flow.table;
@@ -59,7 +71,6 @@ fn order(change: &Change) -> (bool, i16) {
 mod tests {
     use super::*;
     use crate::openflow::Message;
-    use crate::openflow::flow::Flow;
     use crate::openflow::oxm::{Match, field};
     use crate::segment::store::Entry;
     use crate::types::{NodeId, Priority};

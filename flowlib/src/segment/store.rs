@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::openflow::{Flow, FlowMod, Match, Message};
 use crate::segment::digest::Digest;
+use crate::segment::fixture::Fixture;
 use crate::segment::id::{Owner, SegmentId};
 use crate::types::{Priority, TableId, Xid};
 
@@ -103,8 +104,7 @@ pub struct Segment {
     owners: BTreeMap<Owner, Vec<Key>>,
     deltas: VecDeque<(u64, Vec<Change>)>,
     remembered: usize,
-    /// Meter mods that must be carried out before the segment's flows, xid 0.
-    meters: Vec<Arc<[u8]>>,
+    fixtures: Vec<Fixture>,
 }
 
 impl Segment {
@@ -119,7 +119,7 @@ impl Segment {
             owners: BTreeMap::new(),
             deltas: VecDeque::new(),
             remembered: 0,
-            meters: Vec::new(),
+            fixtures: Vec::new(),
         }
     }
 
@@ -158,18 +158,18 @@ impl Segment {
         self.flows.get(key)
     }
 
-    /// Its meter mods, encoded.
+    /// The meters and groups that its flows use.
     #[must_use]
-    pub fn meters(&self) -> &[Arc<[u8]>] {
-        &self.meters
+    pub fn fixtures(&self) -> &[Fixture] {
+        &self.fixtures
     }
 
-    /// Gives it a meter, which its digest vouches for too.
-    pub fn add_meter(&mut self, meter_mod: &Message) {
+    /// Gives it a meter or group, which its digest vouches for too.
+    pub fn add_fixture(&mut self, fixture: Fixture) {
         let mut bytes = Vec::new();
-        meter_mod.encode(Xid(0), &mut bytes).expect("a meter of ours is far below 64 KiB");
+        fixture.add().encode(Xid(0), &mut bytes).expect("a meter or group of ours is far below 64 KiB");
         self.digest = self.digest.with(&bytes);
-        self.meters.push(bytes.into());
+        self.fixtures.push(fixture);
     }
 
     /// Gives each of the owners just the flows listed with it, and remembers what that changed.

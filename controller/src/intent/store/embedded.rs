@@ -96,6 +96,23 @@ impl Store for Embedded {
         }
         written.map_err(|error| error.at(&path))
     }
+
+    fn begin_term(&mut self, least: u64) -> Result<u64, StoreError> {
+        let path = self.path.clone();
+        let write = |database: &Database| -> Result<u64, WriteError> {
+            let transaction = database.begin_write()?;
+            let term = {
+                let mut meta = transaction.open_table(META)?;
+                let last = meta.get("term")?.map_or(0, |value| value.value());
+                let term = last.saturating_add(1).max(least);
+                meta.insert("term", term)?;
+                term
+            };
+            transaction.commit()?;
+            Ok(term)
+        };
+        write(self.database()?).map_err(|error| error.at(&path))
+    }
 }
 
 /// Why one transaction failed.
@@ -273,6 +290,17 @@ mod tests {
         store.commit(&commit(1)).unwrap();
         assert!(matches!(store.commit(&commit(1)), Err(StoreError::Revision { found: 1, expected: 0, .. })));
         store.commit(&commit(2)).unwrap();
+    }
+
+    #[test]
+    fn a_term_is_greater_than_all_before_it_also_when_the_clock_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("intent.redb");
+        let mut terms = Vec::new();
+        for clock in [100, 90, 500, 0] {
+            terms.push(Embedded::open(&path).unwrap().begin_term(clock).unwrap());
+        }
+        assert_eq!(terms, [100, 101, 500, 501]);
     }
 
     #[test]

@@ -24,6 +24,13 @@ pub trait Store: Send {
     /// The store is full, broken, or at another revision. Nothing has changed then, as far as later commits and a
     /// later [`Store::load`] can see.
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Begins a term of the controller: a number greater than that of every term before, and at least `least`; durable
+    /// when it returns.
+    ///
+    /// # Errors
+    /// The store is full or broken.
+    fn begin_term(&mut self, least: u64) -> Result<u64, StoreError>;
 }
 
 /// What a store holds.

@@ -29,4 +29,8 @@ impl<S: Store, F: FnMut(Duration) + Send> Store for Timed<S, F> {
         (self.told)(begun.elapsed());
         Ok(())
     }
+
+    fn begin_term(&mut self, least: u64) -> Result<u64, StoreError> {
+        self.store.begin_term(least)
+    }
 }

@@ -619,6 +619,21 @@ fn a_node_that_was_deleted_does_not_come_back_by_what_its_switch_says() {
 }
 
 #[test]
+fn a_switch_that_refuses_this_controller_is_a_problem_of_its_node_until_it_connects() {
+    let mut world = World::new(1);
+    let node = world.id(1);
+    let has_problem = |world: &World| {
+        let condition = world.lifecycle.node(&world.state, node).unwrap();
+        condition.problems.iter().any(|problem| problem.contains("another weir-controller"))
+    };
+    for (event, expected) in [(SwitchEvent::Deposed { node }, true), (SwitchEvent::Connected { node }, false)]
+    {
+        world.lifecycle.switch(&world.state, event, world.now);
+        assert_eq!(has_problem(&world), expected);
+    }
+}
+
+#[test]
 fn the_word_for_a_connection_says_whether_it_has_come_or_gone() {
     let mut world = World::new(1);
     world.vanish(1);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use controller::measure::Metrics;
 use controller::openflow::board::{Board, Update};
-use controller::openflow::{Counts, Surroundings, SwitchEvent, listen};
+use controller::openflow::{Audit, Counts, Surroundings, SwitchEvent, listen};
 use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::types::{DatapathId, EndpointId, NodeId};
 use tokio::net::TcpListener;
@@ -38,6 +38,9 @@ pub(super) async fn install(bridge: &Bridge) -> anyhow::Result<Installed> {
         fabric,
         counts: Counts::among(&Metrics::default()),
         journal: Arc::default(),
+        // It would read what is being measured.
+        audit: Audit::new(Duration::from_secs(3600), 1),
+        term: 1,
         switch_idle: Duration::from_secs(5),
     };
     // Threads of their own, as the daemon has: this one may encode while sessions send.
