@@ -72,6 +72,21 @@ impl From<v1::Problem> for ProblemView {
     }
 }
 
+impl StatusView {
+    /// What others have done to switches since the controller started, and what was put right; empty if nothing.
+    fn repairs(&self) -> String {
+        let count = |name| self.counters.get(name).copied().unwrap_or(0);
+        let facts = [
+            (count("flows_changed_by_others"), "flows changed by others"),
+            (count("segments_repaired"), "segments repaired"),
+            (count("sessions_deposed"), "sessions lost to a later controller"),
+        ];
+        let told: Vec<String> =
+            facts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        told.join(", ")
+    }
+}
+
 impl View for StatusView {
     fn to_text(&self) -> String {
         let nodes = &self.nodes.0;
@@ -83,6 +98,7 @@ impl View for StatusView {
             ),
             ("Networks", self.networks.to_string()),
             ("Containers", format!("{}, {} ready", self.containers, self.containers_ready)),
+            ("Repairs", self.repairs()),
         ]);
         text.push('\n');
         if nodes.is_empty() {
@@ -156,5 +172,16 @@ mod tests {
         let sick = view(10_000, 10_000);
         assert!(sick.contains("9960 more nodes") && sick.contains("9960 more problems"), "{sick}");
         assert!(sick.lines().count() < 2 * MOST_ROWS + 20, "{sick}");
+    }
+
+    #[test]
+    fn repairs_are_told_only_if_there_were_any() {
+        let with = |counters: &[(&str, u64)]| {
+            let counters = counters.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+            StatusView::from(v1::GetStatusResponse { counters, ..Default::default() }).to_text()
+        };
+        assert!(!with(&[("segments_repaired", 0), ("bundles_committed", 7)]).contains("Repairs"));
+        let text = with(&[("flows_changed_by_others", 12), ("segments_repaired", 3)]);
+        assert!(text.contains("12 flows changed by others, 3 segments repaired"), "{text}");
     }
 }
