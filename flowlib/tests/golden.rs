@@ -179,7 +179,7 @@ fn a_node_has_no_more_flows_than_promised() {
         let flows: usize = input.segments().iter().map(|segment| segment.n_flows() + 1).sum();
         // External neighbours are exceptions like any other: addresses off every block.
         let exceptions = input.placements.len() + input.neighbours.len();
-        let promised = 40 + 6 * input.endpoints.len() + (input.nodes.len() - 1) + exceptions;
+        let promised = 40 + 7 * input.endpoints.len() + (input.nodes.len() - 1) + exceptions;
         assert!(flows <= promised, "{}: {flows} flows, {promised} promised", case.display());
     }
 }

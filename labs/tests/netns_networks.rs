@@ -71,7 +71,7 @@ fn the_first_packet_over_a_cold_tunnel_is_not_lost() {
     assert!(reaches(&two.place, three.address), "n2 to n3");
 }
 
-/// At most 40, 6 for each endpoint, 1 for each other node, 1 for each block, exception and external neighbour of each
+/// At most 40, 7 for each endpoint, 1 for each other node, 1 for each block, exception and external neighbour of each
 /// network present.
 fn flows_are_few(system: &System) {
     let (containers, nodes) = (system.containers(), system.nodes());
@@ -86,7 +86,7 @@ fn flows_are_few(system: &System) {
                 network.blocks.len() + exceptions + network.neighbours.len()
             })
             .sum();
-        let most = 40 + 6 * local.len() + (nodes.len() - 1) + prefixes;
+        let most = 40 + 7 * local.len() + (nodes.len() - 1) + prefixes;
         let flows = dump(system, &node.name);
         println!("{}: {} flows of at most {most}, {} endpoints", node.name, flows.len(), local.len());
         assert!(flows.len() <= most, "{} has {} flows, not {most}", node.name, flows.len());

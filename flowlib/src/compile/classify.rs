@@ -1,10 +1,12 @@
 //! Table classify: where a packet comes from.
 //!
 //! Promises that nothing of the fabric goes on but from a network's VLAN, that a tunnel brings only what a node of the
-//! pool has sent, and that anything else must be untagged and is an endpoint's to prove.
+//! pool has sent, that anything else must be untagged and is an endpoint's to prove, and that nothing of an endpoint's
+//! ARP is looked into which its meter does not let through.
 
 use super::flow::{Matching, Then, VLAN_PRESENT, discard, flow, load};
-use super::model::{Network, Node};
+use super::limit::{ARP_GROUP, arp_meter};
+use super::model::{Endpoint, Network, Node};
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Match};
 use crate::pipeline::drop_reason::DropReason;
@@ -33,6 +35,12 @@ pub(super) fn pool_node(node: &Node) -> Flow {
         .with(field::TUN_IPV4_SRC, node.tunnel_address)
         .untagged();
     flow(Table::Classify, NORMAL, from, vec![load(register::ORIGIN, Origin::Tunnel as u32)]).then(Table::Vni)
+}
+
+/// An endpoint's ARP: it passes the endpoint's meter, and what the meter lets through goes on to guard.
+pub(super) fn endpoint(endpoint: &Endpoint) -> Flow {
+    let arp = Match::new().with(field::IN_PORT, endpoint.ofport).arp().untagged();
+    flow(Table::Classify, NORMAL, arp, vec![Action::Group(ARP_GROUP)]).metered(arp_meter(endpoint))
 }
 
 /// What comes from the fabric on the network's VLAN.

@@ -2,6 +2,7 @@
 
 use ipnet::Ipv4Net;
 
+use super::limit::UNKNOWN_METER;
 use crate::openflow::action::Controller;
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Instruction, Match, SubField};
@@ -9,16 +10,6 @@ use crate::pipeline::drop_reason::DropReason;
 use crate::pipeline::register::{self, Origin, Register};
 use crate::pipeline::table::Table;
 use crate::types::{MeterId, NetworkId, Priority};
-
-/// The meter that bounds the answers of external neighbours that one node's switch shows the controller.
-pub const REPLY_METER: MeterId = MeterId(1);
-/// The meter that bounds the packets to unknown addresses that one node's switch shows the controller: a guest can
-/// send as many as it likes, and must not drown the answers.
-pub const UNKNOWN_METER: MeterId = MeterId(2);
-/// The rate of either, packets a second.
-pub const PACKET_IN_RATE: u32 = 200;
-/// The burst of either, packets.
-pub const PACKET_IN_BURST: u32 = 50;
 
 /// EtherType of IPv4.
 pub(super) const IPV4: u16 = 0x0800;

@@ -8,6 +8,7 @@ mod driver;
 mod flow;
 mod forward;
 mod guard;
+mod limit;
 mod local;
 pub mod model;
 mod neighbour;
@@ -19,7 +20,7 @@ use std::net::Ipv4Addr;
 
 use model::{Driver, Endpoint, Neighbour, Network, Node, Placement};
 
-pub use flow::{PACKET_IN_BURST, PACKET_IN_RATE, REPLY_METER, UNKNOWN_METER};
+pub use limit::{REPLY_METER, UNKNOWN_METER, groups, meters};
 
 use crate::openflow::Flow;
 
@@ -85,7 +86,8 @@ pub fn node_network(node: &Node, network: &Network, own: &[Placement]) -> Vec<Fl
 /// of the node.
 #[must_use]
 pub fn endpoint(node: &Node, network: &Network, endpoint: &Endpoint, exception: bool) -> Vec<Flow> {
-    let mut flows = guard::endpoint(endpoint);
+    let mut flows = vec![classify::endpoint(endpoint)];
+    flows.extend(guard::endpoint(endpoint));
     if let Driver::Vlan(vid) = network.driver {
         flows.push(neighbour::vlan_endpoint(endpoint, vid, node.nat_mac));
     }

@@ -3,7 +3,8 @@
 //! Promises that no ARP of an endpoint goes further than this table, that the fabric is answered only by the node
 //! that holds the address, and that IP goes on only if it is addressed to this hop.
 
-use super::flow::{ARP_REPLY, ARP_REQUEST, Matching, REPLY_METER, Then, VLAN_PRESENT, discard, flow};
+use super::flow::{ARP_REPLY, ARP_REQUEST, Matching, Then, VLAN_PRESENT, discard, flow};
+use super::limit::REPLY_METER;
 use super::model::{Endpoint, Network, Node};
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Match};

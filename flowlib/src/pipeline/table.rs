@@ -2,7 +2,7 @@
 
 use crate::types::TableId;
 
-/// A table of br-int. Packets only move forward, but for resubmits to [`Table::Drop`].
+/// A table of br-int. Packets only move forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
@@ -51,8 +51,8 @@ pub const TABLES: [Description; 11] = [
         table: Table::Classify,
         name: "classify",
         decides: "the uplink's network by its VLAN; a tunnel's packets only from the pool's nodes; tagged frames of \
-                  others end here",
-        segments: "pool, network",
+                  others end here; an endpoint's ARP only at the rate of its meter",
+        segments: "pool, network, node",
         miss: "goes on to guard",
     },
     Description {

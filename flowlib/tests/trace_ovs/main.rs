@@ -12,11 +12,13 @@ mod ovs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flowlib::compile;
 use flowlib::emulate::{DatapathAction, Input, Node, NodeKind, Outcome, Pass, Port, Switch, ToController};
 use flowlib::openflow::multipart::{MultipartReplyBody, MultipartRequestBody};
 use flowlib::openflow::oxm::field;
-use flowlib::openflow::{Action, Field, Flow, Instruction};
+use flowlib::openflow::{Action, Field, Flow, Group, GroupType, Instruction};
 use flowlib::packet::{Key, compose_with_payload};
+use flowlib::segment::fixture::Fixture;
 use flowlib::text::{Style, format_key, parse_flow, parse_flow_filter};
 use flowlib::types::{Cookie, MeterId, PortNo};
 
@@ -66,10 +68,14 @@ fn the_path_and_the_outputs_are_those_of_open_vswitch() {
 fn compiled_flows_do_with_all_packets_what_they_do_in_open_vswitch() {
     let mut comparison = Comparison::default();
     let Some(ovs) = Ovs::start(&golden::PORTS) else { return };
-    for meter in [1, 2] {
-        let meter = format!("meter={meter},pktps,band=type=drop,rate=100");
-        ovs.run("ovs-ofctl", &["-O", "OpenFlow13", "add-meter", "br0", &meter]);
-    }
+    let meters = compile::meters().into_iter().map(Fixture::Meter);
+    // A trace ends at a group of type select; its only bucket does the same in one of type indirect.
+    let indirect = |mut group: Group| {
+        group.buckets.iter_mut().for_each(|bucket| bucket.weight = 0);
+        Fixture::Group(Group { group_type: GroupType::INDIRECT, ..group })
+    };
+    let groups = compile::groups().into_iter().map(indirect);
+    ovs.give(&meters.chain(groups).map(|fixture| fixture.add()).collect::<Vec<_>>());
     let flows = golden::flows();
     let packets = golden::packets().into_iter().map(|packet| (packet, false)).collect();
     comparison.round(&ovs, &flows, packets).unwrap();

@@ -67,6 +67,20 @@ impl Ovs {
         panic!("{program} {arguments:?}: {}", String::from_utf8_lossy(&out.stderr))
     }
 
+    /// Has `br0` carry out messages, none of which it may refuse.
+    pub(crate) fn give(&self, messages: &[Message]) {
+        let mut connection = Connection::open(&self.daemons.path("br0.mgmt"));
+        messages.iter().for_each(|message| connection.send(message));
+        connection.send(&Message::BarrierRequest);
+        loop {
+            match connection.receive() {
+                Message::BarrierReply => return,
+                Message::Error(error) => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+
     /// What `br0` answers over OpenFlow.
     pub(crate) fn ask(&self, body: MultipartRequestBody) -> MultipartReplyBody {
         let mut connection = Connection::open(&self.daemons.path("br0.mgmt"));

@@ -17,7 +17,7 @@ use crate::state::State;
 pub(super) struct NodeFlows {
     pub(super) name: String,
     pub(super) flows: usize,
-    /// The most it may hold: 40, 6 for each of its endpoints, 1 for each other node, 1 for each block or exception of each
+    /// The most it may hold: 40, 7 for each of its endpoints, 1 for each other node, 1 for each block or exception of each
     /// network present.
     pub(super) most: usize,
     pub(super) by_table: BTreeMap<String, usize>,
@@ -84,7 +84,7 @@ fn most(
             network.blocks.len() + members.filter(|container| is_exception(container, network)).count()
         })
         .sum();
-    40 + 6 * local.len() + others + prefixes
+    40 + 7 * local.len() + others + prefixes
 }
 
 /// Whether a container's address lies in no block of its node.
