@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use flowlib::compile::model::{Driver, Network};
+use flowlib::compile::model::{Driver, Network, Node};
 use flowlib::openflow::oxm::field;
 use flowlib::openflow::{Action, Message, PacketIn, PacketOut};
 use flowlib::pipeline::register::{self, Origin};
@@ -18,6 +18,7 @@ use super::compile::{Compiler, Fact};
 use super::frame::{self, Seen};
 use super::resolver::{self, Resolver};
 use super::timetable::Timetable;
+use super::tunnels::Tunnels;
 use crate::intent::model::{Change, Endpoint, Key, Record};
 use crate::openflow::board::{Board, Update};
 
@@ -59,8 +60,7 @@ pub struct Fabric {
     board: Board,
     resolver: Resolver,
     timetable: Timetable<Due>,
-    /// Tunnels, from and to, that have been used since both switches connected.
-    warm_tunnels: BTreeSet<(NodeId, NodeId)>,
+    tunnels: Tunnels,
     /// Which node asks next.
     probe_turn: usize,
     connected: BTreeSet<NodeId>,
@@ -93,7 +93,7 @@ impl Fabric {
             board,
             resolver: Resolver::new(pace.neighbour_refresh),
             timetable: Timetable::default(),
-            warm_tunnels: BTreeSet::new(),
+            tunnels: Tunnels::default(),
             probe_turn: 0,
             connected: BTreeSet::new(),
             pace,
@@ -137,7 +137,7 @@ impl Fabric {
     /// A switch's session is up.
     pub fn handle_up(&mut self, now: Instant, node: NodeId) {
         self.connected.insert(node);
-        self.warm_tunnels.retain(|(from, to)| *from != node && *to != node);
+        self.tunnels.connected(node);
         self.pin_gateways(now, node);
         self.expect_frames(now, node);
     }
@@ -201,9 +201,12 @@ impl Fabric {
             match due {
                 Due::Announcement(endpoint, _) => self.announce(endpoint),
                 Due::Presence(node, network) => self.show_presence(now, node, network),
-                Due::ColdTunnels(node) => self.warm_tunnels(node, true),
+                Due::ColdTunnels(node) => {
+                    let peers = self.tunnels.take_cold(node);
+                    self.use_tunnels(node, peers);
+                }
                 Due::Tunnels(node) => {
-                    self.warm_tunnels(node, false);
+                    self.use_tunnels(node, self.tunnel_peers(node));
                     self.expect_tunnels(now, node);
                 }
             }
@@ -223,6 +226,7 @@ impl Fabric {
             }
             (Some(Record::Node(node)), None) => {
                 self.compiler.set_node(node.id, None);
+                self.tunnels.forget(node.id);
                 self.seats.push((node.id, None));
             }
             (_, Some(Record::Network(network))) => {
@@ -288,9 +292,9 @@ impl Fabric {
                 self.timetable.set(now + self.pace.mac_refresh, due);
             }
         }
-        for (peer, _) in self.tunnel_peers(node) {
+        for peer in self.tunnel_peers(node) {
             for (from, to) in [(node, peer), (peer, node)] {
-                if !self.warm_tunnels.contains(&(from, to)) {
+                if self.connected.contains(&from) && self.tunnels.expect(from, to) {
                     self.timetable.set(now, Due::ColdTunnels(from));
                 }
             }
@@ -361,32 +365,27 @@ impl Fabric {
         }
     }
 
-    /// Sends a frame into the tunnel to every node that shares a network with this one, or only into those that have
-    /// never been used.
-    fn warm_tunnels(&mut self, id: NodeId, only_cold: bool) {
+    /// Sends a frame into a node's tunnels to some others.
+    fn use_tunnels(&mut self, id: NodeId, peers: BTreeSet<NodeId>) {
         let Some(node) = self.compiler.node(id).filter(|_| self.connected.contains(&id)) else { return };
-        let mut peers = self.tunnel_peers(id);
-        peers.retain(|(peer, _)| !only_cold || !self.warm_tunnels.contains(&(id, *peer)));
+        let peers: Vec<&Node> = peers.into_iter().filter_map(|peer| self.compiler.node(peer)).collect();
         for some in peers.chunks(TUNNELS_A_MESSAGE) {
             let mut actions = vec![Action::set_field(field::TUNNEL_ID, WARM_UP_VNI)];
-            for (peer, vtep) in some {
-                actions.push(Action::set_field(field::TUN_IPV4_DST, *vtep));
+            for peer in some {
+                actions.push(Action::set_field(field::TUN_IPV4_DST, peer.tunnel_address));
                 actions.push(Action::output(port::TUNNEL));
-                self.warm_tunnels.insert((id, *peer));
+                self.tunnels.used(id, peer.id);
             }
             let data = frame::warm_up(node.nat_mac);
             self.outgoing.push((id, packet_out(actions, data)));
         }
     }
 
-    fn tunnel_peers(&self, id: NodeId) -> Vec<(NodeId, Ipv4Addr)> {
+    /// The nodes that share a network with this one by tunnels.
+    fn tunnel_peers(&self, id: NodeId) -> BTreeSet<NodeId> {
         let tunnelled = self.compiler.networks_on(id).filter(|n| matches!(n.driver, Driver::Vxlan(_)));
-        let peers: BTreeSet<_> = tunnelled
-            .flat_map(|network| self.compiler.nodes_with(network.id))
-            .filter(|peer| peer.id != id)
-            .map(|peer| (peer.id, peer.tunnel_address))
-            .collect();
-        peers.into_iter().collect()
+        let nodes = tunnelled.flat_map(|network| self.compiler.nodes_with(network.id)).map(|node| node.id);
+        nodes.filter(|peer| *peer != id).collect()
     }
 
     fn vlan(&self, network: NetworkId) -> Option<(Network, VlanVid)> {

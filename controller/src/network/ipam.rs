@@ -68,6 +68,9 @@ fn next_free(next_free_ms: Option<u64>) -> String {
     })
 }
 
+/// Addresses of a subnet that no container is given: its first, its last, and the gateway's.
+const NO_HOSTS: usize = 3;
+
 impl Ask<'_> {
     /// An address of the network's choice for an endpoint on the node that has these blocks.
     ///
@@ -110,11 +113,30 @@ impl Ask<'_> {
     /// An address of a block that the node has.
     #[must_use]
     pub fn of_own_block(&self, own: &Blocks) -> Option<Grant> {
+        let free = self.blocks_of(own).find_map(|block| self.first_free(block));
+        free.map(|address| Grant { address, new_block: None })
+    }
+
+    /// Whether [`Self::of_own_block`] would give one: for most nodes that is told without a look at each address.
+    #[must_use]
+    pub fn has_own(&self, own: &Blocks) -> bool {
+        self.blocks_of(own).any(|block| self.has_room(block) || self.first_free(block).is_some())
+    }
+
+    /// The network's among the blocks of a node.
+    fn blocks_of(&self, own: &Blocks) -> impl Iterator<Item = Ipv4Net> {
         let network = self.network.id;
-        let own = own.range((network, Ipv4Net::default())..).take_while(|(of, _)| *of == network);
-        own.filter_map(|(_, block)| self.first_free(*block))
-            .map(|address| Grant { address, new_block: None })
-            .next()
+        let own = own.range((network, Ipv4Net::default())..).take_while(move |(of, _)| *of == network);
+        own.map(|(_, block)| *block)
+    }
+
+    /// Whether a block has more addresses than are used or could be kept back.
+    fn has_room(&self, block: Ipv4Net) -> bool {
+        let range = block.network()..=block.broadcast();
+        let kept_back =
+            self.space.cooling.range(range.clone()).count() + self.space.neighbours.range(range).count();
+        let taken = self.space.used_in(&block) + kept_back + NO_HOSTS;
+        (taken as u64) < 1 << (32 - block.prefix_len())
     }
 
     /// An address for a node none of whose blocks has one left.
@@ -415,6 +437,8 @@ mod tests {
             let mut world = World::new(network(&subnet.to_string(), None, (prefix_len + block_more).min(32)));
             world.network.gateway = gateway.map(within);
             for step in steps {
+                let own = world.own(1);
+                prop_assert_eq!(world.ask().has_own(&own), world.ask().of_own_block(&own).is_some());
                 match step {
                     Step::Any(node) => match world.choose(node) {
                         Ok(grant) => {

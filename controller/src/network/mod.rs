@@ -8,3 +8,4 @@ pub mod ipam;
 pub mod resolver;
 pub mod run;
 pub mod timetable;
+mod tunnels;

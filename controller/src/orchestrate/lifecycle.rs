@@ -151,6 +151,8 @@ pub struct Lifecycle {
     evacuation: Evacuation,
     /// What has been told of each container, by its endpoint.
     told: HashMap<EndpointId, Told>,
+    /// The revision at which a container of a node changed last.
+    changed_at: HashMap<NodeId, u64>,
     orders: Vec<Order>,
 }
 
@@ -208,6 +210,7 @@ impl Lifecycle {
             settling: BTreeSet::new(),
             evacuation: Evacuation::new(lease),
             told: HashMap::new(),
+            changed_at: HashMap::new(),
             orders: Vec::new(),
         }
     }
@@ -223,6 +226,7 @@ impl Lifecycle {
         }
         self.told.retain(|id, _| state.container_of(*id).is_some());
         for container in state.containers() {
+            self.note_change(container);
             // What is there already is no news.
             let condition = self.condition(state, container);
             self.told.entry(container.endpoint.id).or_insert_with(|| Told::before(&condition));
@@ -250,6 +254,7 @@ impl Lifecycle {
             for record in [before, after].into_iter().flatten() {
                 match record {
                     Record::Container(container) => {
+                        self.note_change(container);
                         self.check_container(state, &(container.pool, container.name.clone()), now);
                         self.tell_agent(state, commit.revision, &container.endpoint);
                     }
@@ -542,11 +547,18 @@ impl Lifecycle {
         before: Option<u64>,
     ) -> impl Iterator<Item = EndpointId> + use<> {
         let hosted = state.hosted(node);
+        let is_news = before.is_none_or(|before| self.changed_at.get(&node).is_some_and(|at| *at > before));
         let waits = |id: &&EndpointId| {
             state.container_of(**id).is_some_and(|c| before.is_none_or(|before| c.revision > before))
         };
-        let live: Vec<EndpointId> = hosted.live.iter().filter(waits).copied().collect();
+        let live = is_news.then_some(&hosted.live).into_iter().flatten();
+        let live: Vec<EndpointId> = live.filter(waits).copied().collect();
         live.into_iter().chain(hosted.retiring.clone())
+    }
+
+    fn note_change(&mut self, container: &Container) {
+        let at = self.changed_at.entry(container.endpoint.node).or_default();
+        *at = (*at).max(container.revision);
     }
 
     /// Looks again at everything on a node.
@@ -655,6 +667,7 @@ impl Lifecycle {
         self.links.change(node, |link| *link = Link::default());
         self.leases.forget(node);
         self.evacuation.forget(node);
+        self.changed_at.remove(&node);
     }
 }
 

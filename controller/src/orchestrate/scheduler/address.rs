@@ -42,7 +42,7 @@ impl<'a> Addresses<'a> {
     pub(super) fn source(&self, node: NodeId, own: &Blocks) -> Result<Source, &AddressError> {
         let grant = match self.fixed {
             Some(grant) => grant,
-            None if self.ask.of_own_block(own).is_some() => return Ok(Source::Own),
+            None if self.ask.has_own(own) => return Ok(Source::Own),
             None => *self.of_no_own_block().as_ref()?,
         };
         let block = ipam::block_of(self.ask.network, grant.address);

@@ -1,7 +1,7 @@
 //! Where a container goes: filters turn nodes away, scores choose among those that are left.
 //!
-//! Pure: it says what it would choose and why, the caller takes it. Every node of the pool is judged, so that a request
-//! and a preview of it come to the same by the same way; a node costs a few lookups, whatever is on it.
+//! Pure: it says what it would choose and why, the caller takes it. Every node that comes into question is judged, so that
+//! a request and a preview of it come to the same by the same way; a node costs a few lookups, whatever is on it.
 
 mod address;
 mod affinity;
@@ -95,7 +95,14 @@ pub struct Choice {
     pub grant: Grant,
 }
 
-/// Judges every node of the pool and chooses the one with the most points; among equals the one with the fewest
+impl Place<'_> {
+    /// Whether a node of the pool comes into question.
+    fn concerns(&self, node: NodeId) -> bool {
+        self.named.is_none_or(|named| node == named) && self.except != Some(node)
+    }
+}
+
+/// Judges every node of the pool that comes into question and chooses the one with the most points; among equals the one with the fewest
 /// endpoints (the most, to fill nodes up), then the one with the lowest number.
 #[must_use]
 pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
@@ -107,7 +114,7 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
     };
     let addresses = Addresses::new(ask, place.address);
     let affinities = Affinities::gather(state, place);
-    let members = state.members(place.pool.id).nodes.iter().filter(|id| place.except != Some(**id));
+    let members = state.members(place.pool.id).nodes.iter().filter(|id| place.concerns(**id));
     let image = score::tagged(place.image);
     let judge = |node: &Arc<Node>| {
         let link = links.of(node.id);
@@ -129,8 +136,7 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
 }
 
 fn best<'v>(place: &Place<'_>, verdicts: &'v [Verdict]) -> Option<&'v Arc<Node>> {
-    let wanted = verdicts.iter().filter(|verdict| place.named.is_none_or(|named| verdict.node.id == named));
-    let can = wanted.filter_map(|verdict| Some((verdict.outcome.as_ref().ok()?.sum(), verdict)));
+    let can = verdicts.iter().filter_map(|verdict| Some((verdict.outcome.as_ref().ok()?.sum(), verdict)));
     let order = |(sum, Verdict { node, n_endpoints, .. }): &(u32, &Verdict)| {
         let (emptier, fuller) = match place.pool.placement {
             Strategy::Spread => (Reverse(*n_endpoints), 0),

@@ -14,8 +14,8 @@ const MOST_REASONS: usize = 3;
 
 /// The refusal of a request for which no node is left.
 pub(super) fn refuse(place: &Place<'_>, verdicts: &[Verdict]) -> Refusal {
-    let wanted = verdicts.iter().filter(|verdict| place.named.is_none_or(|named| verdict.node.id == named));
-    let turned_away: Vec<(&str, &TurnedAway)> = wanted
+    let turned_away: Vec<(&str, &TurnedAway)> = verdicts
+        .iter()
         .filter_map(|verdict| Some((verdict.node.name.as_str(), verdict.outcome.as_ref().err()?)))
         .collect();
     if turned_away.iter().all(|(_, why)| why.filter == Filter::Connection) {
