@@ -35,6 +35,8 @@ pub struct PingReport {
     pub longest_gap: Duration,
     /// When the first reply came, in seconds of the Unix epoch.
     pub first_reply: Option<f64>,
+    /// The longest that a reply took.
+    pub slowest: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -158,6 +160,7 @@ impl Seen {
         let counted = || self.replies.iter().filter(|(seq, ..)| *seq <= sent);
         let answered: BTreeSet<u64> = counted().map(|(seq, ..)| *seq).collect();
         let arrivals: Vec<f64> = counted().map(|(_, at, _)| *at).collect();
+        let slowest = counted().map(|(_, _, took)| *took).fold(0.0, f64::max);
         let before = std::iter::once(from).chain(arrivals.iter().copied());
         let after = arrivals.iter().copied().chain(std::iter::once(until));
         let longest = before.zip(after).map(|(before, after)| after - before).fold(0.0, f64::max);
@@ -167,6 +170,7 @@ impl Seen {
             duplicates: self.duplicates,
             longest_gap: Duration::try_from_secs_f64(longest).unwrap_or_default(),
             first_reply: arrivals.first().copied(),
+            slowest: Duration::try_from_secs_f64(slowest).unwrap_or_default(),
         }
     }
 }
@@ -211,6 +215,7 @@ mod tests {
         assert_eq!(seen.transmitted, Some(6));
         let report = seen.report(6, 1_700_000_000.0, 1_700_000_000.070);
         assert_eq!((report.lost, report.duplicates), (vec![3, 4, 6], 1));
+        assert_eq!(report.slowest, Duration::from_micros(371));
         assert!((report.longest_gap.as_secs_f64() - 0.040).abs() < 1e-4, "{:?}", report.longest_gap);
     }
 

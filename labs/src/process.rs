@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
@@ -49,6 +50,30 @@ impl ProcessId {
     }
 }
 
+/// The processor time that a process has used, in steps of 10 ms.
+///
+/// # Errors
+/// If it has ended.
+pub(crate) fn cpu_time(pid: i32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    ticks(&stat.with_context(|| format!("process {pid} has ended meanwhile"))?).map(|n| TICK * n)
+}
+
+/// What Linux tells programs it counts in, whatever the kernel's own clock, time(7).
+const TICK: Duration = Duration::from_millis(10);
+
+/// Processor time in ticks: `utime` and `stime`, proc(5) `/proc/PID/stat` fields 14 and 15.
+fn ticks(stat: &str) -> anyhow::Result<u32> {
+    // The second field, the name in parentheses, may hold blanks and parentheses itself.
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let times: Vec<u32> =
+        rest.split_ascii_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+    match times[..] {
+        [user, system] => Ok(user.saturating_add(system)),
+        _ => bail!("`{}` is no /proc/PID/stat", stat.trim()),
+    }
+}
+
 /// Finds an executable of ours: beside this one, or one folder up when this is a test in `deps`.
 ///
 /// # Errors
@@ -90,6 +115,14 @@ pub(crate) fn shown(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 99 1000 100";
+        assert_eq!(ticks(stat).unwrap(), 42);
+        assert!(ticks("7 (short) S 1 7").is_err());
+        assert!(cpu_time(ProcessId::this().pid).is_ok());
+    }
 
     #[test]
     fn a_process_that_has_ended_is_not_alive() {

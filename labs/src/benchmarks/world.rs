@@ -1,14 +1,18 @@
 //! Four nodes and a network on them, filled as a section wants it.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::watch;
+use tonic::Response;
 use tonic::transport::Channel;
 use tools::bench::{Load, Outcome};
 use weir_api::v1;
 
 use crate::api::connect;
+use crate::place::Place;
 use crate::report::Intent;
 use crate::{Lab, Topology};
 
@@ -17,6 +21,9 @@ const POOL: &str = "pool2";
 /// The network that is filled.
 const NETWORK: &str = "bench";
 const TOPOLOGY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/four-nodes.toml");
+
+/// How long the controller may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A lab of four nodes.
 pub(super) struct World {
@@ -68,11 +75,47 @@ impl World {
             count,
             warmup: count / 5,
             rate: None,
-            timeout: std::time::Duration::from_secs(30),
+            timeout: PATIENCE,
         };
         // Nobody stops it.
         let (_stop, stopped) = watch::channel(false);
         Ok(tools::bench::run(&self.channel, &load, stopped, |_| {}).await?)
+    }
+
+    /// The endpoints that there are, in the order in which they were filled.
+    pub(super) async fn endpoints(&self) -> anyhow::Result<Vec<v1::Container>> {
+        let mut all = Intent::read(&self.channel).await?.containers;
+        all.sort_by_key(|container| container.endpoint_id);
+        Ok(all)
+    }
+
+    /// Waits until the controller says that all nodes are connected and hold what they should.
+    pub(super) async fn in_sync(&self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut poll = tokio::time::interval(Duration::from_millis(10));
+        let is_there = |node: &v1::Node| {
+            node.status.as_ref().is_some_and(|is| is.in_sync && is.switch_connected && is.agent_connected)
+        };
+        loop {
+            poll.tick().await;
+            let request = v1::GetStatusRequest::default();
+            match weir_api::client::status(self.channel.clone())
+                .get_status(request)
+                .await
+                .map(Response::into_inner)
+            {
+                Ok(status)
+                    if status.nodes.len() == self.nodes.len()
+                        && status.nodes.iter().all(is_there)
+                        && status.containers == status.containers_ready =>
+                {
+                    return Ok(());
+                }
+                last if started.elapsed() > PATIENCE => bail!("the nodes are not in sync: {last:?}"),
+                // The controller may be starting.
+                _ => {}
+            }
+        }
     }
 
     /// What the controller has counted.
@@ -86,6 +129,13 @@ impl World {
 /// An endpoint of the network.
 pub(super) fn container() -> v1::Container {
     v1::Container { pool: POOL.to_owned(), network: NETWORK.to_owned(), ..v1::Container::default() }
+}
+
+/// Where an endpoint is, and its address.
+pub(super) fn place(lab: &Lab, container: &v1::Container) -> anyhow::Result<(Place, Ipv4Addr)> {
+    let address = container.address.split('/').next().unwrap_or_default();
+    let address = address.parse().with_context(|| format!("{} has no address", container.name))?;
+    Ok((Place::endpoint(lab.state(), &container.node, container.endpoint_id)?, address))
 }
 
 /// Runs a section to its end.

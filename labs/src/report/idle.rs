@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::Lab;
+use crate::process::cpu_time;
 use crate::protocol::{DaemonStatus, Phase};
 use crate::state::Daemon;
 
@@ -29,7 +30,7 @@ pub(super) async fn measure(lab: &Lab, time: Duration) -> anyhow::Result<Vec<Idl
     let mut daemons = lab.status()?.daemons;
     daemons.retain(|status| matches!(status.daemon, Daemon::WeirAgent | Daemon::WeirController));
     let pids = daemons.iter().map(pid).collect::<anyhow::Result<Vec<i32>>>()?;
-    let used = || pids.iter().map(|pid| ticks(&read(*pid, "stat")?)).collect::<anyhow::Result<Vec<u64>>>();
+    let used = || pids.iter().map(|pid| cpu_time(*pid)).collect::<anyhow::Result<Vec<Duration>>>();
     let (start, before) = (Instant::now(), used()?);
     sleep(time).await;
     let (elapsed, after) = (start.elapsed(), used()?);
@@ -42,7 +43,7 @@ pub(super) async fn measure(lab: &Lab, time: Duration) -> anyhow::Result<Vec<Idl
                 machine: status.machine.clone(),
                 daemon: status.daemon.program(),
                 cpu_percent: percent(spent, elapsed),
-                rss_mib: resident(&read(*pid, "status")?)?,
+                rss_mib: resident(&status_of(*pid)?)?,
             })
         })
         .collect()
@@ -55,21 +56,9 @@ fn pid(status: &DaemonStatus) -> anyhow::Result<i32> {
     }
 }
 
-fn read(pid: i32, file: &str) -> anyhow::Result<String> {
-    std::fs::read_to_string(format!("/proc/{pid}/{file}"))
+fn status_of(pid: i32) -> anyhow::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("process {pid} has ended meanwhile"))
-}
-
-/// Processor time in ticks: `utime` and `stime`, proc(5) `/proc/PID/stat` fields 14 and 15.
-fn ticks(stat: &str) -> anyhow::Result<u64> {
-    // The second field, the name in parentheses, may hold blanks and parentheses itself.
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let times: Vec<u64> =
-        rest.split_ascii_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
-    match times[..] {
-        [user, system] => Ok(user + system),
-        _ => bail!("`{}` is no /proc/PID/stat", stat.trim()),
-    }
 }
 
 /// `VmRSS` of `/proc/PID/status`, in MiB to a tenth.
@@ -80,24 +69,17 @@ fn resident(status: &str) -> anyhow::Result<f64> {
 }
 
 /// To a hundredth; a tick in ten seconds is a tenth.
-fn percent(ticks: u64, elapsed: Duration) -> f64 {
-    let share = ticks as f64 / TICKS_PER_SECOND / elapsed.as_secs_f64();
-    (share * 1e4).round() / 100.0
+fn percent(spent: Duration, elapsed: Duration) -> f64 {
+    (spent.as_secs_f64() / elapsed.as_secs_f64() * 1e4).round() / 100.0
 }
-
-/// What Linux tells programs it counts in, whatever the kernel's own clock, time(7).
-const TICKS_PER_SECOND: f64 = 100.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_is_read_behind_any_name() {
-        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 99 1000 100";
-        assert_eq!(ticks(stat).unwrap(), 42);
-        assert!(ticks("7 (short) S 1 7").is_err());
-        assert_eq!(percent(42, Duration::from_secs(10)), 4.2);
+    fn a_share_is_of_one_core() {
+        assert_eq!(percent(Duration::from_millis(420), Duration::from_secs(10)), 4.2);
     }
 
     #[test]
@@ -109,7 +91,6 @@ mod tests {
     #[test]
     fn this_process_can_be_read() {
         let pid = nix::unistd::getpid().as_raw();
-        assert!(ticks(&read(pid, "stat").unwrap()).is_ok());
-        assert!(resident(&read(pid, "status").unwrap()).unwrap() > 0.0);
+        assert!(resident(&status_of(pid).unwrap()).unwrap() > 0.0);
     }
 }

@@ -87,30 +87,21 @@ impl Client {
     /// # Errors
     /// The controller's.
     pub(super) async fn fill(&self, scenario: &Scenario) -> anyhow::Result<usize> {
-        let mut containers = Vec::new();
-        for pool in &scenario.pools {
-            for network in &pool.networks {
-                for node in 0..pool.nodes {
-                    for n in 0..network.endpoints {
-                        containers.push(Container {
-                            pool: pool.name.clone(),
-                            name: format!("{}-{node}-{n}", network.name),
-                            network: network.name.clone(),
-                            node: format!("n{node}"),
-                            runtime: "netns".to_owned(),
-                            ..Container::default()
-                        });
-                    }
-                }
-            }
-        }
-        let n = containers.len();
-        stream::iter(containers)
-            .map(|container| self.create(container, false))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<Vec<Container>>()
-            .await?;
-        Ok(n)
+        let networks =
+            scenario.pools.iter().flat_map(|pool| pool.networks.iter().map(move |net| (pool, net)));
+        let containers = networks.flat_map(|(pool, network)| {
+            let places = (0..pool.nodes).flat_map(|node| (0..network.endpoints).map(move |n| (node, n)));
+            places.map(|(node, n)| Container {
+                pool: pool.name.clone(),
+                name: format!("{}-{node}-{n}", network.name),
+                network: network.name.clone(),
+                node: format!("n{node}"),
+                runtime: "netns".to_owned(),
+                ..Container::default()
+            })
+        });
+        let created = stream::iter(containers).map(|container| self.create(container, false));
+        created.buffer_unordered(AT_ONCE).try_fold(0, async |n, _| Ok(n + 1)).await
     }
 
     /// Creates a container.

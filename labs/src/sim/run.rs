@@ -7,6 +7,7 @@ use weir_api::v1::Container;
 
 use super::client::Client;
 use super::controller::Controller;
+use super::descriptors;
 use super::figures::{Creates, Figures, Phase, Usage};
 use super::fleet::Fleet;
 use super::node::Handicap;
@@ -17,6 +18,7 @@ use super::scenario::Scenario;
 /// # Errors
 /// If the controller does not start, refuses what is asked for, or the fleet does not come into sync.
 pub async fn run(scenario: &Scenario, progress: &dyn Fn(&str)) -> anyhow::Result<Figures> {
+    descriptors::allow(scenario.n_nodes())?;
     let mut run = Run::start(scenario, progress).await?;
     run.set_up().await?;
     run.cold_start().await?;

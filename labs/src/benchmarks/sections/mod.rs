@@ -2,11 +2,14 @@
 
 mod barrier;
 mod changes;
+mod fleet;
 mod flows;
 mod install;
 mod ofctl;
 mod quickstart;
+mod restart;
 mod start;
+mod storm;
 
 use super::Measurement;
 
@@ -42,5 +45,25 @@ pub(super) const ALL: &[Measurement] = &[
         name: "barrier",
         what: "from a request to its confirmed flows, by phase, at 10 to 4,000 endpoints",
         measure: barrier::measure,
+    },
+    Measurement {
+        name: "restart",
+        what: "packets lost while controller and agents are killed, with 1,000 endpoints",
+        measure: restart::measure,
+    },
+    Measurement {
+        name: "storm",
+        what: "one endpoint's 20,000 ARP requests a second, beside as many frames that are dropped",
+        measure: storm::measure,
+    },
+    Measurement {
+        name: "fleet",
+        what: "10, 100 and 1,000 simulated switches with 100 endpoints each",
+        measure: fleet::measure_thousand,
+    },
+    Measurement {
+        name: "fleet-large",
+        what: "10,000 simulated switches in ten pools, with 100 endpoints each",
+        measure: fleet::measure_ten_thousand,
     },
 ];

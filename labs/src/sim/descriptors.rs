@@ -1,0 +1,23 @@
+//! How many files and sockets the fleet, and the controller that it starts, may have open.
+
+use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Two connections of a switch, and room for what else there is.
+const A_SWITCH: u64 = 3;
+const BESIDES: u64 = 1000;
+
+/// Raises the limit for so many switches, if it is lower.
+///
+/// # Errors
+/// If it may not be raised.
+pub(super) fn allow(switches: u32) -> anyhow::Result<()> {
+    let needed = u64::from(switches) * A_SWITCH + BESIDES;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= needed {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, needed, hard.max(needed)).with_context(|| {
+        format!("{switches} switches need {needed} open files, and {soft} are allowed: raise `ulimit -n`")
+    })
+}
