@@ -52,9 +52,22 @@ pub struct Config {
     /// fleet is gone through in as long as that takes
     #[arg(long, value_name = "FLOWS", default_value = "20000")]
     pub audit_rate: NonZeroU32,
+    /// What to do with switches whose datapath id no node has: a node's own switch among them, until its agent has
+    /// registered
+    #[arg(long, value_name = "WHAT", default_value = "refuse", value_enum)]
+    pub unknown_switches: UnknownSwitches,
     /// What to log, as in info or weir_controller=debug,info
     #[arg(long, value_name = "FILTER", env = "WEIR_LOG", default_value = "info,tonic::transport=debug")]
     pub log: String,
+}
+
+/// What becomes of a switch whose datapath id no node of any pool has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UnknownSwitches {
+    /// Its connection is closed
+    Refuse,
+    /// It is served as a plain learning switch: its flows are deleted, and it connects whatever is plugged into it
+    Learn,
 }
 
 /// Settings that do not go together.
@@ -173,6 +186,7 @@ mod tests {
         assert_eq!(config.targets(), ["tcp:127.0.0.1:6653"]);
         assert_eq!(config.address_cool_down, Duration::from_secs(60));
         assert_eq!(config.node_lease, Duration::from_secs(15));
+        assert_eq!(config.unknown_switches, UnknownSwitches::Refuse);
     }
 
     #[test]

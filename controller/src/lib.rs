@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use config::Config;
+use config::{Config, UnknownSwitches};
 use intent::Intent;
 use intent::store::Store;
 use intent::store::embedded::Embedded;
@@ -74,6 +74,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         audit: Audit::new(config.audit_interval, config.audit_rate.get()),
         term,
         switch_idle: config.switch_idle(),
+        learns: config.unknown_switches == UnknownSwitches::Learn,
     };
     let switches = TcpListener::bind(config.openflow)
         .await
@@ -86,7 +87,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     };
     look_up(&metrics, &orchestrator, &board);
     // Before switches are listened to: one that came earlier would be a stranger.
-    let network = network::run::start(Fabric::new(board, pace), intent.clone(), fabric_events, measures);
+    let network =
+        network::run::start(Fabric::new(board.clone(), pace), intent.clone(), fabric_events, measures);
     tasks.spawn(async move {
         network.await;
         Ok(())
@@ -101,7 +103,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         measure::lag::watch(late).await;
         Ok(())
     });
-    let api = Api::new(orchestrator, metrics, config.targets());
+    let api = Api::new(orchestrator, metrics, config.targets()).with_switches(board);
     let apis = config.listen.iter().map(|address| (address, "gRPC", api.routes()));
     let metrics = config.metrics.iter().map(|address| (address, "metrics", api.metrics()));
     for (address, what, routes) in apis.chain(metrics) {

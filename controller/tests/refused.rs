@@ -71,6 +71,7 @@ async fn one_bad_flow_mod_keeps_its_whole_bundle_out() {
         audit,
         term: 1,
         switch_idle,
+        learns: false,
     };
     tokio::spawn(listen(listener, around));
 

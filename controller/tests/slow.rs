@@ -180,6 +180,7 @@ async fn a_switch_that_reads_nothing_costs_no_memory_and_holds_up_nobody() {
         journal: Arc::default(),
         audit: Audit::new(Duration::from_secs(3600), 1),
         term: 1,
+        learns: false,
         switch_idle: Duration::from_secs(3600),
     };
     tokio::spawn(listen(listener, around));

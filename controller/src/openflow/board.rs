@@ -5,6 +5,7 @@
 //! it applied, so that a slow switch is sent the sum of what it missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
@@ -13,6 +14,8 @@ use flowlib::segment::Segment;
 use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::types::{DatapathId, NodeId};
 use tokio::sync::watch;
+
+use super::learning::{LearnerSeat, LearnerSeats, LearningSwitch};
 
 /// What all sessions share. Copies are handles to the same.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,7 @@ struct Inner {
     datapaths: HashMap<DatapathId, NodeId>,
     /// Which nodes should hold a segment.
     holders: HashMap<SegmentId, BTreeSet<NodeId>>,
+    learners: LearnerSeats,
 }
 
 #[derive(Debug)]
@@ -120,6 +124,23 @@ impl Board {
             seat.settled.store(0, Ordering::Relaxed);
             Ok(Seated { node, _sitter: sitter, changed: seat.changed.subscribe() })
         })
+    }
+
+    /// Takes a seat for a learning switch.
+    ///
+    /// # Errors
+    /// Somebody sits there, or a node has that datapath id by now.
+    pub(super) fn seat_learner(&self, datapath: DatapathId, peer: SocketAddr) -> Result<LearnerSeat, NoSeat> {
+        self.write(|inner| {
+            let is_known = inner.datapaths.contains_key(&datapath);
+            (!is_known).then(|| inner.learners.take(datapath, peer)).flatten().ok_or(NoSeat::Taken(datapath))
+        })
+    }
+
+    /// The learning switches that are served, by datapath id.
+    #[must_use]
+    pub fn learning(&self) -> Vec<LearningSwitch> {
+        self.read(|inner| inner.learners.list())
     }
 
     /// The intent's revision that the segments hold.
@@ -240,6 +261,7 @@ impl Inner {
                 let (sitter, concerned, settled) = (Weak::new(), self.revision, AtomicU64::new(0));
                 self.nodes.insert(node, Seat { datapath, sitter, segments, changed, concerned, settled });
                 self.datapaths.insert(datapath, node);
+                self.learners.known(datapath);
             }
             None => {
                 for id in before.into_iter().flat_map(|seat| seat.segments) {

@@ -39,6 +39,9 @@ pub(super) enum End {
     /// The session has ended.
     #[error("the session has ended")]
     Released,
+    /// The switch was served as a learning switch, and a node has its datapath id now.
+    #[error("a node has the datapath id now")]
+    Known,
 }
 
 type Reply<T> = oneshot::Sender<T>;
@@ -89,6 +92,15 @@ pub(super) struct Connection {
     counts: Counts,
 }
 
+/// An open connection that another kind of session goes on with.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) stream: TcpStream,
+    pub(super) channel: Channel,
+    /// Bytes that the socket has not taken yet.
+    pub(super) outgoing: Vec<u8>,
+}
+
 const ATOMIC: BundleFlags = BundleFlags::ATOMIC.union(BundleFlags::ORDERED);
 
 impl Connection {
@@ -116,10 +128,15 @@ impl Connection {
         }
     }
 
-    /// Serves the connection until it ends.
-    ///
+    /// Serves the connection until it ends; gives back what another session could go on with. Whoever waits for an answer,
+    /// or for what is said unasked, learns that it has ended.
+    pub(super) async fn run(mut self) -> (End, Parts) {
+        let end = self.serve().await;
+        (end, Parts { stream: self.stream, channel: self.channel, outgoing: self.outgoing })
+    }
+
     /// Cancel safety: `read` and `write` take nothing that they do not return, `recv` loses nothing.
-    pub(super) async fn run(mut self) -> End {
+    async fn serve(&mut self) -> End {
         let mut buffer = vec![0; READ];
         loop {
             if let Some(bytes) = self.channel.poll_transmit() {
@@ -157,7 +174,7 @@ impl Connection {
     }
 
     /// Sends what is still to be sent to a peer that is told why it is closed, without waiting for a slow one.
-    async fn last_words(mut self, reason: CloseReason) -> End {
+    async fn last_words(&mut self, reason: CloseReason) -> End {
         self.outgoing.extend(self.channel.poll_transmit().unwrap_or_default());
         if let Err(error) = self.stream.try_write(&self.outgoing) {
             tracing::debug!(%error, "peer not told why its connection is closed");

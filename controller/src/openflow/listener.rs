@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use flowlib::types::DatapathId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument;
 
-use super::connection::{Connection, Hearers};
-use super::session::{self, Heard, Surroundings};
+use super::board::NoSeat;
+use super::connection::{Connection, End, Hearers, Parts};
+use super::counts::Counts;
+use super::learning;
+use super::session::{self, Heard, SessionError, Surroundings};
 use super::switch::Switch;
 use super::watch::Watch;
 
@@ -53,21 +57,40 @@ async fn serve(stream: TcpStream, peer: SocketAddr, around: Surroundings) {
     let (unasked, said) = mpsc::channel(UNASKED);
     let (open, opened) = oneshot::channel();
     let watch = Watch::new(around.counts.flows_changed_by_others.clone());
-    let connection =
-        Connection::new(stream, received, Hearers { unasked, watch: watch.clone() }, open, &around).run();
-    let counts = around.counts.clone();
+    let hearers = Hearers { unasked, watch: watch.clone() };
+    let connection = Connection::new(stream, received, hearers, open, &around);
+    let kept = around.clone();
     let session = async move {
         if opened.await.is_ok() {
-            session::serve(Switch::new(commands), Heard { unasked: said, watch }, around).await
+            session::serve(Switch::new(commands), Heard { unasked: said, watch }, kept).await
         } else {
             Ok(())
         }
     };
-    let (end, result) = tokio::join!(connection, session);
-    if let Err(error) = result {
-        counts.refused_connections.add(1);
-        tracing::warn!(%error, reason = %end, "session ended");
-    } else {
-        tracing::info!(reason = %end, "connection ended");
+    let ((end, parts), result) = tokio::join!(connection.run(), session);
+    match (result, end) {
+        (Err(SessionError::NoSeat(NoSeat::Unknown(datapath))), End::Released) if around.learns => {
+            learn(parts, datapath, peer, &around).await;
+        }
+        (Err(error), end) => refused(&around.counts, &error, &end),
+        (Ok(()), end) => tracing::info!(reason = %end, "connection ended"),
     }
+}
+
+/// Goes on with a connection that has no other session as with that of a learning switch.
+async fn learn(parts: Parts, datapath: DatapathId, peer: SocketAddr, around: &Surroundings) {
+    match around.board.seat_learner(datapath, peer) {
+        Ok(seat) => {
+            around.counts.sessions.add(1);
+            tracing::info!(dpid = %datapath, "switch that no node has connected: it learns");
+            let end = learning::serve(parts, seat).await;
+            tracing::info!(dpid = %datapath, reason = %end, "connection ended");
+        }
+        Err(error) => refused(&around.counts, &error, &End::Released),
+    }
+}
+
+fn refused(counts: &Counts, error: &dyn std::error::Error, reason: &End) {
+    counts.refused_connections.add(1);
+    tracing::warn!(%error, %reason, "session ended");
 }

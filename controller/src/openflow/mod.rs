@@ -8,6 +8,8 @@
 //!                                       connection: socket ⇄ flowlib::channel
 //! ```
 //!
+//! A switch that no node has is refused, or, if wanted, goes from the listener to `learning`.
+//!
 //! Leaves what flows mean to flowlib, and what is intended to `network`.
 
 mod audit;
@@ -17,6 +19,7 @@ pub mod converge;
 mod counts;
 mod event;
 mod fixtures;
+pub mod learning;
 mod listener;
 mod segments;
 mod session;

@@ -50,6 +50,8 @@ pub struct Surroundings {
     pub term: u64,
     /// How long a switch may say nothing before it is asked whether it is there, and then before it is given up.
     pub switch_idle: Duration,
+    /// Whether a switch that no node has is served as a learning switch; otherwise it is refused.
+    pub learns: bool,
 }
 
 /// What a switch says unasked.

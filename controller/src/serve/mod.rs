@@ -30,6 +30,7 @@ use weir_api::v1::{ExecContainerRequest, ExecContainerResponse, LogContainerResp
 
 use crate::intent::{IntentError, Refusal};
 use crate::measure::Metrics;
+use crate::openflow::board::Board;
 use crate::orchestrate::Orchestrator;
 use relay::Relays;
 
@@ -39,6 +40,7 @@ pub struct Api {
     orchestrator: Orchestrator,
     metrics: Arc<Metrics>,
     openflow_targets: Arc<[String]>,
+    switches: Board,
     execs: Arc<Relays<ExecContainerRequest, ExecContainerResponse>>,
     logs: Arc<Relays<RelayLogResponse, LogContainerResponse>>,
     started: SystemTime,
@@ -52,10 +54,17 @@ impl Api {
             orchestrator,
             metrics,
             openflow_targets: openflow_targets.into(),
+            switches: Board::default(),
             execs: Arc::default(),
             logs: Arc::default(),
             started: SystemTime::now(),
         }
+    }
+
+    /// Has it show the learning switches of a board.
+    #[must_use]
+    pub fn with_switches(self, switches: Board) -> Self {
+        Self { switches, ..self }
     }
 
     /// All services, and `/metrics` beside them.

@@ -2,10 +2,11 @@
 
 use tonic::{Request, Response, Status as GrpcStatus};
 use weir_api::v1::status_server::Status;
-use weir_api::v1::{GetStatusRequest, GetStatusResponse, Node, Problem};
+use weir_api::v1::{self, GetStatusRequest, GetStatusResponse, Node, Problem};
 
 use super::{Api, convert, refused};
 use crate::intent::{Refusal, State};
+use crate::openflow::learning::LearningSwitch;
 use crate::orchestrate::pools;
 use crate::orchestrate::status::{Phase, Reason};
 
@@ -25,6 +26,7 @@ impl Status for Api {
             started: Some(convert::timestamp(self.started)),
             problems: nodes.iter().flat_map(node_problems).collect(),
             nodes,
+            learning_switches: self.switches.learning().into_iter().map(learning_switch).collect(),
             counters: self.metrics.totals().into_iter().collect(),
             ..GetStatusResponse::default()
         };
@@ -32,6 +34,17 @@ impl Status for Api {
         self.orchestrator.intent().read(fill).map_err(refused)?;
         answer.problems.truncate(MOST_PROBLEMS);
         Ok(Response::new(answer))
+    }
+}
+
+fn learning_switch(switch: LearningSwitch) -> v1::LearningSwitch {
+    v1::LearningSwitch {
+        datapath_id: switch.datapath.to_string(),
+        peer: switch.peer.to_string(),
+        since: Some(convert::timestamp(switch.since)),
+        addresses: switch.addresses,
+        packet_ins: switch.packet_ins,
+        flows_installed: switch.flows_installed,
     }
 }
 

@@ -29,7 +29,7 @@ pub use transaction::{AnswerKind, has_more};
 use liveness::{Due, Liveness};
 use transaction::{Joined, Transactions};
 
-use crate::openflow::{ErrorMsg, HEADER_LEN, Message, bundle};
+use crate::openflow::{ErrorMsg, HEADER_LEN, Message, PacketInRef, bundle};
 use crate::types::Xid;
 use crate::wire::{DecodeError, EncodeError};
 
@@ -280,6 +280,31 @@ impl Channel {
 
     /// Takes in bytes that came.
     pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
+        self.take_in(bytes, |channel, message| channel.handle_message(now, message));
+    }
+
+    /// As [`Channel::handle_bytes`], but of a packet-in no event is made: `show` gets it as it lies in the bytes, and
+    /// may answer it at once.
+    pub fn handle_bytes_showing(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        mut show: impl FnMut(&mut Self, PacketInRef<'_>),
+    ) {
+        self.take_in(bytes, |channel, message| match &mut channel.state {
+            State::Open { liveness } if PacketInRef::is_one(message) => {
+                liveness.heard(now);
+                match PacketInRef::decode(message) {
+                    Ok(packet) => show(channel, packet),
+                    Err(error) => channel.refuse(message, error),
+                }
+            }
+            _ => channel.handle_message(now, message),
+        });
+    }
+
+    /// Hands over one message after the other, as long as it is not over.
+    fn take_in(&mut self, bytes: &[u8], mut handle: impl FnMut(&mut Self, &[u8])) {
         if self.is_closed() {
             return;
         }
@@ -287,7 +312,7 @@ impl Channel {
         deframer.push(bytes);
         while !self.is_closed() {
             match deframer.next_message() {
-                Ok(Some(message)) => self.handle_message(now, message),
+                Ok(Some(message)) => handle(self, message),
                 Ok(None) => break,
                 Err(error) => self.close(error.into()),
             }
@@ -332,6 +357,16 @@ impl Channel {
         (!self.transmit.is_empty()).then(|| std::mem::take(&mut self.transmit))
     }
 
+    /// Appends all bytes that are to be transmitted now to `out`. Either keeps its memory, so that nothing is allocated
+    /// for what is sent over and over.
+    pub fn transmit_to(&mut self, out: &mut Vec<u8>) {
+        if out.is_empty() {
+            std::mem::swap(out, &mut self.transmit);
+        } else {
+            out.append(&mut self.transmit);
+        }
+    }
+
     fn handle_message(&mut self, now: Instant, bytes: &[u8]) {
         if matches!(self.state, State::Hello { .. }) {
             return self.handle_hello(now, bytes);
@@ -344,10 +379,7 @@ impl Channel {
                 }
                 return self.events.push_back(Event::Bad { bytes: bytes.to_vec(), error });
             }
-            Err(error) => {
-                let reason = negotiate::refuse(bytes, error, &mut self.transmit);
-                return self.close(reason);
-            }
+            Err(error) => return self.refuse(bytes, error),
         };
         match &mut self.state {
             State::Open { liveness } => {
@@ -396,6 +428,12 @@ impl Channel {
                 Err(reason) => self.close(reason),
             },
         }
+    }
+
+    /// Answers a message that cannot be decoded, and closes.
+    fn refuse(&mut self, bytes: &[u8], error: DecodeError) {
+        let reason = negotiate::refuse(bytes, error, &mut self.transmit);
+        self.close(reason);
     }
 
     fn close(&mut self, reason: CloseReason) {

@@ -1,8 +1,11 @@
 use super::*;
+use crate::openflow::action::PacketInReason;
 use crate::openflow::multipart::MultipartReplyBody;
+use crate::openflow::oxm::field;
 use crate::openflow::{
-    BundleAdd, BundleFlags, ErrorCode, FlowMod, Hello, MultipartReply, MultipartRequestBody,
+    BundleAdd, BundleFlags, ErrorCode, FlowMod, Hello, Match, MultipartReply, MultipartRequestBody, PacketIn,
 };
+use crate::types::{Cookie, PortNo, TableId};
 
 fn bytes(xid: u32, message: &Message) -> Vec<u8> {
     let mut out = Vec::new();
@@ -144,4 +147,39 @@ fn closes_on_bytes_that_are_no_openflow() {
         assert!(matches!(channel.poll_event(), Some(Event::Closed(_))));
         assert_eq!(channel.poll_event(), None);
     }
+}
+
+#[test]
+fn shows_packet_ins_where_they_lie_and_may_answer_them_at_once() {
+    let now = Instant::now();
+    let mut channel = open(now);
+    let packet = PacketIn {
+        buffer_id: Some(7),
+        total_len: 3,
+        reason: PacketInReason::ACTION,
+        table: TableId(0),
+        cookie: Cookie(0),
+        flow_match: Match::new().with(field::IN_PORT, 2_u32),
+        data: vec![1, 2, 3],
+    };
+    let mut stream = bytes(0, &Message::PacketIn(packet.clone()));
+    stream.extend(bytes(5, &Message::BarrierRequest));
+    stream.extend(bytes(0, &Message::PacketIn(packet)));
+    let mut n = 0;
+    channel.handle_bytes_showing(now, &stream, |channel, packet| {
+        assert_eq!((packet.in_port, packet.data), (Some(PortNo(2)), &[1, 2, 3][..]));
+        channel.send(&Message::BarrierRequest).unwrap();
+        n += 1;
+    });
+    assert_eq!(n, 2);
+    assert_eq!(channel.poll_event(), Some(Event::Message { xid: Xid(5), message: Message::BarrierRequest }));
+    let mut out = vec![9];
+    channel.transmit_to(&mut out);
+    assert_eq!(out.len(), 1 + 2 * HEADER_LEN);
+    assert_eq!(channel.poll_transmit(), None);
+    // Where the match should be there is none.
+    let mut empty = [0; 32];
+    empty[..4].copy_from_slice(&[4, 10, 0, 32]);
+    channel.handle_bytes_showing(now, &empty, |_, packet| panic!("this is a packet-in: {packet:?}"));
+    assert!(channel.is_closed());
 }

@@ -56,7 +56,7 @@ pub use multipart::{
 };
 pub use nicira::{CtFlush, CtTuple, PacketIn2, PacketInFormat, TlvMap, TlvTable, TlvTableMod};
 pub use oxm::{Field, FieldValue, Match, SubField};
-pub use packet_in::PacketIn;
+pub use packet_in::{PacketIn, PacketInRef};
 pub use packet_out::PacketOut;
 pub use port::{Port, PortMod, PortStatus};
 pub use property::RawProperty;

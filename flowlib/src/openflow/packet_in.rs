@@ -1,9 +1,11 @@
 //! Packets that a switch shows the controller.
 
 use crate::types::{Cookie, PortNo, TableId};
-use crate::wire::{DecodeError, Reader, Wire, Writer};
+use crate::wire::{DecodeError, Part, Reader, Wire, Writer};
 
 use super::action::PacketInReason;
+use super::header::Header;
+use super::message::{PACKET_IN, VERSION};
 use super::oxm::{Field, FieldValue, Match, field};
 
 /// A packet from a switch.
@@ -63,5 +65,76 @@ impl Wire for PacketIn {
         self.flow_match.encode(w);
         w.zeros(2);
         w.bytes(&self.data);
+    }
+}
+
+/// A packet from a switch that lies in its message still: what a learning switch must know, and nothing is copied.
+///
+/// Of the match only the port is looked for; what else it holds is not checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketInRef<'a> {
+    /// See [`PacketIn::buffer_id`].
+    pub buffer_id: Option<u32>,
+    /// See [`PacketIn::total_len`].
+    pub total_len: u16,
+    /// The port it came in by.
+    pub in_port: Option<PortNo>,
+    /// The packet, from its first byte.
+    pub data: &'a [u8],
+}
+
+impl<'a> PacketInRef<'a> {
+    /// Whether a message is a packet-in.
+    #[must_use]
+    pub fn is_one(message: &[u8]) -> bool {
+        message.first_chunk() == Some(&[VERSION, PACKET_IN])
+    }
+
+    /// Reads a whole message, which is a packet-in by its header.
+    ///
+    /// # Errors
+    /// It ends early, or the match's length is wrong.
+    pub fn decode(message: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(message, Part::Message);
+        Header::decode(&mut r)?;
+        let buffer_id = Some(r.u32()?).filter(|id| *id != u32::MAX);
+        let total_len = r.u16()?;
+        // Reason, table, cookie.
+        r.skip(10)?;
+        let in_port = Match::find_in_port(&mut r)?;
+        r.skip(2)?;
+        Ok(Self { buffer_id, total_len, in_port, data: r.rest() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Message;
+    use super::*;
+    use crate::types::Xid;
+
+    fn packet_in(flow_match: Match, buffer_id: Option<u32>) -> PacketIn {
+        let (reason, table, cookie) = (PacketInReason::NO_MATCH, TableId(0), Cookie(u64::MAX));
+        PacketIn { buffer_id, total_len: 60, reason, table, cookie, flow_match, data: vec![7; 60] }
+    }
+
+    #[test]
+    fn the_reference_says_what_the_packet_in_says() {
+        let port = Match::new().with(field::IN_PORT, 3_u32);
+        for flow_match in
+            [Match::new(), port.clone(), port.with(field::METADATA, 5_u64).with(field::TUNNEL_ID, 1_u64)]
+        {
+            for buffer_id in [None, Some(9)] {
+                let whole = packet_in(flow_match.clone(), buffer_id);
+                let mut bytes = Vec::new();
+                Message::PacketIn(whole.clone()).encode(Xid(1), &mut bytes).unwrap();
+                let found = PacketInRef::decode(&bytes).unwrap();
+                assert_eq!((found.buffer_id, found.total_len), (whole.buffer_id, whole.total_len));
+                assert_eq!((found.in_port, found.data), (whole.in_port(), &whole.data[..]));
+                for cut in 0..bytes.len() - 60 {
+                    assert!(PacketInRef::decode(&bytes[..cut]).is_err(), "{cut}");
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::Cell;
+use comfy_table::{Cell, CellAlignment};
 use serde::Serialize;
 use weir_api::v1;
 
@@ -28,7 +28,21 @@ struct StatusView {
     containers: u32,
     containers_ready: u32,
     problems: Vec<ProblemView>,
+    /// Switches that no node has: they learn.
+    learning_switches: Vec<LearningView>,
     counters: BTreeMap<String, u64>,
+    #[serde(skip)]
+    age: String,
+}
+
+#[derive(Serialize)]
+struct LearningView {
+    datapath_id: String,
+    peer: String,
+    since: Option<String>,
+    addresses: u64,
+    packet_ins: u64,
+    flows_installed: u64,
     #[serde(skip)]
     age: String,
 }
@@ -55,7 +69,22 @@ impl From<v1::GetStatusResponse> for StatusView {
             containers: status.containers,
             containers_ready: status.containers_ready,
             problems: status.problems.into_iter().map(Into::into).collect(),
+            learning_switches: status.learning_switches.into_iter().map(Into::into).collect(),
             counters: status.counters.into_iter().collect(),
+        }
+    }
+}
+
+impl From<v1::LearningSwitch> for LearningView {
+    fn from(switch: v1::LearningSwitch) -> LearningView {
+        LearningView {
+            age: output::age(switch.since.as_ref()),
+            since: output::rfc3339(switch.since.as_ref()),
+            datapath_id: switch.datapath_id,
+            peer: switch.peer,
+            addresses: switch.addresses,
+            packet_ins: switch.packet_ins,
+            flows_installed: switch.flows_installed,
         }
     }
 }
@@ -115,6 +144,10 @@ impl View for StatusView {
                 text.push_str(&format!("{} more nodes: weir node list\n", nodes.len() - n_shown));
             }
         }
+        if !self.learning_switches.is_empty() {
+            text.push('\n');
+            text.push_str(&learning(&self.learning_switches));
+        }
         text.push('\n');
         if self.problems.is_empty() {
             text.push_str("Everything is as intended.\n");
@@ -135,6 +168,29 @@ impl View for StatusView {
         }
         text
     }
+}
+
+/// The switches of no node.
+fn learning(switches: &[LearningView]) -> String {
+    let rows = switches.iter().take(MOST_ROWS).map(|switch| {
+        let number = |n: u64| Cell::new(n).set_alignment(CellAlignment::Right);
+        vec![
+            Cell::new(&switch.datapath_id),
+            Cell::new("learning"),
+            Cell::new(or_dash(switch.age.as_str())),
+            number(switch.addresses),
+            number(switch.packet_ins),
+            number(switch.flows_installed),
+            Cell::new(&switch.peer),
+        ]
+    });
+    let mut text =
+        output::rows(&["SWITCH", "STATUS", "FOR", "ADDRESSES", "PACKET-INS", "FLOWS", "PEER"], rows);
+    if switches.len() > MOST_ROWS {
+        let more = switches.len() - MOST_ROWS;
+        text.push_str(&format!("{more} more learning switches: weir status --output json\n"));
+    }
+    text
 }
 
 /// Rows of a table at the most: what a person reads.

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::{Field, FieldValue, Header, OxmId, WideField, read_header};
+use crate::types::PortNo;
 use crate::wire::{DecodeError, Fixed, Part, Problem, Reader, Wire, Writer};
 
 /// One field of a match.
@@ -183,6 +184,46 @@ impl Match {
         Ok(found)
     }
 
+    /// Reads a match, and of it only the port.
+    pub(crate) fn find_in_port(r: &mut Reader<'_>) -> Result<Option<PortNo>, DecodeError> {
+        Self::read(r, |mut r| {
+            while !r.is_empty() {
+                let header = r.u32()?;
+                if header == IN_PORT_HEADER {
+                    return Ok(Some(PortNo(r.u32()?)));
+                }
+                r.skip((header & 0xff) as usize)?;
+            }
+            Ok(None)
+        })
+    }
+
+    /// Reads a match's header and padding, and what is between by `read`.
+    #[inline]
+    fn read<'a, T>(
+        r: &mut Reader<'a>,
+        read: impl FnOnce(Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let part = r.part();
+        r.set_part(Part::Match);
+        let at = r.clone();
+        let (match_type, len) = (r.u16()?, usize::from(r.u16()?));
+        if match_type != 1 {
+            // The match of OpenFlow 1.1 is known by its one length; it is no match of 1.3.
+            let is_short = match_type == 0 && len != 88;
+            let length = Problem::BadLength { found: len };
+            return Err(at.error(if is_short {
+                length
+            } else {
+                Problem::BadType { found: match_type.into() }
+            }));
+        }
+        let found = read(r.body(len, 4, Part::Match)?)?;
+        r.skip(len.next_multiple_of(8) - len)?;
+        r.set_part(part);
+        Ok(found)
+    }
+
     #[inline]
     fn decode_oxm(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let at = r.clone();
@@ -287,6 +328,9 @@ impl<'a> IntoIterator for &'a Match {
     }
 }
 
+/// OXM_OF_IN_PORT without a mask: class 0x8000, field 0, 4 bytes. Source: OpenFlow 1.3.5 §7.2.3.7.
+const IN_PORT_HEADER: u32 = 0x8000_0004;
+
 /// Reads a match with its header and padding.
 ///
 /// Shape: type `u16` 1 (OXM), length `u16` of header and OXMs without padding; OXMs; zeros up to a multiple of 8.
@@ -295,24 +339,7 @@ impl<'a> IntoIterator for &'a Match {
 impl Wire for Match {
     #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let part = r.part();
-        r.set_part(Part::Match);
-        let at = r.clone();
-        let (match_type, len) = (r.u16()?, usize::from(r.u16()?));
-        if match_type != 1 {
-            // The match of OpenFlow 1.1 is known by its one length; it is no match of 1.3.
-            let is_short = match_type == 0 && len != 88;
-            let length = Problem::BadLength { found: len };
-            return Err(at.error(if is_short {
-                length
-            } else {
-                Problem::BadType { found: match_type.into() }
-            }));
-        }
-        let found = Self::decode_oxms(r.body(len, 4, Part::Match)?)?;
-        r.skip(len.next_multiple_of(8) - len)?;
-        r.set_part(part);
-        Ok(found)
+        Self::read(r, Self::decode_oxms)
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
