@@ -16,7 +16,7 @@ use crate::protocol::Progress;
 use crate::state::{Daemon, State};
 use crate::status::{self, Output};
 use crate::topology::{Name, Topology};
-use crate::{benchmarks, registry, report, supervisor};
+use crate::{benchmarks, packet_in, registry, report, supervisor};
 
 /// Labs of network namespaces with real Open vSwitch, Weir's controller and its agents, from a topology file.
 #[derive(Parser)]
@@ -134,6 +134,8 @@ enum Verb {
         #[arg(long, conflicts_with_all = ["sections", "render"])]
         list: bool,
     },
+    /// Measure how fast controllers that run answer packet-ins; needs no lab
+    PacketIn(packet_in::Options),
     /// Remove a lab and everything it made, also when its supervisor was killed
     Down {
         /// The lab, if several are up
@@ -190,6 +192,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
             (Some(json), None) => benchmarks::measure(&sections, &json)?,
             (None, _) => benchmarks::list().for_each(|(name, what)| say(&format!("{name:<12}{what}"))),
         },
+        Verb::PacketIn(options) => packet_in::run(&options)?,
         Verb::Down { name } => down(name.as_deref().or(lab))?,
         Verb::List => list()?,
         Verb::Completions { shell } => {

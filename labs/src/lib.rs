@@ -8,8 +8,8 @@
 //! `supervisor` (builds and keeps), `cleanup` and `cgroup` (remove), `lab` and `place` (use), `ovs` (a machine's Open
 //! vSwitch), `docker` (a node's Docker), `endpoint` (finds containers),
 //! `capture` and `ping` (what really happened on the wire), `report` (whether all is as it should be),
-//! `benchmarks` (how fast and how large it is), `cli` (the command). Apart from them `sim`: a fleet of
-//! simulated switches and agents, the command `weir-sim`.
+//! `benchmarks` (how fast and how large it is), `packet_in` (how fast a controller answers packet-ins), `cli` (the
+//! command). Apart from them `sim`: a fleet of simulated switches and agents, the command `weir-sim`.
 
 #![deny(clippy::await_holding_refcell_ref)]
 
@@ -24,6 +24,7 @@ pub mod endpoint;
 mod lab;
 pub mod log;
 pub mod ovs;
+pub mod packet_in;
 pub mod ping;
 pub mod place;
 pub mod process;

@@ -6,6 +6,7 @@ mod fleet;
 mod flows;
 mod install;
 mod ofctl;
+mod packet_in;
 mod quickstart;
 mod restart;
 mod start;
@@ -65,5 +66,10 @@ pub(super) const ALL: &[Measurement] = &[
         name: "fleet-large",
         what: "10,000 simulated switches in ten pools, with 100 endpoints each",
         measure: fleet::measure_ten_thousand,
+    },
+    Measurement {
+        name: "packet-in",
+        what: "packet-ins answered in learning mode, beside ovs-testcontroller and os-ken",
+        measure: packet_in::measure,
     },
 ];
