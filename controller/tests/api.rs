@@ -208,10 +208,10 @@ async fn containers_spread_and_take_addresses_of_their_nodes_blocks() {
         seen.push((c.node, c.address, c.ofport));
     }
     let expected = [
-        ("n1", "10.1.0.2", 1024),
-        ("n2", "10.1.0.64", 1024),
-        ("n1", "10.1.0.3", 1025),
-        ("n2", "10.1.0.65", 1025),
+        ("n1", "10.1.0.3", 1024),
+        ("n2", "10.1.0.65", 1024),
+        ("n1", "10.1.0.4", 1025),
+        ("n2", "10.1.0.66", 1025),
     ];
     assert_eq!(seen, expected.map(|(n, a, p)| (n.to_owned(), a.to_owned(), p)));
     let request = GetNetworkRequest { pool: "p".to_owned(), name: "net".to_owned() };
@@ -292,7 +292,7 @@ async fn nodes_are_forgotten_when_nothing_is_left_on_them() {
     world.nodes().delete_node(delete()).await.unwrap();
     refused(world.get("a").await, Code::NotFound, "no container `a`");
     let next =
-        world.create(Container { address: "10.1.0.2".to_owned(), ..container("b") }, false).await.unwrap();
+        world.create(Container { address: "10.1.0.3".to_owned(), ..container("b") }, false).await.unwrap();
     assert_eq!(next.node, "n2");
 }
 

@@ -235,7 +235,20 @@ impl Facts {
                     node: node.id,
                 })
                 .collect();
-            (Owner::Network(NetworkId(net)), compile::node_network(node, &network(net), &own))
+            let network = network(net);
+            let is_used = |address: &Ipv4Addr| {
+                let of = |offset| endpoint(net, offset).address;
+                let taken = self.endpoints.keys().any(|(n, offset)| *n == net && of(*offset) == *address);
+                taken
+                    || self
+                        .neighbours
+                        .keys()
+                        .any(|(n, offset)| *n == net && neighbour(net, *offset).1 == *address)
+            };
+            let mut addresses: Vec<_> =
+                own.iter().filter_map(|block| network.own_address(block.prefix)).collect();
+            addresses.retain(|address| !is_used(address));
+            (Owner::Network(NetworkId(net)), compile::node_network(node, &network, &own, &addresses))
         });
         let here = self
             .endpoints

@@ -42,7 +42,7 @@ async fn create_with_wait_returns_a_ready_container() {
     let endpoint = &desired.endpoints[0];
     assert!(!desired.complete && desired.endpoints.len() == 1);
     assert_eq!((endpoint.endpoint_id, endpoint.ofport), (created.endpoint_id, created.ofport));
-    assert_eq!((endpoint.address.as_str(), endpoint.gateway.as_str()), ("10.1.0.2/24", "10.1.0.1"));
+    assert_eq!((endpoint.address.as_str(), endpoint.gateway.as_str()), ("10.1.0.3/24", "10.1.0.1"));
     assert_eq!(
         (endpoint.mtu, endpoint.tunnelled, endpoint.mac.as_str()),
         (1500, false, created.mac.as_str())

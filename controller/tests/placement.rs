@@ -202,9 +202,9 @@ async fn a_runtime_must_work_on_the_node_and_the_image_counts() {
         block_score: 1,
         ..Candidate::default()
     };
-    assert_eq!((previewed.node.as_str(), previewed.address.as_str()), ("n3", "10.1.0.2"));
+    assert_eq!((previewed.node.as_str(), previewed.address.as_str()), ("n3", "10.1.0.3"));
     assert_eq!(previewed.candidates.first(), Some(&best));
-    assert_eq!(world.create(docker("a", limits(0, 0)), false).await.unwrap().address, "10.1.0.2");
+    assert_eq!(world.create(docker("a", limits(0, 0)), false).await.unwrap().address, "10.1.0.3");
     let named = Container { node: "n1".to_owned(), ..container("b") };
     refused(
         world.create(named, false).await,

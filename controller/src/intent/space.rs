@@ -85,7 +85,8 @@ impl Space {
     }
 
     /// The given block that an address is in; blocks are disjoint, so it is the last that begins at or before it.
-    fn block_around(&self, address: Ipv4Addr) -> Option<Ipv4Net> {
+    #[must_use]
+    pub fn block_around(&self, address: Ipv4Addr) -> Option<Ipv4Net> {
         let (block, _) = self.blocks.range(..=Ipv4Net::from(address)).next_back()?;
         block.contains(&address).then_some(*block)
     }

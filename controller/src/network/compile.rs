@@ -258,6 +258,12 @@ impl Compiler {
         self.by_address.contains_key(&(network, address))
     }
 
+    /// Whether the address is the own one of the node that has its block.
+    #[must_use]
+    pub fn is_own_address(&self, network: NetworkId, address: Ipv4Addr) -> bool {
+        !self.is_used(network, address) && self.own_address_of(network, address).is_some()
+    }
+
     /// Whether that is a node's NAT MAC.
     #[must_use]
     pub fn is_nat_mac(&self, mac: MacAddr) -> bool {
@@ -345,7 +351,13 @@ impl Compiler {
             Owner::Segment => compile::node(node),
             Owner::Network(id) if self.presence.contains_key(&(node.id, id)) => {
                 match self.networks.get(&id) {
-                    Some(network) => compile::node_network(node, network, &self.own_placements(node.id, id)),
+                    Some(network) => {
+                        let own = self.own_placements(node.id, id);
+                        let mut addresses: Vec<_> =
+                            own.iter().filter_map(|block| network.own_address(block.prefix)).collect();
+                        addresses.retain(|address| !self.is_used(id, *address));
+                        compile::node_network(node, network, &own, &addresses)
+                    }
                     None => Vec::new(),
                 }
             }
@@ -370,9 +382,25 @@ impl Compiler {
 
     /// Whether the endpoint's address is in no block of its node.
     fn is_exception(&self, node: NodeId, endpoint: &Endpoint) -> bool {
-        let upto = (endpoint.network, Ipv4Addr::UNSPECIFIED)..=(endpoint.network, endpoint.address);
-        let block = self.blocks.range(upto).next_back().map(|(_, block)| block);
-        !block.is_some_and(|(prefix, holder)| *holder == node && prefix.contains(&endpoint.address))
+        self.block_around(endpoint.network, endpoint.address).is_none_or(|(_, holder)| holder != node)
+    }
+
+    /// The block that an address is in, and whose it is.
+    fn block_around(&self, network: NetworkId, address: Ipv4Addr) -> Option<(Ipv4Net, NodeId)> {
+        let upto = (network, Ipv4Addr::UNSPECIFIED)..=(network, address);
+        let (_, block) = self.blocks.range(upto).next_back()?;
+        Some(*block).filter(|(prefix, _)| prefix.contains(&address))
+    }
+
+    /// The node whose own address that is, or would be if nobody had it.
+    fn own_address_of(&self, id: NetworkId, address: Ipv4Addr) -> Option<NodeId> {
+        let (prefix, node) = self.block_around(id, address)?;
+        (self.network(id)?.own_address(prefix) == Some(address)).then_some(node)
+    }
+
+    /// Whether an endpoint or a host of the VLAN has the address.
+    fn is_used(&self, network: NetworkId, address: Ipv4Addr) -> bool {
+        self.is_taken(network, address) || self.neighbours.contains_key(&(network, address))
     }
 
     fn blocks_of(&self, network: NetworkId) -> impl Iterator<Item = (Ipv4Net, NodeId)> {
@@ -423,6 +451,7 @@ impl Compiler {
     fn mark_endpoint(&mut self, node: NodeId, endpoint: &Endpoint) {
         self.mark(SegmentId::Node(node), Owner::Endpoint(endpoint.id));
         self.mark_placement(endpoint.network, endpoint.address.into());
+        self.mark_own_address(endpoint.network, endpoint.address);
     }
 
     fn mark_placement(&mut self, network: NetworkId, prefix: Ipv4Net) {
@@ -442,6 +471,14 @@ impl Compiler {
         if let Some(n) = self.networks.get(&network) {
             let owner = Owner::Neighbour { offset: compile::offset(n, address) };
             self.mark(SegmentId::Network(network), owner);
+        }
+        self.mark_own_address(network, address);
+    }
+
+    /// Somebody has, or has no longer, an address that may be a node's own.
+    fn mark_own_address(&mut self, network: NetworkId, address: Ipv4Addr) {
+        if let Some(node) = self.own_address_of(network, address) {
+            self.mark(SegmentId::Node(node), Owner::Network(network));
         }
     }
 

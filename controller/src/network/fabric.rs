@@ -171,7 +171,9 @@ impl Fabric {
                 }
             }
             Some(Seen::Packet { source, destination })
-                if is_host(&of, destination) && !self.compiler.is_taken(network, destination) =>
+                if is_host(&of, destination)
+                    && !self.compiler.is_taken(network, destination)
+                    && !self.compiler.is_own_address(network, destination) =>
             {
                 // From the fabric: to an address of this node's block, which another node has sent here. It is sent on
                 // from here once; from then on the other node knows better.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use flowlib::compile::model::{EndpointId, NetworkId};
+use flowlib::compile::model::{self as compiled, EndpointId, NetworkId};
 use ipnet::Ipv4Net;
 
 use crate::intent::Space;
@@ -51,6 +51,9 @@ pub enum AddressError {
     /// It is the gateway's.
     #[error("the address {address} is the gateway's")]
     Gateway { address: Ipv4Addr },
+    /// It is the own address of the node that has its block, or will have it.
+    #[error("the address {address} is kept for the node that has the block {block}")]
+    Node { address: Ipv4Addr, block: Ipv4Net },
     /// A host outside of our control has it.
     #[error("the address {address} is used by a host on the VLAN that is no container")]
     External { address: Ipv4Addr },
@@ -68,8 +71,8 @@ fn next_free(next_free_ms: Option<u64>) -> String {
     })
 }
 
-/// Addresses of a subnet that no container is given: its first, its last, and the gateway's.
-const NO_HOSTS: usize = 3;
+/// Addresses of a block that no container is given, at most: the first and the last of the subnet, the gateway's, the node's.
+const NO_HOSTS: usize = 4;
 
 impl Ask<'_> {
     /// An address of the network's choice for an endpoint on the node that has these blocks.
@@ -94,6 +97,9 @@ impl Ask<'_> {
         }
         if self.network.gateway == Some(address) {
             return Err(AddressError::Gateway { address });
+        }
+        if let Some(block) = self.block_with_own(address) {
+            return Err(AddressError::Node { address, block });
         }
         if let Some(holder) = self.space.used.get(&address).and_then(|holders| holders.first()) {
             return Err(AddressError::Taken { address, holder: *holder });
@@ -188,6 +194,7 @@ impl Ask<'_> {
     fn could_be_given(&self, address: Ipv4Addr) -> bool {
         self.not_a_host(address).is_none()
             && self.network.gateway != Some(address)
+            && self.block_with_own(address).is_none()
             && !self.space.neighbours.contains_key(&address)
     }
 
@@ -203,6 +210,13 @@ impl Ask<'_> {
         } else {
             None
         }
+    }
+
+    /// The block whose own address that is.
+    fn block_with_own(&self, address: Ipv4Addr) -> Option<Ipv4Net> {
+        let own =
+            |block: &Ipv4Net| compiled::Network::from(self.network).own_address(*block) == Some(address);
+        block_of(self.network, address).filter(own)
     }
 
     /// How long an address is still kept back. A clock that was set back makes it no longer than the cool-down.
@@ -328,10 +342,10 @@ mod tests {
     fn a_node_fills_its_block_and_is_given_another() {
         let mut world = World::new(network("10.0.0.0/24", Some("10.0.0.1"), 26));
         let first = world.any(1).unwrap();
-        assert_eq!(first.address, Ipv4Addr::new(10, 0, 0, 2));
+        assert_eq!(first.address, Ipv4Addr::new(10, 0, 0, 3));
         assert_eq!(first.new_block, Some("10.0.0.0/26".parse().unwrap()));
         assert_eq!(world.any(2).unwrap().new_block, Some("10.0.0.64/26".parse().unwrap()));
-        for _ in 0..61 {
+        for _ in 0..60 {
             assert_eq!(world.any(1).unwrap().new_block, None);
         }
         assert_eq!(world.any(1).unwrap().new_block, Some("10.0.0.128/26".parse().unwrap()));

@@ -6,6 +6,7 @@ mod facts;
 pub mod frame;
 pub mod ipam;
 pub mod resolver;
+pub mod routes;
 pub mod run;
 pub mod timetable;
 mod tunnels;

@@ -12,6 +12,8 @@ use ipnet::Ipv4Net;
 
 use crate::intent::model::{Key, Network, Pool};
 use crate::intent::{Refusal, State, Transaction};
+use crate::network::routes;
+pub use crate::network::routes::Route;
 
 use super::{name, pools};
 
@@ -75,6 +77,13 @@ pub fn find<'a>(state: &'a State, pool: &Pool, name: &str) -> Result<&'a Arc<Net
             pool.name
         ))
     })
+}
+
+/// What the gateway of a network should route where.
+#[must_use]
+pub fn routes(state: &State, network: &Network) -> Vec<Route> {
+    let live = |id| state.container_of(id).filter(|container| !container.deleting);
+    routes::routes(network, state.space(network.id), |id| Some(live(id)?.endpoint.node))
 }
 
 /// Creates a network; the same one again is not an error.

@@ -133,8 +133,9 @@ fn address_refusal(state: &State, network: &Network, error: AddressError) -> Ref
         }
         AddressError::External { .. } => Refusal::Exists(sentence),
         AddressError::Full { .. } => Refusal::Exhausted(sentence),
-        AddressError::Outside { .. } | AddressError::NotAHost { .. } | AddressError::Gateway { .. } => {
-            Refusal::Invalid(sentence)
-        }
+        AddressError::Outside { .. }
+        | AddressError::NotAHost { .. }
+        | AddressError::Gateway { .. }
+        | AddressError::Node { .. } => Refusal::Invalid(sentence),
     }
 }

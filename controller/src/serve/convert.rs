@@ -19,7 +19,7 @@ use crate::measure::journey::Journey;
 use crate::orchestrate::board::Posted;
 use crate::orchestrate::containers::ContainerSpec;
 use crate::orchestrate::lifecycle::NodeCondition;
-use crate::orchestrate::networks::NetworkSpec;
+use crate::orchestrate::networks::{NetworkSpec, Route};
 use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Goal};
 use crate::orchestrate::pools::PoolSpec;
 use crate::orchestrate::scheduler::{Choice, Placement, Scores, TurnedAway, Verdict};
@@ -132,6 +132,15 @@ pub(super) fn network(state: &State, network: &Network) -> v1::Network {
         revision: network.revision,
         blocks: blocks.collect(),
         neighbours: neighbours.collect(),
+        routes: Vec::new(),
+    }
+}
+
+pub(super) fn route(state: &State, route: Route) -> v1::Route {
+    v1::Route {
+        prefix: route.prefix.to_string(),
+        via: route.via.map_or_else(String::new, |via| via.to_string()),
+        node: state.node(route.node).map_or_else(String::new, |node| node.name.clone()),
     }
 }
 

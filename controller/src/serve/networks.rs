@@ -8,7 +8,7 @@ use weir_api::v1::{
 };
 
 use super::{Api, convert, refused};
-use crate::intent::State;
+use crate::intent::{Refusal, State};
 use crate::orchestrate::{networks, pools};
 
 #[tonic::async_trait]
@@ -29,9 +29,12 @@ impl Networks for Api {
         let GetNetworkRequest { pool, name } = request.into_inner();
         let find = |state: &State| {
             let pool = pools::find(state, &pool)?;
-            networks::find(state, pool, &name).map(|network| convert::network(state, network))
+            let network = networks::find(state, pool, &name)?;
+            let routes =
+                networks::routes(state, network).into_iter().map(|route| convert::route(state, route));
+            Ok(Network { routes: routes.collect(), ..convert::network(state, network) })
         };
-        self.orchestrator.intent().read(find).map(Response::new).map_err(refused)
+        self.orchestrator.intent().read(find).map(Response::new).map_err(|error: Refusal| refused(error))
     }
 
     async fn list_networks(
@@ -46,11 +49,7 @@ impl Networks for Api {
             networks.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
             Ok(ListNetworksResponse { networks })
         };
-        self.orchestrator
-            .intent()
-            .read(list)
-            .map(Response::new)
-            .map_err(|error: crate::intent::Refusal| refused(error))
+        self.orchestrator.intent().read(list).map(Response::new).map_err(|error: Refusal| refused(error))
     }
 
     async fn delete_network(

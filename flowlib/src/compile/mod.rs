@@ -72,12 +72,15 @@ pub fn node(node: &Node) -> Vec<Flow> {
     vec![neighbour::node(node)]
 }
 
-/// What a node holds for a network that is present on it (segment node, owner network).
+/// What a node holds for a network that is present on it (segment node, owner network): its blocks, and which addresses of
+/// them are its own ([`Network::own_address`]) and nobody else's.
 #[must_use]
-pub fn node_network(node: &Node, network: &Network, own: &[Placement]) -> Vec<Flow> {
+pub fn node_network(node: &Node, network: &Network, own: &[Placement], addresses: &[Ipv4Addr]) -> Vec<Flow> {
     let mut flows: Vec<Flow> = own.iter().map(forward::own_placement).collect();
     if let Driver::Vlan(vid) = network.driver {
         flows.push(driver::egress(node, network, vid));
+        let answered = |address: &Ipv4Addr| neighbour::own_address(network.id, *address, vid, node.nat_mac);
+        flows.extend(addresses.iter().map(answered));
     }
     flows
 }

@@ -31,6 +31,24 @@ pub struct Network {
     pub gateway: Option<Ipv4Addr>,
 }
 
+impl Network {
+    /// The longest prefix of blocks of which an address is the node's own: of smaller ones it would be too large a part.
+    const OWN_ADDRESS_PREFIX_LEN_MAX: u8 = 29;
+
+    /// The address of a block that is its node's own: the first that a host may have and that is not the gateway's. By it
+    /// a gateway routes the block, and needs to know no endpoint of it. On a VLAN only; elsewhere nobody would ask.
+    #[must_use]
+    pub fn own_address(&self, block: Ipv4Net) -> Option<Ipv4Addr> {
+        let is_routed =
+            matches!(self.driver, Driver::Vlan(_)) && block.prefix_len() <= Self::OWN_ADDRESS_PREFIX_LEN_MAX;
+        let is_host =
+            |address: &Ipv4Addr| *address != self.subnet.network() && Some(*address) != self.gateway;
+        // Two may be taken: the network's and the gateway's.
+        let first = u32::from(block.network());
+        (0..3).filter(|_| is_routed).map(|n| Ipv4Addr::from(first | n)).find(is_host)
+    }
+}
+
 /// A node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -75,4 +93,32 @@ pub struct Neighbour {
     pub address: Ipv4Addr,
     /// Its MAC address.
     pub mac: MacAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocks_own_address_is_the_first_that_is_free() {
+        let network = |driver, gateway: Option<&str>| Network {
+            id: NetworkId(1),
+            driver,
+            subnet: "10.1.0.0/22".parse().unwrap(),
+            gateway: gateway.map(|text| text.parse().unwrap()),
+        };
+        let vlan = Driver::Vlan(VlanVid::new(5).unwrap());
+        for (gateway, block, own) in [
+            (None, "10.1.0.0/26", Some("10.1.0.1")),
+            (Some("10.1.0.1"), "10.1.0.0/26", Some("10.1.0.2")),
+            (Some("10.1.0.1"), "10.1.2.64/26", Some("10.1.2.64")),
+            (Some("10.1.2.64"), "10.1.2.64/29", Some("10.1.2.65")),
+            (None, "10.1.2.64/30", None),
+        ] {
+            let found = network(vlan, gateway).own_address(block.parse().unwrap());
+            assert_eq!(found, own.map(|text| text.parse().unwrap()), "{gateway:?} {block}");
+        }
+        let vxlan = Driver::Vxlan(Vni::new(5).unwrap());
+        assert_eq!(network(vxlan, None).own_address("10.1.2.64/26".parse().unwrap()), None);
+    }
 }

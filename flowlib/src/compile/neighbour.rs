@@ -3,9 +3,11 @@
 //! Promises that no ARP of an endpoint goes further than this table, that the fabric is answered only by the node
 //! that holds the address, and that IP goes on only if it is addressed to this hop.
 
+use std::net::Ipv4Addr;
+
 use super::flow::{ARP_REPLY, ARP_REQUEST, Matching, Then, VLAN_PRESENT, discard, flow};
 use super::limit::REPLY_METER;
-use super::model::{Endpoint, Network, Node};
+use super::model::{Endpoint, Network, NetworkId, Node};
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, Match};
 use crate::pipeline::VIRTUAL_MAC;
@@ -13,7 +15,7 @@ use crate::pipeline::drop_reason::DropReason;
 use crate::pipeline::priority::{HIGH, LOW, MISS, NORMAL};
 use crate::pipeline::register::{self, Origin};
 use crate::pipeline::table::Table;
-use crate::types::{MacAddr, PortNo, VlanVid};
+use crate::types::{MacAddr, PortNo, Priority, VlanVid};
 
 /// EtherType of a VLAN tag.
 const VLAN: u16 = 0x8100;
@@ -57,19 +59,35 @@ pub(super) fn node(node: &Node) -> Flow {
 
 /// The fabric's requests for an endpoint of a VLAN, answered with its node's NAT MAC.
 pub(super) fn vlan_endpoint(endpoint: &Endpoint, vid: VlanVid, nat_mac: MacAddr) -> Flow {
+    to_fabric(HIGH, endpoint.network, endpoint.address, vid, nat_mac)
+}
+
+/// The fabric's requests for a node's own address of a block. An endpoint that has it from before there were such
+/// addresses goes first.
+pub(super) fn own_address(network: NetworkId, address: Ipv4Addr, vid: VlanVid, nat_mac: MacAddr) -> Flow {
+    to_fabric(NORMAL, network, address, vid, nat_mac)
+}
+
+fn to_fabric(
+    priority: Priority,
+    network: NetworkId,
+    address: Ipv4Addr,
+    vid: VlanVid,
+    nat_mac: MacAddr,
+) -> Flow {
     let asked = Match::new()
-        .network(endpoint.network)
+        .network(network)
         .origin(Origin::Uplink)
         .arp()
         .with(field::ARP_OP, ARP_REQUEST)
-        .with(field::ARP_TPA, endpoint.address);
+        .with(field::ARP_TPA, address);
     let mut actions = answer(nat_mac);
     actions.extend([
         Action::PushVlan(VLAN),
         Action::set_field(field::VLAN_VID, VLAN_PRESENT | vid.get()),
         Action::output(PortNo::IN_PORT),
     ]);
-    flow(Table::Neighbour, HIGH, asked, actions)
+    flow(Table::Neighbour, priority, asked, actions)
 }
 
 /// Turns an ARP request into the reply that `mac` has the address asked for. Source: RFC 826.

@@ -39,11 +39,14 @@ const SENDERS: [(&str, &str); 6] = [
     ("06:00:00:00:00:01", "192.0.2.1"),
 ];
 
-/// To whom: an endpoint, the exception, an address of this node that nobody has, the other node's block, the gateway, a bare host, nobody, outside, all, many.
-const RECEIVERS: [(&str, &str); 11] = [
+/// To whom: an endpoint, the exception, an own address of this node, an address of it that nobody has, the other node's block,
+/// the gateway, a bare host, nobody, outside, all, many.
+const RECEIVERS: [(&str, &str); 13] = [
     ("02:00:00:00:00:fe", "10.1.0.2"),
     ("0e:00:00:00:00:01", "10.1.0.2"),
     ("0e:00:00:00:00:01", "10.1.0.70"),
+    ("0e:00:00:00:00:01", "10.1.1.0"),
+    ("02:00:00:00:00:fe", "10.1.1.0"),
     ("02:00:00:00:00:fe", "10.1.0.5"),
     ("02:00:00:00:00:fe", "10.1.0.66"),
     ("02:00:00:00:00:fe", "10.1.0.1"),
@@ -92,9 +95,10 @@ pub(crate) fn packets() -> Vec<String> {
 }
 
 /// Flows that all nodes have, and that are hidden on this one by its own: they lead to it.
-const HIDDEN: [&str; 3] = [
+const HIDDEN: [&str; 4] = [
     " 5. ip,reg0=0x1,reg1=0x1,nw_dst=10.1.0.70, priority 197,",
     " 5. ip,reg0=0x1,reg1=0x1,nw_dst=10.1.0.0/26, priority 179,",
+    " 5. ip,reg0=0x1,reg1=0x1,nw_dst=10.1.1.0/26, priority 179,",
     " 5. ip,reg0=0x2,reg1=0x1,nw_dst=10.1.0.0/26, priority 179,",
 ];
 

@@ -17,8 +17,8 @@ use crate::state::State;
 pub(super) struct NodeFlows {
     pub(super) name: String,
     pub(super) flows: usize,
-    /// The most it may hold: 40, 7 for each of its endpoints, 1 for each other node, 1 for each block or exception of each
-    /// network present.
+    /// The most it may hold: 40, 7 for each of its endpoints, 2 for each of its blocks, 1 for each other node, 1 for each block
+    /// or exception of each network present.
     pub(super) most: usize,
     pub(super) by_table: BTreeMap<String, usize>,
 }
@@ -81,7 +81,9 @@ fn most(
     let prefixes: usize = networks
         .map(|network| {
             let members = in_pool.clone().filter(|container| container.network == network.name);
-            network.blocks.len() + members.filter(|container| is_exception(container, network)).count()
+            let own = network.blocks.iter().filter(|block| block.node == node.name).count();
+            let exceptions = members.filter(|container| is_exception(container, network)).count();
+            network.blocks.len() + 2 * own + exceptions
         })
         .sum();
     40 + 7 * local.len() + others + prefixes

@@ -21,6 +21,8 @@ pub(super) enum Command {
     List,
     /// Show one network: its settings, blocks and external neighbours
     Show(Named),
+    /// Print what a VLAN's gateway should route where, so that it has one neighbour a node instead of one a container
+    Routes(Routes),
     /// Delete a network without containers
     #[command(visible_alias = "rm")]
     Delete(Named),
@@ -48,6 +50,24 @@ pub(super) enum Driver {
 pub(super) struct Named {
     /// The network's name
     name: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Routes {
+    /// The network's name
+    name: String,
+    /// As commands for the gateway instead: for `ip -batch -`, or for FRR's vtysh
+    #[arg(long, value_enum, requires = "dev")]
+    format: Option<RouteFormat>,
+    /// The gateway's interface on the VLAN, for --format
+    #[arg(long, value_name = "INTERFACE")]
+    dev: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RouteFormat {
+    IpRoute,
+    Frr,
 }
 
 const SETTINGS: &str = "\
@@ -84,6 +104,16 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
             let mut client = client(session).await?;
             let network = session.patiently("asking", client.get_network(request)).await?;
             output::show(session.format(), &NetworkView::from(network))
+        }
+        Command::Routes(Routes { name, format, dev }) => {
+            let request = session.request(v1::GetNetworkRequest { pool: session.pool()?, name });
+            let mut client = client(session).await?;
+            let network = session.patiently("asking", client.get_network(request)).await?;
+            let routes = RouteList(network.routes.into_iter().map(Into::into).collect());
+            match format {
+                None => output::show(session.format(), &routes),
+                Some(format) => output::raw(routes.commands(format, &dev.unwrap_or_default()).as_bytes()),
+            }
         }
         Command::Delete(Named { name }) => {
             let pool = session.pool()?;
@@ -239,5 +269,73 @@ impl View for NetworkList {
                 ]
             }),
         )
+    }
+}
+
+#[derive(Serialize)]
+struct RouteView {
+    prefix: String,
+    /// Without one the address itself is asked for.
+    via: Option<String>,
+    node: String,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct RouteList(Vec<RouteView>);
+
+impl From<v1::Route> for RouteView {
+    fn from(v1::Route { prefix, via, node }: v1::Route) -> RouteView {
+        RouteView { prefix, via: output::present(via), node }
+    }
+}
+
+impl RouteList {
+    /// A line a route. Linux looks a next hop up in the table that it is for, where the block's own route would be found
+    /// before the interface's: `onlink` says that it need not.
+    fn commands(&self, format: RouteFormat, dev: &str) -> String {
+        let mut text = String::new();
+        for RouteView { prefix, via, .. } in &self.0 {
+            let line = match (format, via) {
+                (RouteFormat::IpRoute, Some(via)) => {
+                    format!("route replace {prefix} via {via} dev {dev} onlink\n")
+                }
+                (RouteFormat::IpRoute, None) => format!("route replace {prefix} dev {dev}\n"),
+                (RouteFormat::Frr, Some(via)) => format!("ip route {prefix} {via} {dev}\n"),
+                (RouteFormat::Frr, None) => format!("ip route {prefix} {dev}\n"),
+            };
+            text.push_str(&line);
+        }
+        text
+    }
+}
+
+impl View for RouteList {
+    fn to_text(&self) -> String {
+        let rows = self.0.iter().map(|route| {
+            let via = route.via.as_ref().map_or_else(|| "on the link".to_owned(), |via| format!("via {via}"));
+            vec![Cell::new(&route.prefix), Cell::new(via), Cell::new(&route.node)]
+        });
+        output::rows(&["ROUTE", "NEXT HOP", "NODE"], rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_printed_as_commands() {
+        let route = |prefix: &str, via: &str| {
+            let (prefix, via, node) = (prefix.to_owned(), via.to_owned(), "n1".to_owned());
+            RouteView::from(v1::Route { prefix, via, node })
+        };
+        let routes = RouteList(vec![route("10.1.2.64/26", "10.1.2.64"), route("10.1.2.9/32", "")]);
+        assert_eq!(
+            routes.commands(RouteFormat::IpRoute, "eth0"),
+            "route replace 10.1.2.64/26 via 10.1.2.64 dev eth0 onlink\nroute replace 10.1.2.9/32 dev eth0\n"
+        );
+        let frr = routes.commands(RouteFormat::Frr, "eth0");
+        assert_eq!(frr, "ip route 10.1.2.64/26 10.1.2.64 eth0\nip route 10.1.2.9/32 eth0\n");
     }
 }
