@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use flowlib::openflow::Flow;
-use flowlib::segment::Segment;
 use flowlib::segment::id::{Owner, SegmentId};
+use flowlib::segment::{Segment, ledger};
 use flowlib::types::{DatapathId, NodeId};
 use tokio::sync::watch;
 
@@ -189,6 +189,18 @@ impl Board {
     /// Looks at a segment; `look` must be short.
     pub fn with_segment<T>(&self, id: SegmentId, look: impl FnOnce(&Segment) -> T) -> Option<T> {
         self.read(|inner| inner.segments.get(&id).map(look))
+    }
+
+    /// The flows that a segment comes to in a switch, sorted: its own, and its row.
+    #[must_use]
+    pub fn flows(&self, id: SegmentId) -> Vec<Flow> {
+        let copy = |segment: &Segment| {
+            let row = ledger::row(id, segment.digest());
+            segment.entries().map(|entry| entry.flow.clone()).chain([row]).collect()
+        };
+        let mut flows: Vec<Flow> = self.with_segment(id, copy).unwrap_or_default();
+        flows.sort_unstable();
+        flows
     }
 
     /// Takes over what was compiled from the intent up to `revision`, and wakes whom it concerns.

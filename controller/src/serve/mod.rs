@@ -61,7 +61,7 @@ impl Api {
         }
     }
 
-    /// Has it show the learning switches of a board.
+    /// Has it show what the switches of a board should hold, and its learning switches.
     #[must_use]
     pub fn with_switches(self, switches: Board) -> Self {
         Self { switches, ..self }

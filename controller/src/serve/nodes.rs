@@ -1,18 +1,29 @@
 //! The service `weir.v1.Nodes`.
 
+use std::pin::Pin;
+
+use flowlib::text::format_flow;
+use futures::{Stream, StreamExt, stream};
 use tonic::{Request, Response, Status};
 use weir_api::v1::nodes_server::Nodes;
 use weir_api::v1::{
-    DeleteNodeRequest, DeleteNodeResponse, GetNodeRequest, ListNodesRequest, ListNodesResponse, Node,
-    SetNodeSchedulingRequest,
+    DeleteNodeRequest, DeleteNodeResponse, GetNodeRequest, ListNodeFlowsRequest, ListNodeFlowsResponse,
+    ListNodesRequest, ListNodesResponse, Node, SetNodeSchedulingRequest,
 };
 
 use super::{Api, convert, refused};
 use crate::intent::{Refusal, State};
 use crate::orchestrate::{nodes, pools};
 
+/// Flows in one message of an answer: well below the 4 MiB that clients take.
+const FLOWS: usize = 1000;
+
+type NodeFlows = Pin<Box<dyn Stream<Item = Result<ListNodeFlowsResponse, Status>> + Send>>;
+
 #[tonic::async_trait]
 impl Nodes for Api {
+    type ListNodeFlowsStream = NodeFlows;
+
     async fn get_node(&self, request: Request<GetNodeRequest>) -> Result<Response<Node>, Status> {
         let GetNodeRequest { pool, name } = request.into_inner();
         let intent = self.orchestrator.intent();
@@ -49,6 +60,25 @@ impl Nodes for Api {
         let DeleteNodeRequest { pool, name } = request.into_inner();
         self.orchestrator.delete_node(pool, name).await.map_err(refused)?;
         Ok(Response::new(DeleteNodeResponse {}))
+    }
+
+    async fn list_node_flows(
+        &self,
+        request: Request<ListNodeFlowsRequest>,
+    ) -> Result<Response<NodeFlows>, Status> {
+        let ListNodeFlowsRequest { pool, name } = request.into_inner();
+        let find = |state: &State| nodes::find(state, pools::find(state, &pool)?, &name).map(|node| node.id);
+        let node = self.orchestrator.intent().read(find).map_err(refused)?;
+        let board = self.switches.clone();
+        // One segment is held at a time, and none while a client does not read.
+        let segments = stream::iter(board.wanted(node).segments).map(move |id| board.flows(id));
+        let messages = segments.flat_map(|flows| {
+            let text = |flows: &[_]| flows.iter().map(format_flow).collect();
+            let messages: Vec<_> =
+                flows.chunks(FLOWS).map(|some| Ok(ListNodeFlowsResponse { flows: text(some) })).collect();
+            stream::iter(messages)
+        });
+        Ok(Response::new(Box::pin(messages)))
     }
 }
 

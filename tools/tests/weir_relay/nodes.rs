@@ -58,3 +58,18 @@ fn a_drain_ends_when_somebody_else_schedules_the_node_otherwise() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output.stderr).contains("node meddled/n1 is no longer draining"), "{output:?}");
 }
+
+#[test]
+fn a_nodes_flows_are_printed_as_they_come_for_ofctl_or_for_programs() {
+    let served = Served::start();
+    let output = served.run("node flows n1");
+    let flows = [
+        "table=0, priority=0 actions=drop",
+        "table=1, priority=7 actions=drop",
+        "table=62, priority=0 actions=drop",
+    ];
+    assert_eq!(text(&output.stdout).lines().collect::<Vec<_>>(), flows, "{output:?}");
+    let output = served.run("-o json node flows n1");
+    let lines = text(&output.stdout).lines().map(|line| serde_json::from_str::<String>(line).unwrap());
+    assert_eq!(lines.collect::<Vec<_>>(), flows);
+}

@@ -299,6 +299,22 @@ impl Nodes for Server {
     ) -> Result<Response<v1::DeleteNodeResponse>, Status> {
         Err(Status::failed_precondition("node p/n1 has containers"))
     }
+
+    type ListNodeFlowsStream = tonic::codegen::BoxStream<v1::ListNodeFlowsResponse>;
+
+    async fn list_node_flows(
+        &self,
+        _: Request<v1::ListNodeFlowsRequest>,
+    ) -> Result<Response<Self::ListNodeFlowsStream>, Status> {
+        let answer = |flows: &[&str]| {
+            Ok(v1::ListNodeFlowsResponse { flows: flows.iter().map(|&flow| flow.to_owned()).collect() })
+        };
+        let answers = [
+            answer(&["table=0, priority=0 actions=drop", "table=1, priority=7 actions=drop"]),
+            answer(&["table=62, priority=0 actions=drop"]),
+        ];
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
 }
 
 /// A stream of `first`, and of `last` once the gate is open; without `last` it stays open.

@@ -10,6 +10,7 @@ use weir_api::v1;
 use weir_api::v1::node::Scheduling;
 use weir_api::v1::nodes_client::NodesClient;
 
+use super::arguments::Format;
 use super::failure::Failure;
 use super::output;
 use super::session::Session;
@@ -22,6 +23,8 @@ pub(super) enum Command {
     List,
     /// Show one node and what is wrong with it
     Show(Named),
+    /// Print the flows that a node's switch should hold, for ofctl diff-flows
+    Flows(Named),
     /// Give a node no more containers; it keeps those it has
     Cordon(Named),
     /// Give a node containers again
@@ -53,6 +56,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
             let node = session.patiently("asking", client.get_node(request)).await?;
             output::show(session.format(), &NodeView::from(node))
         }
+        Command::Flows(Named { name }) => flows(session, name).await,
         Command::Cordon(Named { name }) => show_scheduled(session, name, Scheduling::Cordoned).await,
         Command::Uncordon(Named { name }) => show_scheduled(session, name, Scheduling::Active).await,
         Command::Drain(arguments) => drain::run(session, arguments).await,
@@ -68,6 +72,20 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
 
 async fn client(session: &Session) -> Result<NodesClient<tonic::transport::Channel>, Failure> {
     Ok(weir_api::client::nodes(session.channel().await?))
+}
+
+/// Prints a flow a line as it comes, since there may be many.
+async fn flows(session: &Session, name: String) -> Result<(), Failure> {
+    let request = v1::ListNodeFlowsRequest { pool: session.pool()?, name };
+    let mut client = client(session).await?;
+    let mut answer = session.opened("asking", client.list_node_flows(request)).await?;
+    while let Some(v1::ListNodeFlowsResponse { flows }) = answer.message().await? {
+        match session.format() {
+            Format::Table => output::raw((flows.join("\n") + "\n").as_bytes())?,
+            Format::Json => flows.iter().try_for_each(|flow| output::document(flow, false))?,
+        }
+    }
+    Ok(())
 }
 
 /// Says whether a node is given containers, and shows it.
