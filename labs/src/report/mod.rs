@@ -48,7 +48,7 @@ use fdb::Learned;
 use flows::NodeFlows;
 use http::Fetched;
 use latency::Latency;
-use reach::{Pairs, Reach};
+use reach::{Outcome, Pairs, Reach};
 
 /// What to report, and how.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +96,15 @@ struct Fabric {
     answers: usize,
 }
 
+/// Who reaches whom, and whether that is as intended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matrix {
+    /// Ordered pairs that were tried, those included that must not reach each other.
+    pub tried: usize,
+    /// Those that are not as they should be, a sentence each.
+    pub wrong: Vec<String>,
+}
+
 /// What the controller says there should be; containers that have ended are left out.
 pub(crate) struct Intent {
     pub(crate) containers: Vec<v1::Container>,
@@ -130,6 +139,26 @@ pub fn run(lab: &Lab, options: &Options) -> anyhow::Result<bool> {
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(report.ok)
+}
+
+/// Tries all pairs of endpoints, and of endpoints and hosts outside, as they should be now.
+///
+/// # Errors
+/// If the controller does not answer, or an endpoint has no namespace.
+pub async fn matrix(lab: &Lab) -> anyhow::Result<Matrix> {
+    let Intent { containers, networks, .. } = Intent::read(&connect(&lab.server()).await?).await?;
+    let sites = site::all(lab.state(), &containers, &networks)?;
+    let reach = reach::measure(&sites).await?;
+    let name = |number: u32| sites.get(number as usize).map_or("?", |site| &site.name);
+    let wrong = |((from, to), outcome): (&(u32, u32), &Outcome)| {
+        let verb = match outcome {
+            Outcome::Missing => "does not reach",
+            Outcome::Leaked => "gets through to",
+            Outcome::Reached | Outcome::Late | Outcome::Silent => return None,
+        };
+        Some(format!("{} {verb} {}", name(*from), name(*to)))
+    };
+    Ok(Matrix { tried: reach.outcomes.len(), wrong: reach.outcomes.iter().filter_map(wrong).collect() })
 }
 
 async fn examine(lab: &Lab, captures: &Captures, creates: usize) -> anyhow::Result<(Report, String)> {
