@@ -2,74 +2,20 @@
 
 #![allow(clippy::unwrap_used)] // Clippy takes only functions that are marked as tests for tests.
 
+mod binary;
 mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, Output};
 
-use support::{PATIENCE, connect};
+use binary::{BINARY, Controller};
+use support::PATIENCE;
 use tonic::transport::Channel;
 use weir_api::v1::networks_client::NetworksClient;
 use weir_api::v1::pools_client::PoolsClient;
 use weir_api::v1::*;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_weir-controller");
-
-/// A running controller; killed when dropped.
-struct Controller {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Drop for Controller {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-impl Controller {
-    async fn start(dir: &Path) -> Self {
-        let mut command = Command::new(BINARY);
-        command.args(["--data-dir".as_ref(), dir.as_os_str()]);
-        Self::start_as(command, dir).await
-    }
-
-    async fn start_as(mut command: Command, dir: &Path) -> Self {
-        let socket = dir.join("api.sock");
-        let child = command
-            .arg(format!("--listen=unix:{}", socket.display()))
-            .args(["--openflow", "127.0.0.1:0"])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut controller = Self { child, socket };
-        controller.wait_until_served().await;
-        controller
-    }
-
-    /// The socket file may be one of the process before, so it must answer.
-    async fn wait_until_served(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut tick = tokio::time::interval(Duration::from_millis(10));
-        while std::os::unix::net::UnixStream::connect(&self.socket).is_err() {
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended");
-            assert!(Instant::now() < deadline, "it does not listen");
-            tick.tick().await;
-        }
-    }
-
-    async fn channel(&self) -> Channel {
-        connect(&self.socket).await
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 async fn create(channel: &Channel, name: &str) -> Result<Pool, tonic::Status> {
     let pool = Pool { name: name.to_owned(), ..Pool::default() };

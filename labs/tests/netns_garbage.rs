@@ -62,6 +62,13 @@ fn garbage_from_switches_and_clients_harms_nobody() {
         let told = wait_until(PATIENCE, "a reason in the log", told);
         told.unwrap_or_else(|e| panic!("{what}: {e:#}: {}", &log()[said..]));
     }
+    let named = |reason: &str| {
+        let is = |p: &weir_api::v1::Problem| p.subject == "switch/172.31.0.66" && p.reason == reason;
+        Ok(system.status().filter(|status| status.problems.iter().any(is)).map(drop))
+    };
+    for reason in ["BadMessages", "NoAnswer", "UnknownDatapath"] {
+        wait_until(PATIENCE, reason, || named(reason)).unwrap();
+    }
     for bytes in [noise(4096), [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &noise(512)[..]].concat()] {
         assert!(inside(&system.place("probe"), || send(7400, &bytes)), "gRPC over TCP");
         let mut stream = UnixStream::connect(system.lab.state().api_socket()).unwrap();

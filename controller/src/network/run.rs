@@ -106,7 +106,7 @@ fn handle(fabric: &mut Fabric, switches: &mut HashMap<NodeId, Switch>, event: Fa
             }
         }
         FabricEvent::Applied { node, new_endpoints } => fabric.handle_applied(now, node, &new_endpoints),
-        FabricEvent::PacketIn { node, packet } => fabric.handle_packet_in(now, node, packet),
+        FabricEvent::PacketIn { node, packet, place: _place } => fabric.handle_packet_in(now, node, packet),
     }
 }
 

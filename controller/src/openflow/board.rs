@@ -15,11 +15,15 @@ use flowlib::segment::{Segment, ledger};
 use flowlib::types::{DatapathId, NodeId};
 use tokio::sync::watch;
 
+use super::complaints::Complaints;
 use super::learning::{LearnerSeat, LearnerSeats, LearningSwitch};
 
 /// What all sessions share. Copies are handles to the same.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<RwLock<Inner>>);
+pub struct Board {
+    inner: Arc<RwLock<Inner>>,
+    complaints: Complaints,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -143,6 +147,12 @@ impl Board {
         self.read(|inner| inner.learners.list())
     }
 
+    /// What is wrong with switches.
+    #[must_use]
+    pub fn complaints(&self) -> &Complaints {
+        &self.complaints
+    }
+
     /// The intent's revision that the segments hold.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -245,11 +255,11 @@ impl Board {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Inner) -> T) -> T {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.inner.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

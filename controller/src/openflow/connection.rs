@@ -1,16 +1,20 @@
 //! One connection: bytes between a socket and the channel, requests joined to answers, one bundle at a time.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Instant;
 
 use flowlib::channel::{Channel, CloseReason, Config, Event};
 use flowlib::openflow::{BundleAdd, BundleControl, BundleControlType, BundleFlags, ErrorMsg, Message};
 use flowlib::segment::plan::Step;
 use flowlib::types::Xid;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 use tokio::sync::{mpsc, oneshot};
 
+use super::complaints::Culprit;
 use super::counts::{Counts, Share};
 use super::session::Surroundings;
 use super::switch::{Command, Committed, Outcome, Refusal};
@@ -20,7 +24,8 @@ use super::watch::Watch;
 const BACKLOG: usize = 1 << 20;
 /// Bytes that may wait, answers to its echoes among them, before it is given up.
 const BACKLOG_MAX: usize = 16 << 20;
-const READ: usize = 64 << 10;
+/// Bytes that are read at once. They lie on the stack: thousands of connections wait with nothing to read.
+const READ: usize = 16 << 10;
 /// Requests that may wait before those are forgotten for which nobody waits any more.
 const ABANDONED_MAX: usize = 64;
 
@@ -73,6 +78,8 @@ pub(super) struct Hearers {
     pub(super) watch: Watch,
     /// All else.
     pub(super) unasked: mpsc::Sender<Message>,
+    /// Whose fault it is that something is not heard.
+    pub(super) culprit: Arc<Culprit>,
 }
 
 #[derive(Debug)]
@@ -135,9 +142,8 @@ impl Connection {
         (end, Parts { stream: self.stream, channel: self.channel, outgoing: self.outgoing })
     }
 
-    /// Cancel safety: `read` and `write` take nothing that they do not return, `recv` loses nothing.
+    /// Cancel safety: `readable` takes nothing, `write` nothing that it does not return, `recv` loses nothing.
     async fn serve(&mut self) -> End {
-        let mut buffer = vec![0; READ];
         loop {
             if let Some(bytes) = self.channel.poll_transmit() {
                 self.outgoing.extend(bytes);
@@ -150,11 +156,12 @@ impl Connection {
                 return End::Released;
             }
             let deadline = self.channel.poll_timeout().map(tokio::time::Instant::from_std);
-            let (mut reader, mut writer) = self.stream.split();
+            let (reader, mut writer) = self.stream.split();
             tokio::select! {
-                n = reader.read(&mut buffer) => match n {
+                ready = reader.readable() => match ready.and_then(|()| read(&reader, &mut self.channel)) {
                     Ok(0) => return End::HungUp,
-                    Ok(n) => self.channel.handle_bytes(Instant::now(), &buffer[..n]),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     Err(error) => return error.into(),
                 },
                 n = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match n {
@@ -262,6 +269,7 @@ impl Connection {
                         && self.hearers.unasked.try_send(message).is_err()
                     {
                         self.counts.packet_ins_dropped.add(1);
+                        self.hearers.culprit.floods();
                     }
                 }
                 Event::Stray { xid, message } => {
@@ -333,6 +341,14 @@ impl Connection {
         }
         self.next_bundle();
     }
+}
+
+/// Hands over what has come; gives back how much that was.
+fn read(reader: &ReadHalf<'_>, channel: &mut Channel) -> std::io::Result<usize> {
+    let mut buffer = [0; READ];
+    let n = reader.try_read(&mut buffer)?;
+    channel.handle_bytes(Instant::now(), &buffer[..n]);
+    Ok(n)
 }
 
 /// Waits until then; for ever if never.

@@ -3,6 +3,8 @@
 use flowlib::openflow::PacketIn;
 use flowlib::types::{EndpointId, NetworkId, NodeId};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::switch::Switch;
 
 /// Something that happened to a node's switch.
@@ -84,5 +86,7 @@ pub enum FabricEvent {
         node: NodeId,
         /// The packet.
         packet: PacketIn,
+        /// Taken of the switch's share of what may wait, until this is dropped.
+        place: OwnedSemaphorePermit,
     },
 }

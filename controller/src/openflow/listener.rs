@@ -9,15 +9,15 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument;
 
 use super::board::NoSeat;
+use super::complaints::Culprit;
 use super::connection::{Connection, End, Hearers, Parts};
 use super::counts::Counts;
 use super::learning;
+use super::places::places;
 use super::session::{self, Heard, SessionError, Surroundings};
 use super::switch::Switch;
 use super::watch::Watch;
 
-/// Connections at the same time; further ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 20_000;
 /// Requests that may wait for a connection.
 const COMMANDS: usize = 64;
 /// What a switch may have said unasked that nobody has looked at.
@@ -25,8 +25,11 @@ const UNASKED: usize = 256;
 
 /// Serves switches that connect to `listener`, for ever.
 pub async fn listen(listener: TcpListener, around: Surroundings) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(places()));
     loop {
+        if places.available_permits() == 0 {
+            tracing::error!("all places for switches are taken: the next one waits until one is free");
+        }
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -57,23 +60,27 @@ async fn serve(stream: TcpStream, peer: SocketAddr, around: Surroundings) {
     let (unasked, said) = mpsc::channel(UNASKED);
     let (open, opened) = oneshot::channel();
     let watch = Watch::new(around.counts.flows_changed_by_others.clone());
-    let hearers = Hearers { unasked, watch: watch.clone() };
+    let culprit = Arc::new(Culprit::new(around.board.complaints().clone(), peer.ip()));
+    let hearers = Hearers { unasked, watch: watch.clone(), culprit: culprit.clone() };
     let connection = Connection::new(stream, received, hearers, open, &around);
     let kept = around.clone();
-    let session = async move {
+    let session = async {
         if opened.await.is_ok() {
-            session::serve(Switch::new(commands), Heard { unasked: said, watch }, kept).await
+            session::serve(Switch::new(commands), Heard { unasked: said, watch }, kept, &culprit).await
         } else {
             Ok(())
         }
     };
     let ((end, parts), result) = tokio::join!(connection.run(), session);
-    match (result, end) {
-        (Err(SessionError::NoSeat(NoSeat::Unknown(datapath))), End::Released) if around.learns => {
-            learn(parts, datapath, peer, &around).await;
-        }
-        (Err(error), end) => refused(&around.counts, &error, &end),
-        (Ok(()), end) => tracing::info!(reason = %end, "connection ended"),
+    if around.learns
+        && let (Err(SessionError::NoSeat(NoSeat::Unknown(datapath))), End::Released) = (&result, &end)
+    {
+        return learn(parts, *datapath, peer, &around).await;
+    }
+    culprit.explain(&end, &result);
+    match result {
+        Err(error) => refused(&around.counts, &error, &end),
+        Ok(()) => tracing::info!(reason = %end, "connection ended"),
     }
 }
 

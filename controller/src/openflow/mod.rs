@@ -14,6 +14,7 @@
 
 mod audit;
 pub mod board;
+pub mod complaints;
 mod connection;
 pub mod converge;
 mod counts;
@@ -21,6 +22,7 @@ mod event;
 mod fixtures;
 pub mod learning;
 mod listener;
+mod places;
 mod segments;
 mod session;
 mod suspicion;

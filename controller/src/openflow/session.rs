@@ -10,11 +10,12 @@ use flowlib::segment::id::SegmentId;
 use flowlib::segment::{ledger, plan};
 use flowlib::types::{Cookie, NodeId};
 use futures::future::try_join_all;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::audit::Audit;
 use super::board::{Board, NoSeat};
+use super::complaints::Culprit;
 use super::converge::{Held, Holdings, Work};
 use super::counts::Counts;
 use super::event::{FabricEvent, SwitchEvent};
@@ -30,6 +31,9 @@ const RETRY_MIN: Duration = Duration::from_millis(500);
 
 /// Flows that deletes of whole segments may take away in one bundle, beside all else that is in it.
 const DELETED_AT_ONCE: usize = 100;
+
+/// Packets of one switch that may wait for the network: the others' must not wait behind more.
+const PACKETS_WAITING: usize = 64;
 
 /// What all sessions have to do with.
 #[derive(Clone, Debug)]
@@ -101,7 +105,14 @@ pub(super) struct Session {
 }
 
 /// Serves a switch until its connection ends, or it cannot be served.
-pub(super) async fn serve(switch: Switch, heard: Heard, around: Surroundings) -> Result<(), SessionError> {
+///
+/// Tells `culprit` which node's it is.
+pub(super) async fn serve(
+    switch: Switch,
+    heard: Heard,
+    around: Surroundings,
+    culprit: &Culprit,
+) -> Result<(), SessionError> {
     let Message::FeaturesReply(features) = switch.request("its features", Message::FeaturesRequest).await?
     else {
         return Err(SwitchError::Mismatch("its features").into());
@@ -109,11 +120,12 @@ pub(super) async fn serve(switch: Switch, heard: Heard, around: Surroundings) ->
     let datapath = features.datapath_id;
     let mut seated = around.board.seat(datapath)?;
     let node = seated.node;
+    culprit.is(node);
     let result = match take_charge(&switch, around.term).await {
         Ok(()) => {
             around.counts.sessions.add(1);
             tracing::info!(%node, dpid = %datapath, term = around.term, "switch connected");
-            converse(node, switch, heard, &around, &mut seated.changed).await
+            converse(node, switch, heard, &around, (&mut seated.changed, culprit)).await
         }
         Err(error) => Err(error.into()),
     };
@@ -136,7 +148,7 @@ async fn converse(
     switch: Switch,
     heard: Heard,
     around: &Surroundings,
-    changed: &mut watch::Receiver<()>,
+    (changed, culprit): (&mut watch::Receiver<()>, &Culprit),
 ) -> Result<(), SessionError> {
     around.tell_lifecycle(SwitchEvent::Connected { node }).await?;
     around.tell_fabric(FabricEvent::Up { node, switch: switch.clone() }).await?;
@@ -150,7 +162,7 @@ async fn converse(
     };
     let result = tokio::select! {
         result = session.run(changed, &watch) => result,
-        result = show(node, unasked, around.clone()) => result,
+        result = show(node, unasked, around, culprit) => result,
     };
     around.tell_fabric(FabricEvent::Down { node, switch }).await?;
     around.tell_lifecycle(SwitchEvent::Disconnected { node }).await?;
@@ -161,15 +173,23 @@ async fn converse(
 async fn show(
     node: NodeId,
     mut unasked: mpsc::Receiver<Message>,
-    around: Surroundings,
+    around: &Surroundings,
+    culprit: &Culprit,
 ) -> Result<(), SessionError> {
+    let places = Arc::new(Semaphore::new(PACKETS_WAITING));
     while let Some(message) = unasked.recv().await {
         match message {
             Message::PacketIn(packet) => {
                 around.counts.packet_ins.add(1);
-                if around.fabric.try_send(FabricEvent::PacketIn { node, packet }).is_err() {
-                    around.counts.packet_ins_dropped.add(1);
+                if let Ok(place) = places.clone().try_acquire_owned() {
+                    // Its queue is larger than a switch's share, so that it is full only if many flood.
+                    if around.fabric.try_send(FabricEvent::PacketIn { node, packet, place }).is_ok() {
+                        continue;
+                    }
+                } else {
+                    culprit.floods();
                 }
+                around.counts.packet_ins_dropped.add(1);
             }
             // Whether an endpoint's port is there is the agent's to say, which also mends it.
             Message::PortStatus(PortStatus { reason, port }) => {

@@ -6,6 +6,7 @@ use weir_api::v1::{self, GetStatusRequest, GetStatusResponse, Node, Problem};
 
 use super::{Api, convert, refused};
 use crate::intent::{Refusal, State};
+use crate::openflow::complaints::{About, Complaint};
 use crate::openflow::learning::LearningSwitch;
 use crate::orchestrate::pools;
 use crate::orchestrate::status::{Phase, Reason};
@@ -32,6 +33,15 @@ impl Status for Api {
         };
         let fill = |state: &State| self.fill(state, &pool, &mut answer);
         self.orchestrator.intent().read(fill).map_err(refused)?;
+        let complaints = self.switches.complaints().recent();
+        let told = |state: &State| {
+            let told = complaints
+                .iter()
+                .filter_map(|complaint| switch_problem(state, &pool, complaint))
+                .collect::<Vec<_>>();
+            answer.problems.extend(told);
+        };
+        self.orchestrator.intent().read(told);
         answer.problems.truncate(MOST_PROBLEMS);
         Ok(Response::new(answer))
     }
@@ -62,6 +72,24 @@ fn node_problems(node: &Node) -> Vec<Problem> {
         since: status.since,
     };
     status.problems.iter().map(problem).collect()
+}
+
+/// What is wrong with a switch; nothing if that is another pool's.
+fn switch_problem(state: &State, pool: &str, complaint: &Complaint) -> Option<Problem> {
+    let subject = match complaint.about {
+        About::Peer(address) => format!("switch/{address}"),
+        About::Node(node) => {
+            let node = state.node(node)?;
+            let of = &state.pool(node.pool)?.name;
+            (pool.is_empty() || of == pool).then(|| format!("node/{of}/{}", node.name))?
+        }
+    };
+    let message = match complaint.times {
+        1 => complaint.message.clone(),
+        times => format!("{} ({times} times)", complaint.message),
+    };
+    let since = Some(convert::timestamp(complaint.since));
+    Some(Problem { subject, reason: complaint.fault.word().to_owned(), message, since })
 }
 
 impl Api {
