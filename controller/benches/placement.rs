@@ -41,6 +41,10 @@ impl Store for Nowhere {
         Ok(())
     }
 
+    fn probe(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn begin_term(&mut self, least: u64) -> Result<u64, StoreError> {
         Ok(least)
     }

@@ -7,95 +7,17 @@ mod binary;
 mod peer;
 mod support;
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpStream};
 
-use binary::{BINARY, Controller};
+use binary::{World, is_served};
 use flowlib::types::DatapathId;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peer::Peer;
-use support::register;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
-use tonic::transport::Channel;
-use weir_api::v1::agents_client::AgentsClient;
-use weir_api::v1::pools_client::PoolsClient;
-use weir_api::v1::status_client::StatusClient;
-use weir_api::v1::*;
+use weir_api::v1::GetStatusResponse;
 
-/// Some rounds of connections that are given five seconds to say hello.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// What a connection that says nothing may cost in memory, in KiB.
 const EACH_KIB: u64 = 24;
-
-struct World {
-    controller: Controller,
-    openflow: SocketAddr,
-    channel: Channel,
-    log: std::path::PathBuf,
-    _dir: tempfile::TempDir,
-    /// The agent's stream, both ways.
-    _agent: (mpsc::Sender<AgentMessage>, Streaming<ControllerMessage>),
-}
-
-impl World {
-    /// A controller that may open so many files, and a node.
-    async fn start(limits: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let openflow = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let log = dir.path().join("log");
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{limits} && exec \"$@\""), "sh", BINARY]);
-        command
-            .args(["--data-dir".as_ref(), dir.path().as_os_str()])
-            .args(["--openflow", &openflow.to_string()]);
-        command.stderr(File::create(&log).unwrap());
-        let controller = Controller::start_as(command, dir.path()).await;
-        let channel = controller.channel().await;
-        let pool = Pool { name: "p".to_owned(), ..Pool::default() };
-        PoolsClient::new(channel.clone()).create_pool(CreatePoolRequest { pool: Some(pool) }).await.unwrap();
-        let (say, messages) = mpsc::channel(4);
-        let register = agent_message::Message::Register(register("p", "n1", 1));
-        say.send(AgentMessage { message: Some(register) }).await.unwrap();
-        let mut agents = AgentsClient::new(channel.clone());
-        let mut hear = agents.attach(ReceiverStream::new(messages)).await.unwrap().into_inner();
-        hear.message().await.unwrap().expect("registered");
-        Self { controller, openflow, channel, log, _dir: dir, _agent: (say, hear) }
-    }
-
-    async fn status(&self) -> GetStatusResponse {
-        let request = GetStatusRequest::default();
-        StatusClient::new(self.channel.clone()).get_status(request).await.unwrap().into_inner()
-    }
-
-    /// Waits until the status is so.
-    async fn until(&self, what: &str, is: impl Fn(&GetStatusResponse) -> bool) -> GetStatusResponse {
-        let mut tick = tokio::time::interval(Duration::from_millis(50));
-        let wait = async {
-            loop {
-                let status = self.status().await;
-                if is(&status) {
-                    return status;
-                }
-                tick.tick().await;
-            }
-        };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(status) => status,
-            Err(_) => panic!("waited in vain for {what}: {:#?}", self.status().await),
-        }
-    }
-
-    fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.controller.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().trim().parse().unwrap()
-    }
-}
 
 /// Opens connections, and leaves them so.
 fn crowd(to: SocketAddr, n: usize) -> Vec<TcpStream> {
@@ -118,20 +40,21 @@ fn has_ended(mut stream: &TcpStream) -> bool {
     }
 }
 
-fn is_served(status: &GetStatusResponse) -> bool {
-    let is = |status: &NodeStatus| status.switch_connected && status.in_sync;
-    status.nodes.iter().all(|node| node.status.as_ref().is_some_and(is))
+fn resident_kib(world: &World) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.controller.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().trim().parse().unwrap()
 }
 
 async fn is_borne(limits: &str, n: usize) -> World {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let world = World::start(limits).await;
-    let before = world.resident_kib();
+    let world = World::start(&["sh"], limits).await;
+    let before = resident_kib(&world);
     let silent = crowd(world.openflow, n);
     let switch = Peer::connect(world.openflow, DatapathId(0x1001), |_| true);
     world.until("the switch to be served", is_served).await;
-    let grown = world.resident_kib().saturating_sub(before);
+    let grown = resident_kib(&world).saturating_sub(before);
     assert!(grown < EACH_KIB * n as u64, "{grown} KiB for {n} connections");
     eprintln!(
         "{n} silent connections: {grown} KiB more, {} ended when the switch was served",

@@ -1,4 +1,4 @@
-//! The real binary: what survives kill -9, what a damaged store does, garbage on the port, a full disk.
+//! The real binary: what survives kill -9, what a damaged store does, garbage on the port.
 
 #![allow(clippy::unwrap_used)] // Clippy takes only functions that are marked as tests for tests.
 
@@ -13,7 +13,6 @@ use std::process::{Command, Output};
 use binary::{BINARY, Controller};
 use support::PATIENCE;
 use tonic::transport::Channel;
-use weir_api::v1::networks_client::NetworksClient;
 use weir_api::v1::pools_client::PoolsClient;
 use weir_api::v1::*;
 
@@ -125,41 +124,4 @@ async fn garbage_on_the_port_ends_that_connection_only() {
         assert!(!timed_out, "the connection is not closed");
     }
     create(&controller.channel().await, "alive").await.unwrap();
-}
-
-/// The store is put on a file system of 1 MiB in a mount namespace of its own.
-#[tokio::test]
-async fn a_full_disk_refuses_requests_and_the_daemon_lives() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    let mut command = Command::new("unshare");
-    let script = "mount -t tmpfs -o size=1m weir \"$1\" && shift && exec \"$@\"";
-    command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]);
-    command.args([data.as_os_str(), BINARY.as_ref(), "--data-dir".as_ref(), data.as_os_str()]);
-    let controller = Controller::start_as(command, dir.path()).await;
-    let channel = controller.channel().await;
-    let big = |n: usize| Pool { name: format!("p{n}"), default_image: "x".repeat(60_000), ..Pool::default() };
-    let mut stored = 0;
-    let error = loop {
-        let request = CreatePoolRequest { pool: Some(big(stored)) };
-        match PoolsClient::new(channel.clone()).create_pool(request).await {
-            Ok(_) => stored += 1,
-            Err(error) => break error,
-        }
-        assert!(stored < 100, "the disk does not fill");
-    };
-    assert_eq!(error.code(), tonic::Code::Internal, "{error}");
-    assert!(error.message().contains("nothing was changed"), "{error}");
-    assert_eq!(pools(&channel).await.len(), stored, "the refused one is not there");
-    for n in 0..stored.min(5) {
-        let request = DeletePoolRequest { name: format!("p{n}") };
-        let deleted = PoolsClient::new(channel.clone()).delete_pool(request).await;
-        assert!(
-            deleted.is_ok() || deleted.as_ref().is_err_and(|e| e.code() == tonic::Code::Internal),
-            "{deleted:?}"
-        );
-    }
-    let request = ListNetworksRequest::default();
-    NetworksClient::new(channel.clone()).list_networks(request).await.expect("it lives");
 }

@@ -20,8 +20,8 @@ pub mod store;
 mod transaction;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -51,12 +51,23 @@ pub struct Intent {
 #[derive(Debug)]
 struct Shared {
     state: RwLock<State>,
+    /// Why the last commit failed, and since when they do.
+    trouble: Mutex<Option<Trouble>>,
     commits: broadcast::Sender<Arc<Commit>>,
 }
 
 /// A request: changes what it wants to, and leaves behind what will answer it.
 type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<Written, Arc<StoreError>>)>;
+
+/// The store takes no commits.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// Why.
+    pub error: Arc<StoreError>,
+    /// Since when.
+    pub since: SystemTime,
+}
 
 /// The state that answers are about.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +113,8 @@ impl Intent {
         state.revision = contents.revision;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (commits, _) = broadcast::channel(BACKLOG);
-        let shared = Arc::new(Shared { state: RwLock::new(state.clone()), commits });
+        let shared =
+            Arc::new(Shared { state: RwLock::new(state.clone()), trouble: Mutex::default(), commits });
         let owner = Owner { store, state, shared: shared.clone() };
         std::thread::Builder::new()
             .name("intent".to_owned())
@@ -164,9 +176,33 @@ impl Intent {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 
+    /// Why the store takes no commits now; nothing if it does. Tries again if the last one failed.
+    pub async fn trouble(&self) -> Option<Trouble> {
+        self.shared.trouble()?;
+        // A commit without changes has the store try; whoever asks while the controller stops is told what was last known.
+        drop(self.transact(|_| Ok(())).await);
+        self.shared.trouble()
+    }
+
     /// Returns when the owner has ended, which it does only by a defect: without it the controller is of no use.
     pub async fn ended(&self) {
         self.jobs.closed().await;
+    }
+}
+
+impl Shared {
+    fn trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes how the last commit went.
+    fn note(&self, failed: Option<&Arc<StoreError>>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = trouble.as_ref().map_or_else(SystemTime::now, |trouble| trouble.since);
+        if failed.is_none() && trouble.is_some() {
+            tracing::info!("the store takes commits again");
+        }
+        *trouble = failed.map(|error| Trouble { error: error.clone(), since });
     }
 }
 
@@ -207,6 +243,9 @@ impl<S: Store> Owner<S> {
         let changes = transaction.net();
         let outcome = if changes.is_empty() {
             transaction.undo(0);
+            if self.shared.trouble().is_some() {
+                self.shared.note(self.store.probe().err().map(Arc::new).as_ref());
+            }
             Ok(Written { revision: self.state.revision, at: Instant::now() })
         } else {
             let commit = Commit { revision: transaction.revision(), changes };
@@ -217,13 +256,16 @@ impl<S: Store> Owner<S> {
                     let store_us = (written.at - begun).as_micros();
                     tracing::debug!(revision = commit.revision, store_us, "committed");
                     self.state.revision = commit.revision;
+                    self.shared.note(None);
                     self.publish(commit);
                     Ok(written)
                 }
                 Err(error) => {
                     transaction.undo(0);
                     tracing::error!(%error, "commit failed, requests are refused");
-                    Err(Arc::new(error))
+                    let error = Arc::new(error);
+                    self.shared.note(Some(&error));
+                    Err(error)
                 }
             }
         };

@@ -28,6 +28,7 @@ use weir_api::v1::pools_server::PoolsServer;
 use weir_api::v1::status_server::StatusServer;
 use weir_api::v1::{ExecContainerRequest, ExecContainerResponse, LogContainerResponse, RelayLogResponse};
 
+use crate::intent::store::StoreError;
 use crate::intent::{IntentError, Refusal};
 use crate::measure::Metrics;
 use crate::openflow::board::Board;
@@ -117,6 +118,9 @@ fn refused(error: impl Into<IntentError>) -> Status {
         IntentError::Refused(Refusal::Precondition(_)) => Status::failed_precondition(message),
         IntentError::Refused(Refusal::Exhausted(_)) => Status::resource_exhausted(message),
         IntentError::Refused(Refusal::Unavailable(_)) | IntentError::Stopped => Status::unavailable(message),
-        IntentError::Store(_) => Status::internal(message),
+        IntentError::Store(error) => match *error {
+            StoreError::Full { .. } => Status::resource_exhausted(message),
+            _ => Status::internal(message),
+        },
     }
 }

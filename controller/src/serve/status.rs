@@ -5,7 +5,8 @@ use weir_api::v1::status_server::Status;
 use weir_api::v1::{self, GetStatusRequest, GetStatusResponse, Node, Problem};
 
 use super::{Api, convert, refused};
-use crate::intent::{Refusal, State};
+use crate::intent::store::StoreError;
+use crate::intent::{Refusal, State, Trouble};
 use crate::openflow::complaints::{About, Complaint};
 use crate::openflow::learning::LearningSwitch;
 use crate::orchestrate::pools;
@@ -33,6 +34,9 @@ impl Status for Api {
         };
         let fill = |state: &State| self.fill(state, &pool, &mut answer);
         self.orchestrator.intent().read(fill).map_err(refused)?;
+        if let Some(trouble) = self.orchestrator.intent().trouble().await {
+            answer.problems.insert(0, store_problem(&trouble));
+        }
         let complaints = self.switches.complaints().recent();
         let told = |state: &State| {
             let told = complaints
@@ -72,6 +76,16 @@ fn node_problems(node: &Node) -> Vec<Problem> {
         since: status.since,
     };
     status.problems.iter().map(problem).collect()
+}
+
+fn store_problem(Trouble { error, since }: &Trouble) -> Problem {
+    let reason = if let StoreError::Full { .. } = **error { "StoreFull" } else { "StoreFailed" };
+    Problem {
+        subject: "store".to_owned(),
+        reason: reason.to_owned(),
+        message: format!("{error}: requests that change something are refused, all else goes on"),
+        since: Some(convert::timestamp(*since)),
+    }
 }
 
 /// What is wrong with a switch; nothing if that is another pool's.

@@ -97,6 +97,17 @@ impl Store for Embedded {
         written.map_err(|error| error.at(&path))
     }
 
+    fn probe(&mut self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let database = self.database()?;
+        let found = revision(database).map_err(|error| damaged(&path, &error))?;
+        let written = write(database, &[], found, found);
+        if written.is_err() {
+            self.database = None;
+        }
+        written.map_err(|error| error.at(&path))
+    }
+
     fn begin_term(&mut self, least: u64) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let write = |database: &Database| -> Result<u64, WriteError> {
@@ -132,6 +143,9 @@ impl WriteError {
     fn at(self, path: &Path) -> StoreError {
         let path = path.to_owned();
         match self {
+            Self::Redb(redb::Error::Io(error)) if error.kind() == ErrorKind::StorageFull => {
+                StoreError::Full { path }
+            }
             Self::Redb(error) => StoreError::Write { path, reason: error.to_string() },
             Self::Encode(error) => StoreError::Write { path, reason: error.to_string() },
             Self::Revision { found, expected } => StoreError::Revision { path, found, expected },
@@ -184,6 +198,9 @@ fn open(path: &Path) -> Result<Database, StoreError> {
             StoreError::InUse { path: path.to_owned() }
         }
         // A file that is cut off, or that is something else, is reported as such an error too.
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == ErrorKind::StorageFull => {
+            StoreError::Full { path: path.to_owned() }
+        }
         DatabaseError::Storage(StorageError::Io(error))
             if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {

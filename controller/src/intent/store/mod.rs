@@ -25,6 +25,12 @@ pub trait Store: Send {
     /// later [`Store::load`] can see.
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
 
+    /// Tries whether something can be written, without a change.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn probe(&mut self) -> Result<(), StoreError>;
+
     /// Begins a term of the controller: a number greater than that of every term before, and at least `least`; durable
     /// when it returns.
     ///
@@ -82,7 +88,13 @@ pub enum StoreError {
         /// The version that this program writes and reads.
         expected: u64,
     },
-    /// The disk is full, or fails.
+    /// The disk is full.
+    #[error("the disk of the store {path} is full")]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The disk fails.
     #[error("the store {path} could not be written: {reason}")]
     Write {
         /// The file.

@@ -30,6 +30,10 @@ impl<S: Store, F: FnMut(Duration) + Send> Store for Timed<S, F> {
         Ok(())
     }
 
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.store.probe()
+    }
+
     fn begin_term(&mut self, least: u64) -> Result<u64, StoreError> {
         self.store.begin_term(least)
     }
