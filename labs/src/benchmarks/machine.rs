@@ -12,6 +12,7 @@ pub(super) fn facts() -> BTreeMap<String, String> {
         ("memory", field("/proc/meminfo", "MemTotal")),
         ("kernel", fs::read_to_string("/proc/sys/kernel/osrelease").ok()),
         ("Open vSwitch", first_line("ovs-vswitchd", &["--version"])),
+        ("OVN", first_line("ovn-northd", &["--version"])),
         ("load before", fs::read_to_string("/proc/loadavg").ok().and_then(|text| word(&text))),
         ("Weir", Some(env!("CARGO_PKG_VERSION").to_owned())),
         ("commit", first_line("git", &["describe", "--always", "--dirty"])),

@@ -4,9 +4,13 @@
 //! written as JSON with the machine's facts; [`render`] makes the pages in `docs/benchmarks/` of that and of nothing else,
 //! so that pages can be made anew without measuring anew.
 
+mod bare;
 mod chart;
 mod machine;
+mod normal;
+mod ovn;
 mod page;
+mod seat;
 mod section;
 mod sections;
 mod world;

@@ -11,6 +11,7 @@ use tonic::transport::Channel;
 use tools::bench::{Load, Outcome};
 use weir_api::v1;
 
+use super::seat::Seat;
 use crate::api::connect;
 use crate::place::Place;
 use crate::report::Intent;
@@ -19,7 +20,7 @@ use crate::{Lab, Topology};
 /// The pool of the topology.
 const POOL: &str = "pool2";
 /// The network that is filled.
-const NETWORK: &str = "bench";
+pub(super) const NETWORK: &str = "bench";
 const TOPOLOGY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies/four-nodes.toml");
 
 /// How long the controller may take.
@@ -38,20 +39,53 @@ pub(super) struct World {
 impl World {
     /// Brings the lab up, with an empty network of that driver.
     pub(super) async fn up(driver: &str) -> anyhow::Result<World> {
+        World::up_with(driver, true).await
+    }
+
+    /// [`World::up`]; `tso`: whether the nodes' userspace datapaths take large segments, see [`Node`](crate::topology::Node).
+    pub(super) async fn up_with(driver: &str, tso: bool) -> anyhow::Result<World> {
         let dir = tempfile::tempdir()?;
-        let lab = Lab::up(&Topology::read(Path::new(TOPOLOGY))?, dir.path())?;
+        let lab = Lab::up(&topology(tso)?, dir.path())?;
         let channel = connect(&lab.server()).await?;
         let nodes = Intent::read(&channel).await?.nodes.into_iter().map(|node| node.name).collect();
+        let world = World { lab, _dir: dir, channel, nodes, filled: 0 };
+        world.add_network(NETWORK, driver).await?;
+        Ok(world)
+    }
+
+    /// Adds an empty network; all have the same addresses.
+    pub(super) async fn add_network(&self, name: &str, driver: &str) -> anyhow::Result<()> {
         let network = v1::Network {
             pool: POOL.to_owned(),
-            name: NETWORK.to_owned(),
+            name: name.to_owned(),
             driver: driver.to_owned(),
             subnet: "10.128.0.0/16".to_owned(),
             ..v1::Network::default()
         };
         let request = v1::CreateNetworkRequest { network: Some(network) };
-        weir_api::client::networks(channel.clone()).create_network(request).await?;
-        Ok(World { lab, _dir: dir, channel, nodes, filled: 0 })
+        weir_api::client::networks(self.channel.clone()).create_network(request).await?;
+        Ok(())
+    }
+
+    /// The endpoints of the network that is filled, in the order in which they were added.
+    pub(super) async fn seats(&self) -> anyhow::Result<Vec<Seat>> {
+        self.seats_of(NETWORK).await
+    }
+
+    /// The endpoints of a network, likewise.
+    pub(super) async fn seats_of(&self, network: &str) -> anyhow::Result<Vec<Seat>> {
+        let mut containers = self.endpoints().await?;
+        containers.retain(|container| container.network == network);
+        let seat = |container: &v1::Container| {
+            let address = container.address.split('/').next().unwrap_or_default();
+            Ok(Seat {
+                node: container.node.clone(),
+                place: Place::endpoint(self.lab.state(), &container.node, container.endpoint_id)?,
+                address: address.parse().context("a container has no address")?,
+                mac: container.mac.parse().context("a container has no MAC address")?,
+            })
+        };
+        containers.iter().map(seat).collect()
     }
 
     /// Adds endpoints, in turn over the nodes, until there are so many.
@@ -124,6 +158,13 @@ impl World {
         let status = weir_api::client::status(self.channel.clone()).get_status(request).await?.into_inner();
         status.counters.get(name).copied().with_context(|| format!("the controller does not count {name}"))
     }
+}
+
+/// The topology of all of them.
+pub(super) fn topology(tso: bool) -> anyhow::Result<Topology> {
+    let mut topology = Topology::read(Path::new(TOPOLOGY))?;
+    topology.nodes.iter_mut().for_each(|node| node.userspace_tso = tso);
+    Ok(topology)
 }
 
 /// An endpoint of the network.

@@ -16,18 +16,18 @@ use super::socket;
 ///
 /// Shape of the payload: 8 bytes that mark it as ours, then `from`, `to` and `round` as big-endian `u32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Echo {
-    pub(super) reply: bool,
+pub(crate) struct Echo {
+    pub(crate) reply: bool,
     /// The number of the site that sent the request.
-    pub(super) from: u32,
+    pub(crate) from: u32,
     /// The number of the site whose address it was sent to.
-    pub(super) to: u32,
+    pub(crate) to: u32,
     /// Which attempt.
-    pub(super) round: u32,
+    pub(crate) round: u32,
 }
 
 /// A raw ICMP socket in some network namespace.
-pub(super) struct EchoSocket {
+pub(crate) struct EchoSocket {
     // The calls of a datagram socket are those of a raw one.
     socket: UdpSocket,
 }
@@ -37,13 +37,13 @@ impl EchoSocket {
     ///
     /// # Errors
     /// If the namespace cannot be entered (it takes root), or the runtime refuses the socket.
-    pub(super) fn open(namespace: &Path) -> anyhow::Result<EchoSocket> {
+    pub(crate) fn open(namespace: &Path) -> anyhow::Result<EchoSocket> {
         let socket = socket::open(namespace, SockType::Raw, Some(SockProtocol::Icmp))?;
         Ok(EchoSocket { socket: UdpSocket::from_std(socket.into())? })
     }
 
     /// Sends a request. That there is no route, or the queue is full, counts as a lost packet.
-    pub(super) async fn request(&self, to: Ipv4Addr, echo: Echo) {
+    pub(crate) async fn request(&self, to: Ipv4Addr, echo: Echo) {
         let sent = self.socket.send_to(&encode(echo), SocketAddrV4::new(to, 0)).await;
         sent.map(drop).unwrap_or(());
     }
@@ -52,7 +52,7 @@ impl EchoSocket {
     ///
     /// # Errors
     /// If the socket fails.
-    pub(super) async fn receive(&self) -> anyhow::Result<Echo> {
+    pub(crate) async fn receive(&self) -> anyhow::Result<Echo> {
         let mut buffer = [0; 2048];
         loop {
             let (len, _) = self.socket.recv_from(&mut buffer).await?;

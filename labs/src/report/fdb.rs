@@ -8,19 +8,19 @@ use crate::state::State;
 
 /// A learned address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Learned {
+pub(crate) struct Learned {
     /// 0: untagged.
-    pub(super) vlan: u16,
-    pub(super) mac: String,
+    pub(crate) vlan: u16,
+    pub(crate) mac: String,
     /// The lab's machine behind the port.
-    pub(super) machine: String,
+    pub(crate) machine: String,
 }
 
 /// Reads the switch's table.
 ///
 /// # Errors
 /// If the switch does not answer.
-pub(super) fn read(state: &State) -> anyhow::Result<Vec<Learned>> {
+pub(crate) fn read(state: &State) -> anyhow::Result<Vec<Learned>> {
     let switch = Place::machine(state, "switch")?;
     let table = switch.run(["ovs-appctl", "fdb/show", "sw0"])?;
     let ports = switch.run(["ovs-ofctl", "-O", "OpenFlow13", "show", "sw0"])?;

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod changes;
+mod fabric;
 mod fleet;
 mod flows;
 mod install;
@@ -36,6 +37,11 @@ pub(super) const ALL: &[Measurement] = &[
         name: "install",
         what: "flows a second into one bridge, beside bytes that were encoded before",
         measure: install::measure,
+    },
+    Measurement {
+        name: "fabric",
+        what: "200 endpoints' MAC addresses, ARP and first packets, beside NORMAL and OVN",
+        measure: fabric::measure,
     },
     Measurement {
         name: "start",
