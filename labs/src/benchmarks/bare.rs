@@ -65,6 +65,17 @@ impl Bare {
         numbers.clone().map(endpoint).collect()
     }
 
+    /// Has the next endpoint be made on the first node; numbers are left out for that.
+    pub(super) fn skip_to_first(&mut self) {
+        self.made = self.made.next_multiple_of(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Removes an endpoint that no switch has any more.
+    pub(super) fn remove(&self, endpoint: &Unplugged) -> anyhow::Result<()> {
+        let namespace = format!("weir-{}", endpoint.number);
+        self.lab.place(&endpoint.seat.node)?.run(["ip", "netns", "del", &namespace]).map(drop)
+    }
+
     fn script(&self, number: u32) -> String {
         let (port, mac, address) = (port(number), mac(number), address(number));
         let off = |interface: &str| match self.tso {

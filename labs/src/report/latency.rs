@@ -206,7 +206,14 @@ async fn until_ready(
 }
 
 /// Sends a request every 2 ms until the first reply.
-async fn ping_until_reply(socket: &EchoSocket, address: Ipv4Addr, number: u32) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If the socket fails.
+pub(crate) async fn ping_until_reply(
+    socket: &EchoSocket,
+    address: Ipv4Addr,
+    number: u32,
+) -> anyhow::Result<()> {
     let mut tick = interval(Duration::from_millis(2));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut round = 0;

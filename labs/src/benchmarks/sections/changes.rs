@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use weir_api::v1;
 
+use crate::Lab;
 use crate::benchmarks::section::{Bound, Section, Table, Target};
 use crate::benchmarks::world::{World, block_on, container};
 
@@ -22,11 +23,12 @@ async fn run() -> anyhow::Result<Section> {
     let (mut rows, mut most_nodes, mut most_mods) = (Vec::new(), 0, 0);
     for number in 0..STARTS {
         let name = format!("start-{number}");
-        let before = (tables(&world)?, world.counted("flow_mods_sent").await?);
+        let before = (tables(&world.lab, &world.nodes)?, world.counted("flow_mods_sent").await?);
         let start = v1::Container { name: name.clone(), ..container() };
         let request = v1::CreateContainerRequest { container: Some(start), wait: true };
         let started = client.create_container(request).await?.into_inner();
-        let (after, mods) = (tables(&world)?, world.counted("flow_mods_sent").await? - before.1);
+        let (after, mods) =
+            (tables(&world.lab, &world.nodes)?, world.counted("flow_mods_sent").await? - before.1);
         let lines =
             before.0.iter().zip(&after).map(|(before, after)| before.symmetric_difference(after).count());
         let nodes = lines.clone().filter(|n| *n > 0).count();
@@ -58,14 +60,14 @@ async fn run() -> anyhow::Result<Section> {
 }
 
 /// The flows of each node, without their counters.
-fn tables(world: &World) -> anyhow::Result<Vec<BTreeSet<String>>> {
+pub(super) fn tables(lab: &Lab, nodes: &[String]) -> anyhow::Result<Vec<BTreeSet<String>>> {
     let table = |node: &String| {
-        let dump = world.lab.node(node)?.ofctl("dump-flows", "br-int", ["--no-stats"])?;
+        let dump = lab.node(node)?.ofctl("dump-flows", "br-int", ["--no-stats"])?;
         Ok(dump
             .lines()
             .map(|line| line.trim().to_owned())
             .filter(|line| line.starts_with("cookie="))
             .collect())
     };
-    world.nodes.iter().map(table).collect()
+    nodes.iter().map(table).collect()
 }

@@ -61,7 +61,7 @@ async fn run() -> anyhow::Result<Section> {
 }
 
 /// Shape: `… packet_count=N byte_count=N flow_count=N`.
-fn count(aggregate: &str) -> anyhow::Result<usize> {
+pub(super) fn count(aggregate: &str) -> anyhow::Result<usize> {
     let number = aggregate.split_whitespace().find_map(|word| word.strip_prefix("flow_count="));
     number.and_then(|number| number.parse().ok()).with_context(|| format!("no count in {aggregate:?}"))
 }

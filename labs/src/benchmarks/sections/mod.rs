@@ -8,6 +8,7 @@ mod flows;
 mod install;
 mod ofctl;
 mod packet_in;
+mod ovn;
 mod quickstart;
 mod restart;
 mod start;
@@ -42,6 +43,11 @@ pub(super) const ALL: &[Measurement] = &[
         name: "fabric",
         what: "200 endpoints' MAC addresses, ARP and first packets, beside NORMAL and OVN",
         measure: fabric::measure,
+    },
+    Measurement {
+        name: "ovn",
+        what: "flows, changes and starts at 10, 100 and 1,000 ports, beside OVN's",
+        measure: ovn::measure,
     },
     Measurement {
         name: "start",
