@@ -20,7 +20,7 @@ pub(crate) mod latency;
 mod plain;
 mod reach;
 mod site;
-mod socket;
+pub(crate) mod socket;
 mod text;
 
 use std::collections::BTreeSet;

@@ -12,7 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 ///
 /// # Errors
 /// If the namespace cannot be entered (it takes root).
-pub(super) fn open(
+pub(crate) fn open(
     namespace: &Path,
     kind: SockType,
     protocol: Option<SockProtocol>,

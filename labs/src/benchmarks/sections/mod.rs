@@ -2,6 +2,7 @@
 
 mod barrier;
 mod changes;
+mod dataplane;
 mod fabric;
 mod fleet;
 mod flows;
@@ -48,6 +49,11 @@ pub(super) const ALL: &[Measurement] = &[
         name: "ovn",
         what: "flows, changes and starts at 10, 100 and 1,000 ports, beside OVN's",
         measure: ovn::measure,
+    },
+    Measurement {
+        name: "dataplane",
+        what: "throughput, round trips and first packets, beside NORMAL and OVN",
+        measure: dataplane::measure,
     },
     Measurement {
         name: "start",
