@@ -26,6 +26,8 @@ const BACKLOG: usize = 1 << 20;
 const BACKLOG_MAX: usize = 16 << 20;
 /// Bytes that are read at once. They lie on the stack: thousands of connections wait with nothing to read.
 const READ: usize = 16 << 10;
+/// Room for bytes to be sent that a connection keeps.
+const KEPT: usize = 4 << 10;
 /// Requests that may wait before those are forgotten for which nobody waits any more.
 const ABANDONED_MAX: usize = 64;
 
@@ -165,7 +167,7 @@ impl Connection {
                     Err(error) => return error.into(),
                 },
                 n = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match n {
-                    Ok(n) => { self.outgoing.drain(..n); }
+                    Ok(n) => self.written(n),
                     Err(error) => return error.into(),
                 },
                 command = self.commands.recv(), if self.outgoing.len() < BACKLOG => match command {
@@ -177,6 +179,14 @@ impl Connection {
             if let Some(reason) = self.events() {
                 return self.last_words(reason).await;
             }
+        }
+    }
+
+    /// What the socket has taken is not kept, nor the room that a large bundle had.
+    fn written(&mut self, n: usize) {
+        self.outgoing.drain(..n);
+        if self.outgoing.is_empty() {
+            self.outgoing.shrink_to(KEPT);
         }
     }
 
