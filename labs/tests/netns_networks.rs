@@ -22,17 +22,15 @@ fn networks_with_the_same_addresses_do_not_meet() {
     let Some(system) = System::up("overlap") else { return };
     system.network(vlan("lan"));
     system.network(vxlan("net", "10.209.164.0/22"));
-    let attach = |network: &str| -> Vec<Attached> {
-        (0..6)
-            .map(|i| system.create(&format!("{network}{i}"), &format!("{network}/n{}", i % 3 + 1)))
-            .collect()
+    let node = |i: usize| format!("n{}", i % 3 + 1);
+    let on_vlan: Vec<Attached> =
+        (0..6).map(|i| system.create(&format!("lan{i}"), &format!("lan/{}", node(i)))).collect();
+    // By choice they would be others: the VLAN has a gateway, and an address of each block's node.
+    let same = |(i, c): (usize, &Attached)| {
+        system.create_at(&format!("net{i}"), &format!("net/{}", node(i)), &c.address.to_string())
     };
-    // The gateway's address is taken on the VLAN alone: all others are the same.
-    system.create_at("first", "net/n1", "10.209.164.1");
-    let networks = [(attach("lan"), "a5"), (attach("net"), "5a")];
-    let addresses = networks.each_ref().map(|(members, _)| members.iter().map(|c| c.address).collect());
-    let [on_vlan, on_vxlan]: [BTreeSet<Ipv4Addr>; 2] = addresses;
-    assert_eq!(on_vlan, on_vxlan);
+    let on_vxlan: Vec<Attached> = on_vlan.iter().enumerate().map(same).collect();
+    let networks = [(on_vlan, "a5"), (on_vxlan, "5a")];
 
     let watch = |c: &Attached| Capture::on_interface(&c.place, "eth0").unwrap();
     let captures = networks.each_ref().map(|(members, _)| members.iter().map(watch).collect::<Vec<_>>());

@@ -189,8 +189,12 @@ fn a_container_that_docker_starts_before_the_agent_gets_no_port() {
     println!("reboot: Docker says of the old container after {:.3} s: {said}", since.elapsed().as_secs_f64());
     assert!(!said.starts_with("running"), "{said}");
     assert_eq!(system.docker("n1", &["ps", "--quiet"]).unwrap(), "");
-    let links = system.lab.exec("n1", ["ip", "-brief", "link"]).unwrap();
-    assert!(!links.contains(&format!("we{}@", site.web.ofport)), "{links}");
+    // The kernel takes its time to remove the links of a namespace that is gone.
+    let has_no_port = || {
+        let links = system.lab.exec("n1", ["ip", "-brief", "link"])?;
+        Ok((!links.contains(&format!("we{}@", site.web.ofport))).then_some(()))
+    };
+    system.lab.wait_until(PATIENCE, "the old container to have no port", has_no_port).unwrap();
     system.start_daemons("n1", &[Daemon::WeirAgent]);
     site.expect_fenced("reboot", since, &moved);
 }
