@@ -26,6 +26,8 @@ use crate::openflow::board::{Board, Update};
 const ANNOUNCEMENTS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 /// Between two frames into each tunnel; Open vSwitch forgets a neighbour after 15 minutes.
 const TUNNEL_REFRESH: Duration = Duration::from_secs(300);
+/// When a switch connects, others often do: each of their peers is told of all of them at once, after this.
+const MANY_CONNECT: Duration = Duration::from_millis(100);
 /// The VNI of frames that are only to warm a tunnel: no [`flowlib::types::Vni`] is 0.
 const WARM_UP_VNI: u64 = 0;
 /// Tunnels warmed by one message.
@@ -139,7 +141,7 @@ impl Fabric {
         self.connected.insert(node);
         self.tunnels.connected(node);
         self.pin_gateways(now, node);
-        self.expect_frames(now, node);
+        self.expect_frames(now, now + MANY_CONNECT, node);
     }
 
     /// A switch's session has ended.
@@ -278,12 +280,12 @@ impl Fabric {
         let touched: Vec<NodeId> = update.subscriptions.keys().copied().collect();
         self.board.publish(revision, update);
         for node in touched {
-            self.expect_frames(now, node);
+            self.expect_frames(now, now, node);
         }
     }
 
-    /// Plans the frames that the networks present on a node call for.
-    fn expect_frames(&mut self, now: Instant, node: NodeId) {
+    /// Plans the frames that the networks present on a node call for, those of other nodes for later.
+    fn expect_frames(&mut self, now: Instant, later: Instant, node: NodeId) {
         if !self.connected.contains(&node) {
             return;
         }
@@ -295,9 +297,9 @@ impl Fabric {
             }
         }
         for peer in self.tunnel_peers(node) {
-            for (from, to) in [(node, peer), (peer, node)] {
+            for (when, from, to) in [(now, node, peer), (later, peer, node)] {
                 if self.connected.contains(&from) && self.tunnels.expect(from, to) {
-                    self.timetable.set(now, Due::ColdTunnels(from));
+                    self.timetable.hasten(when, Due::ColdTunnels(from));
                 }
             }
         }

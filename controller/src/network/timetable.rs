@@ -27,6 +27,13 @@ impl<T: Clone + Eq + Hash> Timetable<T> {
         self.due.insert((when, self.n), what);
     }
 
+    /// Sets `what` to be due at `when`, unless it is due before.
+    pub fn hasten(&mut self, when: Instant, what: T) {
+        if self.at.get(&what).is_none_or(|(at, _)| *at > when) {
+            self.set(when, what);
+        }
+    }
+
     /// Whether it is due at some time.
     #[must_use]
     pub fn contains(&self, what: &T) -> bool {
@@ -72,9 +79,14 @@ mod tests {
         table.set(t, 'b');
         table.set(t + 2 * s, 'b');
         assert_eq!(table.next(), Some(t + s));
+        table.hasten(t + 3 * s, 'a');
+        table.hasten(t + s, 'b');
+        table.set(t + 2 * s, 'b');
+        table.hasten(t + 3 * s, 'b');
         assert_eq!(table.take_due(t), None);
         assert_eq!(table.take_due(t + 2 * s), Some('a'));
-        assert_eq!(table.take_due(t + 2 * s), Some('b'));
+        table.hasten(t + s, 'b');
+        assert_eq!(table.take_due(t + s), Some('b'));
         assert_eq!(table.next(), None);
     }
 }
