@@ -18,9 +18,9 @@ use crate::state::Daemon;
 const ENDPOINTS: usize = 8;
 const ROUNDS: usize = 3;
 /// A flood is bursts of so many frames, so far apart: 20,000 a second.
-const BURST: usize = 100;
-const APART: Duration = Duration::from_millis(5);
-const BURSTS: u32 = 1000;
+const BURST: usize = 1000;
+const APART: Duration = Duration::from_millis(50);
+const BURSTS: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an endpoint sends.
