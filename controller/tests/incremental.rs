@@ -166,7 +166,7 @@ impl World {
 type Wanted = BTreeMap<u32, BTreeMap<String, BTreeSet<Vec<u8>>>>;
 
 fn encoded(segment: &Segment) -> BTreeSet<Vec<u8>> {
-    segment.entries().map(|entry| entry.add.to_vec()).collect()
+    segment.steps().map(|step| step.bytes().to_vec()).collect()
 }
 
 /// The same from nothing: every owner there is by the facts, without a compiler that remembers anything.

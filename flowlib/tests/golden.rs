@@ -12,10 +12,9 @@ use std::process::Command;
 
 use flowlib::compile;
 use flowlib::compile::model::{Endpoint, Neighbour, Network, Node, Placement};
-use flowlib::openflow::Flow;
 use flowlib::pipeline::table::Table;
 use flowlib::segment::id::{Owner, SegmentId};
-use flowlib::segment::{Segment, ledger};
+use flowlib::segment::{Segment, Step, ledger};
 use flowlib::text::format_flow;
 use flowlib::types::{NetworkId, NodeId, PoolId};
 use serde::Deserialize;
@@ -127,8 +126,8 @@ fn render(input: &Input) -> String {
     let mut lines: BTreeMap<(u8, String, u16, String), String> = BTreeMap::new();
     for segment in input.segments() {
         let row = ledger::row(segment.id(), segment.digest());
-        for flow in segment.entries().map(|entry| &entry.flow).chain([&row]) {
-            let text = format_flow(flow);
+        for flow in segment.steps().map(Step::flow).chain([row]) {
+            let text = format_flow(&flow);
             let key = (flow.table.0, segment.id().to_string(), u16::MAX - flow.priority.0, text.clone());
             lines.insert(key, text);
         }
@@ -198,11 +197,9 @@ fn no_two_segments_want_the_same_flow() {
     for case in cases() {
         let mut seen: BTreeMap<String, SegmentId> = BTreeMap::new();
         for segment in input(&case).segments() {
-            for entry in segment.entries() {
-                let Flow { table, priority, flow_match, .. } = &entry.flow;
-                let key = format!("{table} {priority} {flow_match:?}");
-                let before = seen.insert(key, segment.id());
-                assert_eq!(before, None, "{}: {:?}", case.display(), entry.flow);
+            for step in segment.steps() {
+                let before = seen.insert(format!("{:?}", step.key()), segment.id());
+                assert_eq!(before, None, "{}: {step:?}", case.display());
             }
         }
     }

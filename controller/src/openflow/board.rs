@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use flowlib::openflow::Flow;
 use flowlib::segment::id::{Owner, SegmentId};
-use flowlib::segment::{Segment, ledger};
+use flowlib::segment::{Segment, Step, ledger};
 use flowlib::types::{DatapathId, NodeId};
 use tokio::sync::watch;
 
@@ -206,7 +206,7 @@ impl Board {
     pub fn flows(&self, id: SegmentId) -> Vec<Flow> {
         let copy = |segment: &Segment| {
             let row = ledger::row(id, segment.digest());
-            segment.entries().map(|entry| entry.flow.clone()).chain([row]).collect()
+            segment.steps().map(Step::flow).chain([row]).collect()
         };
         let mut flows: Vec<Flow> = self.with_segment(id, copy).unwrap_or_default();
         flows.sort_unstable();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use flowlib::channel::{Channel, CloseReason, Config, Event};
 use flowlib::openflow::{BundleAdd, BundleControl, BundleControlType, BundleFlags, ErrorMsg, Message};
-use flowlib::segment::plan::Step;
+use flowlib::segment::Step;
 use flowlib::types::Xid;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -243,7 +243,7 @@ impl Connection {
         let mut first = open.0;
         for (nth, step) in steps.iter().enumerate() {
             bytes.clear();
-            if let Err(error) = BundleAdd::wrap(Xid(0), id, ATOMIC, step, &mut bytes) {
+            if let Err(error) = BundleAdd::wrap(Xid(0), id, ATOMIC, step.bytes(), &mut bytes) {
                 tracing::error!(%error, "flow mod too long for a bundle");
                 continue;
             }

@@ -14,14 +14,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
-use flowlib::openflow::{Flow, Message};
+use flowlib::openflow::Flow;
 use flowlib::pipeline::table::Table;
 use flowlib::segment::digest::Digest;
 use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::segment::ledger;
-use flowlib::segment::plan::{Step, Target};
-use flowlib::segment::{Change, Entry, Key, Segment};
-use flowlib::types::{Cookie, EndpointId};
+use flowlib::segment::plan::Target;
+use flowlib::segment::{Key, Segment, Step};
+use flowlib::types::EndpointId;
 
 use super::event::{Rejection, Subject};
 
@@ -52,7 +52,7 @@ pub struct Work {
     /// Deletes of whole segments.
     pub first: Vec<Step>,
     /// Changes of flows.
-    pub changes: Vec<Change>,
+    pub changes: Vec<Step>,
     /// The rows to write.
     pub targets: Vec<Target>,
     /// What the switch holds when all is done.
@@ -86,7 +86,7 @@ impl Holdings {
     /// Adds to `work` what brings the switch to `segment`; `dump` is what it holds now, where that is not known.
     ///
     /// Nothing if a dump is needed first.
-    pub fn plan(&self, segment: &Segment, dump: Option<Vec<Flow>>, work: &mut Work) -> Option<()> {
+    pub fn plan(&self, segment: &Segment, dump: Option<&[Step]>, work: &mut Work) -> Option<()> {
         let id = segment.id();
         let changes = match (self.segments.get(&id), dump) {
             (_, Some(dump)) => {
@@ -118,20 +118,17 @@ impl Holdings {
     ///
     /// Nothing if that cannot be told: what the switch is known to hold is too old, or not known at all.
     #[must_use]
-    pub fn foreign(&self, segment: &Segment, dump: Vec<Flow>) -> Option<Vec<Change>> {
+    pub fn foreign(&self, segment: &Segment, dump: &[Step]) -> Option<Vec<Step>> {
         let id = segment.id();
         let Held::At(version) = *self.segments.get(&id)? else { return None };
         // What the switch has not been given yet is nobody's fault.
-        let coming: HashSet<Key> =
-            segment.since(version)?.iter().map(|change| Key::from(&change.entry().flow)).collect();
-        let row = ledger::row(id, self.claim(segment).unwrap_or(Digest::IN_PROGRESS));
-        let lacks_row = version == segment.version() && !dump.contains(&row);
+        let since = segment.since(version)?;
+        let coming: HashSet<Key<'_>> = since.iter().map(Step::key).collect();
+        let row = ledger::write_row(id, self.claim(segment).unwrap_or(Digest::IN_PROGRESS));
         let mut changes = difference(segment, dump);
-        changes.retain(|change| {
-            !self.is_left_out(id, change) && !coming.contains(&Key::from(&change.entry().flow))
-        });
-        if lacks_row {
-            changes.push(Change::Add(Entry::new(row).into()));
+        changes.retain(|change| !self.is_left_out(id, change) && !coming.contains(&change.key()));
+        if version == segment.version() && !dump.contains(&row) {
+            changes.push(row);
         }
         Some(changes)
     }
@@ -140,11 +137,11 @@ impl Holdings {
     /// the place of. None: it is a flow of no segment.
     pub fn concerned<'a>(
         &'a self,
-        (cookie, key): &'a (Cookie, Key),
-        holds: impl Fn(SegmentId, &Key) -> bool + 'a,
+        changed: &'a Step,
+        holds: impl Fn(SegmentId, &Key<'_>) -> bool + 'a,
     ) -> impl Iterator<Item = SegmentId> + 'a {
-        let own = SegmentId::of(*cookie);
-        let is = move |id: SegmentId| own == Some(id) || key.table == ledger::TABLE || holds(id, key);
+        let (own, key) = (SegmentId::of(changed.cookie()), changed.key());
+        let is = move |id: SegmentId| own == Some(id) || key.table == ledger::TABLE || holds(id, &key);
         self.segments.keys().copied().filter(move |id| is(*id))
     }
 
@@ -154,11 +151,8 @@ impl Holdings {
         whole.then(|| segment.digest())
     }
 
-    fn is_left_out(&self, id: SegmentId, change: &Change) -> bool {
-        match change {
-            Change::Add(entry) => self.refused.contains_key(&(id, Owner::of(id, entry.flow.cookie))),
-            Change::Delete(_) => false,
-        }
+    fn is_left_out(&self, id: SegmentId, change: &Step) -> bool {
+        change.is_add() && self.refused.contains_key(&(id, Owner::of(id, change.cookie())))
     }
 
     /// All of that work has been done.
@@ -180,9 +174,8 @@ impl Holdings {
 
     /// Leaves out, from now on, the owner of a refused step. False if it has none that could be left out.
     pub fn refuse(&mut self, step: &Step, error: String) -> bool {
-        let Ok((_, Message::FlowMod(flow_mod))) = Message::decode(step) else { return false };
-        let Some(id) = SegmentId::of(flow_mod.cookie) else { return false };
-        let owner = Owner::of(id, flow_mod.cookie);
+        let Some(id) = SegmentId::of(step.cookie()) else { return false };
+        let owner = Owner::of(id, step.cookie());
         owner != Owner::Row && self.refused.insert((id, owner), error).is_none()
     }
 
@@ -224,12 +217,9 @@ impl Work {
     /// The endpoints of which the switch is given flows: new ones, or such that have changed.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointId> {
-        let delivered = self.changes.iter().filter_map(|change| match change {
-            Change::Add(entry) if entry.flow.table == Table::Local.id() => Some(entry.flow.cookie),
-            _ => None,
-        });
+        let delivered = self.changes.iter().filter(|step| step.is_add() && step.table() == Table::Local.id());
         delivered
-            .filter_map(|cookie| match Owner::of(SegmentId::of(cookie)?, cookie) {
+            .filter_map(|step| match Owner::of(SegmentId::of(step.cookie())?, step.cookie()) {
                 Owner::Endpoint(endpoint) => Some(endpoint),
                 _ => None,
             })
@@ -237,25 +227,25 @@ impl Work {
     }
 }
 
-/// What is to be done to a switch that holds `dump` of a segment.
-fn difference(segment: &Segment, dump: Vec<Flow>) -> Vec<Change> {
-    let mut held: HashMap<Key, Flow> = dump.into_iter().map(|flow| (Key::from(&flow), flow)).collect();
-    // The row is written anyway.
-    held.remove(&Key::from(&ledger::row(segment.id(), Digest::IN_PROGRESS)));
+/// What is to be done to a switch that holds those flows of a segment.
+fn difference(segment: &Segment, dump: &[Step]) -> Vec<Step> {
+    let row = ledger::write_row(segment.id(), Digest::IN_PROGRESS);
+    let mut held: HashMap<Key<'_>, &Step> = dump.iter().map(|step| (step.key(), step)).collect();
+    // It is written anyway.
+    held.remove(&row.key());
     let mut changes = Vec::new();
-    for entry in segment.entries() {
-        let found = held.remove(&Key::from(&entry.flow));
-        if found.as_ref() != Some(&entry.flow) {
-            changes.push(Change::Add(entry.clone()));
+    for step in segment.steps() {
+        if held.remove(&step.key()) != Some(step) {
+            changes.push(step.clone());
         }
     }
-    changes.extend(held.into_values().map(|flow| Change::Delete(Entry::new(flow).into())));
+    changes.extend(held.into_values().map(Step::deleting));
     changes
 }
 
 #[cfg(test)]
 mod tests {
-    use flowlib::types::{NodeId, Priority, TableId};
+    use flowlib::types::{Cookie, NodeId, Priority, TableId};
 
     use super::*;
 
@@ -273,15 +263,19 @@ mod tests {
         segment
     }
 
-    fn planned(holdings: &Holdings, segment: &Segment, dump: Vec<Flow>) -> Work {
+    fn encoded(dump: &[Flow]) -> Vec<Step> {
+        dump.iter().map(Step::add).collect()
+    }
+
+    fn planned(holdings: &Holdings, segment: &Segment, dump: &[Flow]) -> Work {
         let mut work = Work::default();
-        holdings.plan(segment, Some(dump), &mut work).unwrap();
+        holdings.plan(segment, Some(&encoded(dump)), &mut work).unwrap();
         work
     }
 
     #[test]
     fn a_segment_of_which_nothing_is_there_is_deleted_first() {
-        let work = planned(&Holdings::default(), &segment(&[flow(1)]), vec![]);
+        let work = planned(&Holdings::default(), &segment(&[flow(1)]), &[]);
         assert_eq!(work.first, [ledger::delete_all(ID.number())]);
         assert_eq!(work.changes.len(), 1);
     }
@@ -291,36 +285,34 @@ mod tests {
         let segment = segment(&[flow(1), flow(2)]);
         let stray = Flow { table: ledger::TABLE, priority: Priority(9), ..flow(9) };
         let row = ledger::row(ID, segment.digest());
-        let work = planned(&Holdings::default(), &segment, vec![flow(1), flow(3), row, stray.clone()]);
+        let work = planned(&Holdings::default(), &segment, &[flow(1), flow(3), row, stray.clone()]);
         assert!(work.first.is_empty());
-        let (adds, deletes): (Vec<_>, Vec<_>) =
-            work.changes.iter().partition(|change| matches!(change, Change::Add(_)));
-        let flows =
-            |changes: Vec<&Change>| changes.iter().map(|c| c.entry().flow.clone()).collect::<BTreeSet<_>>();
-        assert_eq!(flows(adds), BTreeSet::from([flow(2)]));
-        assert_eq!(flows(deletes), BTreeSet::from([flow(3), stray]));
+        let changes: BTreeSet<_> = work.changes.iter().map(shown).collect();
+        assert_eq!(changes, BTreeSet::from([(true, flow(2)), (false, flow(3)), (false, stray)]));
     }
 
-    fn foreign(holdings: &Holdings, segment: &Segment, dump: Vec<Flow>) -> Vec<(bool, Flow)> {
-        let changes = holdings.foreign(segment, dump).unwrap();
-        let shown = |c: &Change| (matches!(c, Change::Add(_)), c.entry().flow.clone());
-        changes.iter().map(shown).collect()
+    fn shown(change: &Step) -> (bool, Flow) {
+        (change.is_add(), change.flow())
+    }
+
+    fn foreign(holdings: &Holdings, segment: &Segment, dump: &[Flow]) -> Vec<(bool, Flow)> {
+        holdings.foreign(segment, &encoded(dump)).unwrap().iter().map(shown).collect()
     }
 
     #[test]
     fn what_others_changed_is_told_from_what_is_still_to_come() {
         let mut segment = segment(&[flow(1), flow(2)]);
         let mut holdings = Holdings::default();
-        assert!(holdings.foreign(&segment, vec![]).is_none(), "nothing is known");
+        assert!(holdings.foreign(&segment, &[]).is_none(), "nothing is known");
         holdings.segments.insert(ID, Held::At(segment.version()));
         let row = ledger::row(ID, segment.digest());
-        assert_eq!(foreign(&holdings, &segment, vec![flow(2), row.clone(), flow(1)]), []);
-        assert_eq!(foreign(&holdings, &segment, vec![flow(2), flow(1)]), [(true, row.clone())]);
+        assert_eq!(foreign(&holdings, &segment, &[flow(2), row.clone(), flow(1)]), []);
+        assert_eq!(foreign(&holdings, &segment, &[flow(2), flow(1)]), [(true, row.clone())]);
 
         let owner = |n: u32| Owner::Endpoint(EndpointId(n));
         segment.replace([(owner(1), vec![]), (owner(4), vec![flow(4)])]);
-        assert_eq!(foreign(&holdings, &segment, vec![flow(2), row.clone(), flow(1)]), []);
-        let changed = foreign(&holdings, &segment, vec![flow(1), flow(3), row]);
+        assert_eq!(foreign(&holdings, &segment, &[flow(2), row.clone(), flow(1)]), []);
+        let changed = foreign(&holdings, &segment, &[flow(1), flow(3), row]);
         assert_eq!(BTreeSet::from_iter(changed), BTreeSet::from([(false, flow(3)), (true, flow(2))]));
     }
 
@@ -328,9 +320,8 @@ mod tests {
     fn a_flow_that_took_the_place_of_ours_concerns_its_segment_whatever_its_cookie() {
         let mut holdings = Holdings::default();
         holdings.segments.insert(ID, Held::At(1));
-        let key = Key::from(&flow(1));
         let ours = |cookie: Cookie, held: bool| {
-            let changed = (cookie, key.clone());
+            let changed = Step::add(&Flow { cookie, ..flow(1) });
             holdings.concerned(&changed, |_, _| held).collect::<Vec<_>>()
         };
         assert_eq!(ours(Cookie(0), false), []);
@@ -342,15 +333,15 @@ mod tests {
     fn a_refused_owner_is_left_out_and_the_row_claims_nothing() {
         let segment = segment(&[flow(1), flow(2)]);
         let mut holdings = Holdings::default();
-        let step = Entry::new(flow(2)).add;
+        let step = Step::add(&flow(2));
         assert!(holdings.refuse(&step, "full".to_owned()));
         assert!(!holdings.refuse(&step, "full".to_owned()), "it was left out already");
-        let work = planned(&holdings, &segment, vec![]);
+        let work = planned(&holdings, &segment, &[]);
         assert_eq!(work.targets, [Target { segment: ID, digest: None }]);
-        assert!(matches!(&work.changes[..], [Change::Add(entry)] if entry.flow == flow(1)));
+        assert_eq!(work.changes, [Step::add(&flow(1))]);
         assert_eq!(holdings.rejections()[0].subject, Subject::Endpoint(EndpointId(2)));
         assert!(holdings.try_again().is_some());
-        let work = planned(&holdings, &segment, vec![flow(1)]);
+        let work = planned(&holdings, &segment, &[flow(1)]);
         assert_eq!(work.targets, [Target { segment: ID, digest: Some(segment.digest()) }]);
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowlib::openflow::{ErrorCode, Flow, FlowStatsRequest, Message, PortStatus, Role, role::ControllerRole};
+use flowlib::openflow::{ErrorCode, FlowStatsRequest, Message, PortStatus, Role, role::ControllerRole};
 use flowlib::pipeline::table::Table;
 use flowlib::segment::id::SegmentId;
-use flowlib::segment::{ledger, plan};
+use flowlib::segment::{Step, ledger, plan};
 use flowlib::types::{Cookie, NodeId};
 use futures::future::try_join_all;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -361,7 +361,7 @@ impl Session {
                 if !std::mem::replace(&mut has_fixtures, true) {
                     self.mend_fixtures().await?;
                 }
-                board.with_segment(*id, |segment| self.holdings.plan(segment, Some(dump), &mut work));
+                board.with_segment(*id, |segment| self.holdings.plan(segment, Some(&dump), &mut work));
             }
         }
         Ok(work)
@@ -387,7 +387,7 @@ impl Session {
     pub(super) async fn carry_out(
         &self,
         work: &Work,
-    ) -> Result<Result<Option<Committed>, Vec<(plan::Step, Refusal)>>, SessionError> {
+    ) -> Result<Result<Option<Committed>, Vec<(Step, Refusal)>>, SessionError> {
         let mut all: Option<Committed> = None;
         for steps in plan::bundles(work.first.clone(), work.changes.clone(), &work.targets) {
             self.around.counts.flow_mods_sent.add(steps.len() as u64);
@@ -418,7 +418,7 @@ impl Session {
         Ok(Ok(all))
     }
 
-    fn leave_out(&mut self, refused: Vec<(plan::Step, Refusal)>) -> Result<(), SessionError> {
+    fn leave_out(&mut self, refused: Vec<(Step, Refusal)>) -> Result<(), SessionError> {
         let mut left_out = false;
         for (step, refusal) in refused {
             let error = refusal.error.to_string();
@@ -428,10 +428,10 @@ impl Session {
         if left_out { Ok(()) } else { Err(SessionError::BundleRefused("nothing to leave out".to_owned())) }
     }
 
-    /// The flows of a segment number.
-    pub(super) async fn dump(&self, number: u32) -> Result<Vec<Flow>, SwitchError> {
+    /// What adds the flows that the switch holds of a segment number.
+    pub(super) async fn dump(&self, number: u32) -> Result<Vec<Step>, SwitchError> {
         let request = FlowStatsRequest::by_cookie(cookie_of(number), SegmentId::COOKIE_MASK.0);
-        self.switch.flows("a segment's flows", request).await
+        Ok(self.switch.flows("a segment's flows", request).await?.iter().map(Step::add).collect())
     }
 
     /// How many those are.
@@ -445,10 +445,7 @@ fn cookie_of(number: u32) -> Cookie {
 }
 
 /// Which flow a flow mod is about, by its cookie, table and priority.
-fn describe(step: &[u8]) -> String {
-    let Ok((_, Message::FlowMod(flow_mod))) = Message::decode(step) else {
-        return "not a flow mod".to_owned();
-    };
-    let table = Table::from_id(flow_mod.table).map_or("all tables", Table::name);
-    format!("table {table}, priority {}, cookie {}", flow_mod.priority, flow_mod.cookie)
+fn describe(step: &Step) -> String {
+    let table = Table::from_id(step.table()).map_or("all tables", Table::name);
+    format!("table {table}, priority {}, cookie {}", step.priority(), step.cookie())
 }

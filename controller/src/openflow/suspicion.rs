@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::Duration;
 
-use flowlib::openflow::{Flow, FlowStatsRequest, Message, MultipartReplyBody};
+use flowlib::openflow::{FlowStatsRequest, Message, MultipartReplyBody};
 use flowlib::segment::fixture::{Fixture, Mending};
 use flowlib::segment::id::SegmentId;
-use flowlib::segment::{Change, plan};
+use flowlib::segment::{Key, Step, plan};
 use flowlib::types::Cookie;
 use tokio::time::Instant;
 
@@ -71,11 +71,10 @@ impl Session {
             return;
         }
         let board = &self.around.board;
-        let holds =
-            |id, key: &_| board.with_segment(id, |segment| segment.get(key).is_some()).unwrap_or(false);
+        let holds = |id, key: &Key<'_>| board.with_segment(id, |segment| segment.has(key)).unwrap_or(false);
         for changed in &marks.changed {
             let concerned: Vec<SegmentId> = self.holdings.concerned(changed, holds).collect();
-            let own = SegmentId::of(changed.0);
+            let own = SegmentId::of(changed.cookie());
             self.suspicion.strange |= !concerned.iter().any(|id| own == Some(*id));
             self.suspicion.segments.extend(concerned);
         }
@@ -123,7 +122,7 @@ impl Session {
             return Ok(());
         }
         let dump = self.dump(id.number()).await?;
-        let foreign = self.around.board.with_segment(id, |segment| self.holdings.foreign(segment, dump));
+        let foreign = self.around.board.with_segment(id, |segment| self.holdings.foreign(segment, &dump));
         match foreign.flatten() {
             Some(changes) if changes.is_empty() => return Ok(()),
             Some(changes) => {
@@ -136,13 +135,10 @@ impl Session {
         Ok(())
     }
 
-    fn name(&self, id: SegmentId, changes: &[Change]) {
+    fn name(&self, id: SegmentId, changes: &[Step]) {
         for change in changes.iter().take(NAMED) {
-            let done = match change {
-                Change::Add(_) => "put as it was",
-                Change::Delete(_) => "deleted",
-            };
-            let Flow { table, priority, cookie, .. } = &change.entry().flow;
+            let done = if change.is_add() { "put as it was" } else { "deleted" };
+            let (table, priority, cookie) = (change.table(), change.priority(), change.cookie());
             tracing::warn!(
                 node = %self.node, segment = %id, %table, %priority, %cookie, done, "somebody else has changed a flow"
             );
@@ -195,10 +191,12 @@ impl Session {
 
     /// Deletes flows that belong to no segment.
     pub(super) async fn remove_strange_flows(&self) -> Result<(), SessionError> {
-        let mut flows = self.switch.flows("all its flows", FlowStatsRequest::by_cookie(Cookie(0), 0)).await?;
+        let flows = self.switch.flows("all its flows", FlowStatsRequest::by_cookie(Cookie(0), 0)).await?;
         let is_known = |id| self.holdings.segments.contains_key(&id);
-        flows.retain(|flow| !SegmentId::of(flow.cookie).is_some_and(is_known));
-        for Flow { table, priority, cookie, .. } in flows.iter().take(NAMED) {
+        let strange = flows.iter().filter(|flow| !SegmentId::of(flow.cookie).is_some_and(is_known));
+        let flows: Vec<Step> = strange.map(Step::add).collect();
+        for flow in flows.iter().take(NAMED) {
+            let (table, priority, cookie) = (flow.table(), flow.priority(), flow.cookie());
             tracing::warn!(node = %self.node, %table, %priority, %cookie, "deleting a flow that is nobody's");
         }
         if let Some(n) = flows.len().checked_sub(NAMED).filter(|n| *n > 0) {

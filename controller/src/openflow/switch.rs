@@ -5,7 +5,7 @@ use std::time::Instant;
 use flowlib::openflow::{
     ErrorMsg, Flow, FlowStatsRequest, Message, MultipartReply, MultipartReplyBody, MultipartRequestBody,
 };
-use flowlib::segment::plan::Step;
+use flowlib::segment::Step;
 use flowlib::types::Cookie;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, timeout};

@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowlib::openflow::multipart::{FlowUpdate, MonitorFlags, MonitorRequest};
-use flowlib::openflow::{Message, MultipartReplyBody, MultipartRequestBody};
-use flowlib::segment::Key;
-use flowlib::types::{Cookie, TableId};
+use flowlib::openflow::{Flow, Message, MultipartReplyBody, MultipartRequestBody};
+use flowlib::segment::Step;
+use flowlib::types::TableId;
 use tokio::sync::Notify;
 
 use super::counts::Count;
@@ -28,8 +28,8 @@ pub(super) struct Watch {
 /// Changes of others.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// The flows that changed, as far as they are remembered.
-    pub(super) changed: Vec<(Cookie, Key)>,
+    /// What would add the flows that changed, but for what they do; as far as they are remembered.
+    pub(super) changed: Vec<Step>,
     /// Anything may have changed.
     pub(super) all: bool,
     /// The switch keeps reports back for now.
@@ -99,7 +99,8 @@ impl Marks {
             let FlowUpdate::Full { table, priority, cookie, flow_match, .. } = update else { continue };
             n += 1;
             if self.changed.len() < REMEMBERED {
-                self.changed.push((cookie, Key { table, priority, flow_match }));
+                let flow = Flow { table, priority, cookie, flow_match, ..Flow::default() };
+                self.changed.push(Step::add(&flow));
             } else {
                 self.all = true;
             }
@@ -112,7 +113,7 @@ impl Marks {
 mod tests {
     use flowlib::openflow::multipart::FlowEvent;
     use flowlib::openflow::{Match, MultipartReply};
-    use flowlib::types::{Priority, Xid};
+    use flowlib::types::{Cookie, Priority, Xid};
 
     use super::*;
     use crate::measure::Metrics;
@@ -148,7 +149,7 @@ mod tests {
         report(&watch, vec![FlowUpdate::Abbreviated(Xid(7))]);
         assert!(watch.take().changed.is_empty());
         report(&watch, vec![update(1), FlowUpdate::Abbreviated(Xid(8)), update(2)]);
-        let cookies: Vec<Cookie> = watch.take().changed.into_iter().map(|(cookie, _)| cookie).collect();
+        let cookies: Vec<Cookie> = watch.take().changed.into_iter().map(|step| step.cookie()).collect();
         assert_eq!(cookies, [Cookie(1), Cookie(2)]);
         assert_eq!(metrics.totals()["flows_changed_by_others"], 2);
         assert!(watch.take_up(Message::BarrierReply).is_some());

@@ -3,13 +3,11 @@
 //! A row is a flow whose `metadata` match is the segment's number, whose cookie's lower half is all ones, and whose
 //! actions hold the digest. Adding it again overwrites it; one delete by cookie takes segment and row together.
 
-use std::sync::Arc;
-
 use crate::openflow::oxm::field;
 use crate::openflow::{Action, Flow, FlowMod, Instruction, Match, SubField};
 use crate::segment::digest::Digest;
 use crate::segment::id::{Owner, SegmentId};
-use crate::segment::store::encoded;
+use crate::segment::step::Step;
 use crate::types::{Cookie, Priority, TableId};
 
 /// The table of the ledger. Never moves.
@@ -35,21 +33,21 @@ pub fn row(segment: SegmentId, digest: Digest) -> Flow {
 
 /// The flow mod that writes the row, xid 0.
 #[must_use]
-pub fn write_row(segment: SegmentId, digest: Digest) -> Arc<[u8]> {
-    encoded(FlowMod::add(&row(segment, digest)))
+pub fn write_row(segment: SegmentId, digest: Digest) -> Step {
+    Step::add(&row(segment, digest))
 }
 
 /// The flow mod that deletes everything with that number in the upper half of its cookie, its row too; xid 0.
 #[must_use]
-pub fn delete_all(segment_number: u32) -> Arc<[u8]> {
-    encoded(FlowMod::delete_by_cookie(Cookie(u64::from(segment_number) << 32), SegmentId::COOKIE_MASK.0))
+pub fn delete_all(segment_number: u32) -> Step {
+    Step::of(FlowMod::delete_by_cookie(Cookie(u64::from(segment_number) << 32), SegmentId::COOKIE_MASK.0))
 }
 
 /// The flow mod that deletes the row of that segment number, xid 0.
 #[must_use]
-pub fn delete_row(segment_number: u32) -> Arc<[u8]> {
+pub fn delete_row(segment_number: u32) -> Step {
     let cookie = Cookie(u64::from(segment_number) << 32 | u64::from(u32::MAX));
-    encoded(FlowMod::delete_by_cookie(cookie, u64::MAX))
+    Step::of(FlowMod::delete_by_cookie(cookie, u64::MAX))
 }
 
 /// The segment number and digest in a flow of table 62; nothing if it is not a row as [`row`] writes them.

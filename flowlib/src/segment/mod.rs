@@ -7,6 +7,8 @@ pub mod fixture;
 pub mod id;
 pub mod ledger;
 pub mod plan;
+mod step;
 mod store;
 
-pub use store::{Change, Conflict, Entry, Key, Segment};
+pub use step::{Key, Step};
+pub use store::{Conflict, Segment};

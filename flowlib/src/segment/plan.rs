@@ -1,19 +1,14 @@
 //! Cuts what is to be changed into bundles, in an order in which every prefix is safe.
 
-use std::sync::Arc;
-
 use crate::openflow::{Flow, FlowMod};
 use crate::segment::digest::Digest;
 use crate::segment::id::SegmentId;
 use crate::segment::ledger;
-use crate::segment::store::{Change, encoded};
+use crate::segment::step::Step;
 use crate::types::TableId;
 
 /// How many messages a bundle has at most: a commit of 1,000 flows takes Open vSwitch 2–3 ms.
 pub const BUNDLE_MAX: usize = 1000;
-
-/// One message of a bundle, xid 0.
-pub type Step = Arc<[u8]>;
 
 /// Where a segment is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +26,14 @@ pub struct Target {
 /// bundle is enough, rows and changes appear at once; otherwise the first bundle takes the rows' claims away and the
 /// last writes them.
 #[must_use]
-pub fn bundles(first: Vec<Step>, mut changes: Vec<Change>, targets: &[Target]) -> Vec<Vec<Step>> {
+pub fn bundles(first: Vec<Step>, mut changes: Vec<Step>, targets: &[Target]) -> Vec<Vec<Step>> {
     changes.sort_by_key(order);
     let row = |t: &Target| ledger::write_row(t.segment, t.digest.unwrap_or(Digest::IN_PROGRESS));
-    let steps = changes.iter().map(|change| match change {
-        Change::Add(entry) => entry.add.clone(),
-        Change::Delete(entry) => entry.delete(),
-    });
     let mut all: Vec<Step> = first;
     if all.len() + changes.len() + targets.len() > BUNDLE_MAX {
         all.extend(targets.iter().map(|t| ledger::write_row(t.segment, Digest::IN_PROGRESS)));
     }
-    all.extend(steps);
+    all.extend(changes);
     all.extend(targets.iter().map(row));
     all.chunks(BUNDLE_MAX).map(<[Step]>::to_vec).collect()
 }
@@ -53,46 +44,31 @@ pub fn bundles(first: Vec<Step>, mut changes: Vec<Change>, targets: &[Target]) -
 /// flow to delete that has it, and 1,000 deletes among 30,000 flows hold it up for ten seconds.
 /// Source: `collect_rules_strict` in `ofproto/ofproto.c` of Open vSwitch 3.1.
 #[must_use]
-pub fn deletes(mut flows: Vec<Flow>) -> Vec<Step> {
-    flows.sort_by_key(|flow| flow.table);
-    flows.iter().map(|flow| encoded(FlowMod { cookie_mask: 0, ..FlowMod::delete_strict(flow) })).collect()
+pub fn deletes(mut flows: Vec<Step>) -> Vec<Step> {
+    flows.sort_by_key(Step::table);
+    let delete = |flow: Flow| FlowMod { cookie_mask: 0, ..FlowMod::delete_strict(&flow) };
+    flows.iter().map(|step| Step::of(delete(step.flow()))).collect()
 }
 
 /// Adds by falling table, then deletes by rising table.
-fn order(change: &Change) -> (bool, i16) {
-    let TableId(table) = change.entry().flow.table;
-    match change {
-        Change::Add(_) => (false, -i16::from(table)),
-        Change::Delete(_) => (true, i16::from(table)),
-    }
+fn order(change: &Step) -> (bool, i16) {
+    let TableId(table) = change.table();
+    if change.is_add() { (false, -i16::from(table)) } else { (true, i16::from(table)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openflow::Message;
     use crate::openflow::oxm::{Match, field};
-    use crate::segment::store::Entry;
     use crate::types::{NodeId, Priority};
 
-    fn entry(table: u8, port: u32) -> Arc<Entry> {
+    fn add(table: u8, port: u32) -> Step {
         let flow_match = Match::new().with(field::IN_PORT, port);
-        Arc::new(Entry::new(Flow {
-            table: TableId(table),
-            priority: Priority(1),
-            flow_match,
-            ..Flow::default()
-        }))
+        Step::add(&Flow { table: TableId(table), priority: Priority(1), flow_match, ..Flow::default() })
     }
 
     fn tables(steps: &[Step]) -> Vec<u8> {
-        steps
-            .iter()
-            .map(|step| match Message::decode(step) {
-                Ok((_, Message::FlowMod(flow_mod))) => flow_mod.table.0,
-                other => panic!("a flow mod, not {other:?}"),
-            })
-            .collect()
+        steps.iter().map(|step| step.table().0).collect()
     }
 
     fn target() -> Target {
@@ -101,12 +77,7 @@ mod tests {
 
     #[test]
     fn delivers_before_it_sends_and_adds_before_it_deletes() {
-        let changes = vec![
-            Change::Delete(entry(8, 1)),
-            Change::Add(entry(0, 2)),
-            Change::Delete(entry(0, 1)),
-            Change::Add(entry(6, 2)),
-        ];
+        let changes = vec![add(8, 1).deleting(), add(0, 2), add(0, 1).deleting(), add(6, 2)];
         let bundles = bundles(vec![], changes, &[target()]);
         assert_eq!(bundles.len(), 1);
         assert_eq!(tables(&bundles[0]), [6, 0, 0, 8, 62]);
@@ -114,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_large_change_claims_nothing_before_its_last_bundle() {
-        let changes = (0..2500).map(|n| Change::Add(entry(5, n))).collect();
+        let changes = (0..2500).map(|n| add(5, n)).collect();
         let bundles = bundles(vec![], changes, &[target()]);
         assert_eq!(bundles.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 502]);
         assert_eq!(bundles[0][0], ledger::write_row(target().segment, Digest::IN_PROGRESS));

@@ -1,88 +1,23 @@
 //! A segment: its flows by key and owner, its version and digest, and its last deltas, encoded once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
 
-use crate::openflow::{Flow, FlowMod, Match, Message};
+use hashbrown::HashSet;
+
+use crate::openflow::Flow;
 use crate::segment::digest::Digest;
 use crate::segment::fixture::Fixture;
 use crate::segment::id::{Owner, SegmentId};
-use crate::types::{Priority, TableId, Xid};
+use crate::segment::step::{ByKey, Key, Step};
+use crate::types::Xid;
 
 /// How many flow changes a segment remembers at least for sessions that lag behind; beyond it they compare dumps.
 const REMEMBERED_CHANGES: usize = 4096;
 
-/// What makes a flow the same flow: adding one with an equal key replaces it. Source: OpenFlow 1.3.5 §6.4.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Its table.
-    pub table: TableId,
-    /// Its priority.
-    pub priority: Priority,
-    /// Its match.
-    pub flow_match: Match,
-}
-
-impl From<&Flow> for Key {
-    fn from(flow: &Flow) -> Self {
-        Self { table: flow.table, priority: flow.priority, flow_match: flow.flow_match.clone() }
-    }
-}
-
-/// A flow of a segment with its messages.
-#[derive(Debug)]
-pub struct Entry {
-    /// The flow; its cookie names segment and owner.
-    pub flow: Flow,
-    /// The flow mod that adds it, xid 0.
-    pub add: Arc<[u8]>,
-    delete: OnceLock<Arc<[u8]>>,
-}
-
-impl Entry {
-    /// Encodes the flow.
-    #[must_use]
-    pub fn new(flow: Flow) -> Self {
-        let add = encoded(FlowMod::add(&flow));
-        Self { flow, add, delete: OnceLock::new() }
-    }
-
-    /// The flow mod that deletes just it, xid 0.
-    pub fn delete(&self) -> Arc<[u8]> {
-        self.delete.get_or_init(|| encoded(FlowMod::delete_strict(&self.flow))).clone()
-    }
-}
-
-/// A flow mod's bytes, xid 0.
-pub(super) fn encoded(flow_mod: FlowMod) -> Arc<[u8]> {
-    let mut bytes = Vec::with_capacity(256);
-    Message::FlowMod(flow_mod).encode(Xid(0), &mut bytes).expect("a flow of ours is far below 64 KiB");
-    bytes.into()
-}
-
-/// One step of a delta.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// Add the flow, or put it in the place of the one with its key.
-    Add(Arc<Entry>),
-    /// Delete the flow.
-    Delete(Arc<Entry>),
-}
-
-impl Change {
-    /// The flow it adds or deletes.
-    #[must_use]
-    pub fn entry(&self) -> &Arc<Entry> {
-        match self {
-            Self::Add(entry) | Self::Delete(entry) => entry,
-        }
-    }
-}
-
 /// Two owners want a flow with the same key: the compiler or the intent is wrong, since a switch would silently
 /// keep the later one.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{segment}: {owner:?} wants a flow that {holder:?} has: {key:?}")]
+#[error("{segment}: {owner:?} wants a flow that {holder:?} has: {flow:?}")]
 pub struct Conflict {
     /// The segment.
     pub segment: SegmentId,
@@ -90,8 +25,8 @@ pub struct Conflict {
     pub owner: Owner,
     /// Who has it.
     pub holder: Owner,
-    /// The key.
-    pub key: Key,
+    /// The flow.
+    pub flow: Box<Flow>,
 }
 
 /// A set of flows that switches hold as one.
@@ -100,9 +35,9 @@ pub struct Segment {
     id: SegmentId,
     version: u64,
     digest: Digest,
-    flows: HashMap<Key, Arc<Entry>>,
-    owners: BTreeMap<Owner, Vec<Key>>,
-    deltas: VecDeque<(u64, Vec<Change>)>,
+    flows: HashSet<ByKey>,
+    owners: BTreeMap<Owner, Box<[Step]>>,
+    deltas: VecDeque<(u64, Box<[Step]>)>,
     remembered: usize,
     fixtures: Vec<Fixture>,
 }
@@ -115,7 +50,7 @@ impl Segment {
             id,
             version,
             digest: Digest::empty(),
-            flows: HashMap::new(),
+            flows: HashSet::new(),
             owners: BTreeMap::new(),
             deltas: VecDeque::new(),
             remembered: 0,
@@ -147,15 +82,15 @@ impl Segment {
         self.flows.len()
     }
 
-    /// Its flows, in no order.
-    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.flows.values()
+    /// What adds its flows, in no order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.flows.iter().map(|ByKey(step)| step)
     }
 
-    /// The flow with that key.
+    /// Whether it has a flow with that key.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<&Arc<Entry>> {
-        self.flows.get(key)
+    pub fn has(&self, key: &Key<'_>) -> bool {
+        self.flows.contains(key)
     }
 
     /// The meters and groups that its flows use.
@@ -177,12 +112,10 @@ impl Segment {
     /// Flows that stay as they were are not touched. A flow whose key another owner holds is left out and returned.
     pub fn replace(&mut self, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Vec<Conflict> {
         let owners: Vec<_> = owners.into_iter().collect();
-        let mut before: HashMap<Key, Arc<Entry>> = HashMap::new();
+        let mut before: HashSet<ByKey> = HashSet::new();
         for (owner, _) in &owners {
-            for key in self.owners.remove(owner).unwrap_or_default() {
-                if let Some(entry) = self.flows.remove(&key) {
-                    before.insert(key, entry);
-                }
+            for step in self.owners.remove(owner).unwrap_or_default() {
+                before.extend(self.flows.take(&step.key()));
             }
         }
         let mut conflicts = Vec::new();
@@ -190,9 +123,9 @@ impl Segment {
         for (owner, flows) in owners {
             self.give(owner, flows, &mut before, &mut changes, &mut conflicts);
         }
-        for entry in before.into_values() {
-            self.digest = self.digest.without(&entry.add);
-            changes.push(Change::Delete(entry));
+        for ByKey(step) in before {
+            self.digest = self.digest.without(step.bytes());
+            changes.push(step.deleting());
         }
         self.remember(changes);
         conflicts
@@ -200,7 +133,7 @@ impl Segment {
 
     /// What is to be done to a switch that has version `from`; nothing if that is too long ago to know.
     #[must_use]
-    pub fn since(&self, from: u64) -> Option<Vec<Change>> {
+    pub fn since(&self, from: u64) -> Option<Vec<Step>> {
         if from == self.version {
             return Some(Vec::new());
         }
@@ -208,60 +141,56 @@ impl Segment {
         if from > self.version || from + 1 < first {
             return None;
         }
-        let mut last: HashMap<Key, Change> = HashMap::new();
+        let mut last: HashMap<Key<'_>, &Step> = HashMap::new();
         for (_, changes) in self.deltas.iter().filter(|(version, _)| *version > from) {
-            for change in changes {
-                last.insert(Key::from(&change.entry().flow), change.clone());
-            }
+            last.extend(changes.iter().map(|step| (step.key(), step)));
         }
-        Some(last.into_values().collect())
+        Some(last.into_values().cloned().collect())
     }
 
     fn give(
         &mut self,
         owner: Owner,
         flows: Vec<Flow>,
-        before: &mut HashMap<Key, Arc<Entry>>,
-        changes: &mut Vec<Change>,
+        before: &mut HashSet<ByKey>,
+        changes: &mut Vec<Step>,
         conflicts: &mut Vec<Conflict>,
     ) {
-        let mut keys = Vec::with_capacity(flows.len());
+        let mut given = Vec::with_capacity(flows.len());
         for mut flow in flows {
             flow.cookie = self.id.cookie(owner);
-            let key = Key::from(&flow);
-            if let Some(held) = self.flows.get(&key) {
-                let holder = Owner::of(self.id, held.flow.cookie);
-                conflicts.push(Conflict { segment: self.id, owner, holder, key });
+            let new = Step::add(&flow);
+            if let Some(ByKey(held)) = self.flows.get(&new.key()) {
+                let holder = Owner::of(self.id, held.cookie());
+                conflicts.push(Conflict { segment: self.id, owner, holder, flow: Box::new(flow) });
                 continue;
             }
-            let old = before.remove(&key);
-            let entry = match old {
-                Some(old) if old.flow == flow => old,
+            let step = match before.take(&new.key()) {
+                Some(ByKey(old)) if old == new => old,
                 old => {
-                    let entry = Arc::new(Entry::new(flow));
-                    if let Some(old) = old {
-                        self.digest = self.digest.without(&old.add);
+                    if let Some(ByKey(old)) = old {
+                        self.digest = self.digest.without(old.bytes());
                     }
-                    self.digest = self.digest.with(&entry.add);
-                    changes.push(Change::Add(entry.clone()));
-                    entry
+                    self.digest = self.digest.with(new.bytes());
+                    changes.push(new.clone());
+                    new
                 }
             };
-            self.flows.insert(key.clone(), entry);
-            keys.push(key);
+            self.flows.insert(ByKey(step.clone()));
+            given.push(step);
         }
-        if !keys.is_empty() {
-            self.owners.insert(owner, keys);
+        if !given.is_empty() {
+            self.owners.insert(owner, given.into());
         }
     }
 
-    fn remember(&mut self, changes: Vec<Change>) {
+    fn remember(&mut self, changes: Vec<Step>) {
         if changes.is_empty() {
             return;
         }
         self.version += 1;
         self.remembered += changes.len();
-        self.deltas.push_back((self.version, changes));
+        self.deltas.push_back((self.version, changes.into()));
         while self.deltas.len() > 1 && self.remembered > REMEMBERED_CHANGES.max(2 * self.flows.len()) {
             if let Some((_, changes)) = self.deltas.pop_front() {
                 self.remembered -= changes.len();
@@ -273,8 +202,9 @@ impl Segment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openflow::Match;
     use crate::openflow::oxm::field;
-    use crate::types::{EndpointId, NodeId};
+    use crate::types::{EndpointId, NodeId, Priority};
 
     fn flow(port: u32, priority: u16) -> Flow {
         Flow {
@@ -298,7 +228,9 @@ mod tests {
         assert!(s.replace([(endpoint(1), vec![flow(5, 1)])]).is_empty());
         assert!(s.replace([(endpoint(2), vec![flow(5, 1)]), (endpoint(1), vec![])]).is_empty());
         let changes = s.since(1).expect("remembered");
-        assert!(matches!(&changes[..], [Change::Add(e)] if e.flow.cookie == s.id().cookie(endpoint(2))));
+        assert!(
+            matches!(&changes[..], [step] if step.is_add() && step.cookie() == s.id().cookie(endpoint(2)))
+        );
         assert_eq!(s.n_flows(), 1);
     }
 
@@ -330,8 +262,8 @@ mod tests {
         s.replace([(endpoint(2), vec![flow(2, 1)])]);
         s.replace([(endpoint(1), vec![])]);
         let mut sum = s.since(0).expect("remembered");
-        sum.sort_by_key(|c| c.entry().flow.cookie);
-        assert!(matches!(&sum[..], [Change::Delete(_), Change::Add(_)]));
+        sum.sort_by_key(Step::cookie);
+        assert_eq!(sum.iter().map(Step::is_add).collect::<Vec<_>>(), [false, true]);
         assert!(s.since(3).is_some_and(|c| c.is_empty()));
         assert!(s.since(4).is_none());
     }

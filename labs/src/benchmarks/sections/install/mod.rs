@@ -5,7 +5,6 @@ mod bridge;
 mod ours;
 mod raw;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use flowlib::openflow::oxm::field;
@@ -96,6 +95,3 @@ fn carrier() -> Flow {
 
 /// The time of an install, and what packets felt of it.
 type Installed = (Duration, Felt);
-
-/// A message's bytes.
-type Bytes = Arc<[u8]>;

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use flowlib::channel::{Channel, Config, Event};
 use flowlib::openflow::Message;
-use flowlib::segment::Entry;
+use flowlib::segment::Step;
 use flowlib::types::Xid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::bridge::Bridge;
-use super::{Bytes, Installed, carrier, flows};
+use super::{Installed, carrier, flows};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,10 +23,10 @@ pub(super) async fn install(bridge: &Bridge) -> anyhow::Result<Installed> {
     stream.set_nodelay(true)?;
     let mut connection = Connection { stream, channel: Channel::new(Instant::now(), Config::default()) };
     timeout(PATIENCE, connection.until_open()).await.context("no version is agreed on")??;
-    let first: Bytes = Entry::new(carrier()).add.clone();
-    timeout(PATIENCE, connection.install(&first)).await.context("no barrier is answered")??;
+    let first = Step::add(&carrier());
+    timeout(PATIENCE, connection.install(first.bytes())).await.context("no barrier is answered")??;
     let pings = bridge.ping()?;
-    let bytes: Vec<u8> = flows().flat_map(|flow| Entry::new(flow).add.to_vec()).collect();
+    let bytes: Vec<u8> = flows().flat_map(|flow| Step::add(&flow).bytes().to_vec()).collect();
     let begun = Instant::now();
     timeout(PATIENCE, connection.install(&bytes)).await.context("no barrier is answered")??;
     Ok((begun.elapsed(), pings.felt()?))
