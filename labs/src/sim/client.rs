@@ -166,8 +166,8 @@ impl Client {
                     fleet.complaints()
                 );
             }
-            // Asking must cost little beside what is waited for.
-            tokio::time::sleep((asked.elapsed() * 10).max(POLL)).await;
+            // Asking must cost little beside what is waited for, and a busy controller must not be taken for a slow one.
+            tokio::time::sleep((asked.elapsed() * 10).clamp(POLL, POLL_MAX)).await;
         }
     }
 
@@ -278,6 +278,7 @@ impl Client {
 
 /// Short beside what is waited for.
 const POLL: Duration = Duration::from_millis(20);
+const POLL_MAX: Duration = Duration::from_millis(250);
 
 /// One thing of a churn.
 enum Job {
