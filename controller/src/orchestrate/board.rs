@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use flowlib::types::PoolId;
 use tokio::sync::broadcast;
 
 use crate::intent::model::{Container, ContainerKey};
@@ -60,6 +61,10 @@ struct Posts {
     ready: usize,
 }
 
+fn key_of(container: &Container) -> (PoolId, &str) {
+    (container.pool, &container.name)
+}
+
 impl Default for Board {
     fn default() -> Self {
         Self { posts: RwLock::default(), events: broadcast::channel(BACKLOG).0 }
@@ -79,6 +84,27 @@ impl Board {
                 since: SystemTime::now(),
             },
         )
+    }
+
+    /// Shows all of `containers`, which come in the order of their keys, with how they are; nothing for one that the board
+    /// does not have in this very version: it was just committed. Takes time in proportion to them, and copies nothing.
+    pub fn survey<'a>(
+        &self,
+        containers: impl IntoIterator<Item = &'a Arc<Container>>,
+        mut see: impl FnMut(&'a Container, Option<&Posted>),
+    ) {
+        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
+        let mut containers = containers.into_iter().peekable();
+        let first = containers.peek().map(|first| (first.pool, first.name.clone()));
+        let mut posted = posts.containers.range(first.unwrap_or_default()..).map(|(_, it)| it).peekable();
+        for container in containers {
+            let is_before = |it: &&Posted| key_of(&it.container) < key_of(container);
+            while posted.next_if(is_before).is_some() {}
+            let same = |it: &&&Posted| {
+                key_of(&it.container) == key_of(container) && it.container.revision == container.revision
+            };
+            see(container, posted.peek().filter(same).copied());
+        }
     }
 
     /// How many containers are ready.
@@ -142,5 +168,35 @@ impl Board {
     fn tell(&self, posts: &Posts, kind: EventKind, posted: Posted) {
         // Sending fails only if nobody watches.
         drop(self.events.send(Arc::new(Event { kind, posted, revision: posts.revision })));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::orchestrate::status::tests::container;
+
+    #[test]
+    fn a_survey_shows_each_container_with_what_is_known_of_this_version_of_it() {
+        let named = |name: &str, revision: u64| {
+            Arc::new(Container { name: name.to_owned(), revision, ..container() })
+        };
+        let board = Board::default();
+        for posted in [named("a", 1), named("c", 1), named("d", 1), named("gone", 1)] {
+            board.post(&posted, Condition::committed(&posted), SystemTime::UNIX_EPOCH);
+        }
+        let survey = |containers: &[Arc<Container>]| {
+            let mut seen = Vec::new();
+            board.survey(containers, |container, posted| {
+                assert!(posted.is_none_or(|posted| *posted.container == *container));
+                seen.push((container.name.clone(), posted.is_some()));
+            });
+            seen
+        };
+        let all = [named("a", 1), named("b", 1), named("c", 2), named("d", 1), named("z", 1)];
+        let known = [("a", true), ("b", false), ("c", false), ("d", true), ("z", false)];
+        assert_eq!(survey(&all), known.map(|(name, is)| (name.to_owned(), is)));
+        assert_eq!(survey(&all[3..4]), [("d".to_owned(), true)], "from the middle");
+        assert_eq!(survey(&[]), []);
     }
 }

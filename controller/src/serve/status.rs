@@ -9,6 +9,7 @@ use crate::intent::store::StoreError;
 use crate::intent::{Refusal, State, Trouble};
 use crate::openflow::complaints::{About, Complaint};
 use crate::openflow::learning::LearningSwitch;
+use crate::orchestrate::board::Posted;
 use crate::orchestrate::pools;
 use crate::orchestrate::status::{Phase, Reason};
 
@@ -113,25 +114,29 @@ impl Api {
         answer.revision = state.revision();
         let networks = state.networks().filter(|network| only.is_none_or(|pool| network.pool == pool));
         answer.networks = convert::count(networks.count());
-        for container in state.containers().filter(|c| only.is_none_or(|pool| c.pool == pool)) {
-            let posted = self.orchestrator.board().look(container);
+        let containers: Box<dyn Iterator<Item = _>> = match only {
+            Some(pool) => Box::new(state.containers_of(pool)),
+            None => Box::new(state.containers()),
+        };
+        self.orchestrator.board().survey(containers, |container, posted| {
             answer.containers += 1;
-            answer.containers_ready += u32::from(posted.condition.phase == Phase::Ready);
-            let stuck = posted.condition.phase == Phase::Degraded
+            let Some(Posted { condition, since, .. }) = posted else { return };
+            answer.containers_ready += u32::from(condition.phase == Phase::Ready);
+            let stuck = condition.phase == Phase::Degraded
                 || matches!(
-                    posted.condition.reason,
+                    condition.reason,
                     Reason::NodeUnreachable | Reason::NodeLost | Reason::FlowRejected | Reason::PortRefused
                 );
             if stuck && answer.problems.len() < MOST_PROBLEMS {
                 let pool = state.pool(container.pool).map_or("", |pool| &pool.name);
                 answer.problems.push(Problem {
                     subject: format!("container/{pool}/{}", container.name),
-                    reason: posted.condition.reason.word().to_owned(),
-                    message: posted.condition.message.clone(),
-                    since: Some(convert::timestamp(posted.since)),
+                    reason: condition.reason.word().to_owned(),
+                    message: condition.message.clone(),
+                    since: Some(convert::timestamp(*since)),
                 });
             }
-        }
+        });
         Ok(())
     }
 }
