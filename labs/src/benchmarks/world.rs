@@ -179,7 +179,7 @@ pub(super) fn place(lab: &Lab, container: &v1::Container) -> anyhow::Result<(Pla
     Ok((Place::endpoint(lab.state(), &container.node, container.endpoint_id)?, address))
 }
 
-/// Runs a section to its end.
+/// Runs a section to its end. It may block: connections live on a thread of their own.
 pub(super) fn block_on<T>(section: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(section)
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(section)
 }

@@ -29,8 +29,16 @@ async fn run() -> anyhow::Result<Section> {
             Percentiles::of(samples.iter().filter_map(|sample: &Sample| sample.at(name)).collect())
         };
         let (barrier, ready) = (of("confirmed"), of("ready"));
+        let echoes = Percentiles::of(echoes(&world)?);
         let gone = Percentiles::of(samples.iter().map(|sample| sample.gone).collect::<Vec<Duration>>());
-        for (what, figures) in [("confirmed", barrier), ("ready", ready), ("deleted", gone)] {
+        let rows = [
+            ("sent", of("sent")),
+            ("confirmed", barrier),
+            ("ready", ready),
+            ("deleted", gone),
+            ("an echo of an idle switch", echoes),
+        ];
+        for (what, figures) in rows {
             by_size.push([vec![size.to_string(), what.to_owned()], cells(figures)].concat());
         }
         for phase in phases(&samples) {
@@ -59,7 +67,9 @@ async fn run() -> anyhow::Result<Section> {
             "Four nodes with Open vSwitch's userspace datapath, runtime `netns`, a VLAN network. Beside as many endpoints \
              as said, {CREATES} are created and deleted one after another, by the scheduler's choice of node. Times in ms, \
              by the controller's own account since the head of the request was there; `confirmed` is the answered commit \
-             of the bundle, which follows its answered barrier."
+             of the bundle, which follows its answered barrier; until `sent` is what the controller itself takes. Both answers \
+             wait for ovs-vswitchd's main thread, which adds the endpoint's port meanwhile; beside them, what that thread \
+             takes for an echo request (`ovs-ofctl ping`) when it has nothing to do but to look at its ports."
         ),
         targets,
         tables: vec![
@@ -75,6 +85,18 @@ async fn run() -> anyhow::Result<Section> {
         }],
         machine: None,
     })
+}
+
+/// Echo requests to each node's switch, one after the other.
+fn echoes(world: &World) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for node in &world.nodes {
+        let said = world.lab.node(node)?.ofctl("ping", "br-int", [""; 0])?;
+        let of_line = |line: &str| line.split_once("time=")?.1.strip_suffix(" ms")?.parse::<f64>().ok();
+        times.extend(said.lines().filter_map(of_line).map(|ms| Duration::from_secs_f64(ms / 1e3)));
+    }
+    anyhow::ensure!(!times.is_empty(), "no echo is answered");
+    Ok(times)
 }
 
 fn cells(figures: Percentiles) -> Vec<String> {
