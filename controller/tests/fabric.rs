@@ -156,6 +156,7 @@ fn network(id: NetworkId, driver: Driver) -> Network {
         gateway: matches!(driver, Driver::Vlan(_)).then_some(GATEWAY),
         mtu: 1500,
         block_prefix_len: 26,
+        request_key: String::new(),
         revision: 0,
     }
 }
@@ -184,6 +185,7 @@ fn container() -> Record {
         labels: BTreeMap::new(),
         endpoint,
         deleting: false,
+        request_key: String::new(),
         revision: 0,
     }))
 }

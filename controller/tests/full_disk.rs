@@ -11,6 +11,9 @@ use binary::{World, is_served};
 use flowlib::types::DatapathId;
 use peer::Peer;
 use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use weir_api::v1::pools_client::PoolsClient;
 use weir_api::v1::*;
 
@@ -24,8 +27,14 @@ async fn create(world: &World, name: &str) -> Result<Pool, Status> {
 }
 
 async fn pools(world: &World) -> Vec<String> {
-    let answer = PoolsClient::new(world.channel.clone()).list_pools(ListPoolsRequest {}).await.unwrap();
+    let answer =
+        PoolsClient::new(world.channel.clone()).list_pools(ListPoolsRequest::default()).await.unwrap();
     answer.into_inner().pools.into_iter().map(|pool| pool.name).collect()
+}
+
+async fn health(world: &World) -> ServingStatus {
+    let mut client = HealthClient::new(world.channel.clone());
+    client.check(HealthCheckRequest::default()).await.unwrap().into_inner().status()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,6 +43,7 @@ async fn a_full_disk_refuses_changes_by_name_and_nothing_else() {
     let switch = || Peer::connect(world.openflow, DatapathId(0x1001), |_| true);
     let first = switch();
     world.until("the switch to be served", is_served).await;
+    assert_eq!(health(&world).await, ServingStatus::Serving);
     let mut n = 0;
     let error = loop {
         match create(&world, &format!("big{n}")).await {
@@ -54,6 +64,7 @@ async fn a_full_disk_refuses_changes_by_name_and_nothing_else() {
         status.problems.iter().find(|problem| is_full(problem)).unwrap_or_else(|| panic!("{status:?}"));
     assert!(problem.message.contains("intent.redb is full") && problem.since.is_some(), "{problem:?}");
     assert!(is_served(&status) && !first.has_ended());
+    assert_eq!(health(&world).await, ServingStatus::NotServing);
     drop(first);
     world.until("the switch to be gone", |status| !is_served(status)).await;
     let _second = switch();
@@ -63,6 +74,7 @@ async fn a_full_disk_refuses_changes_by_name_and_nothing_else() {
     let root = format!("/proc/{}/root", world.controller.child.id());
     std::fs::remove_file(format!("{root}{}/ballast", world.data.display())).unwrap();
     world.until("the store to be well", |status| !status.problems.iter().any(is_full)).await;
+    assert_eq!(health(&world).await, ServingStatus::Serving);
     create(&world, "more").await.unwrap();
     assert_eq!(pools(&world).await.len(), n + 2);
     let said = std::fs::read_to_string(&world.log).unwrap();

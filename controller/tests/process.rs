@@ -23,7 +23,12 @@ async fn create(channel: &Channel, name: &str) -> Result<Pool, tonic::Status> {
 }
 
 async fn pools(channel: &Channel) -> Vec<Pool> {
-    PoolsClient::new(channel.clone()).list_pools(ListPoolsRequest {}).await.unwrap().into_inner().pools
+    PoolsClient::new(channel.clone())
+        .list_pools(ListPoolsRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .pools
 }
 
 /// Runs the binary, which is expected to end by itself.

@@ -121,6 +121,9 @@ pub struct Pool {
     /// Where its containers go.
     #[serde(default)]
     pub placement: Strategy,
+    /// The key of the request that made it; empty: it had none.
+    #[serde(default)]
+    pub request_key: String,
     /// The store's revision at the last change.
     pub revision: u64,
 }
@@ -144,6 +147,9 @@ pub struct Network {
     pub mtu: u32,
     /// Prefix length of the blocks given to nodes.
     pub block_prefix_len: u8,
+    /// The key of the request that made it; empty: it had none.
+    #[serde(default)]
+    pub request_key: String,
     /// The store's revision at the last change.
     pub revision: u64,
 }
@@ -263,6 +269,9 @@ pub struct Container {
     /// It is being removed: its endpoint is intended no longer, and a [`Retiring`] of the same number says what is
     /// left of it. The record goes with that.
     pub deleting: bool,
+    /// The key of the request that made it; empty: it had none.
+    #[serde(default)]
+    pub request_key: String,
     /// The store's revision at the last change.
     pub revision: u64,
 }
@@ -382,6 +391,18 @@ impl Record {
             Self::Cooling(cooling) => Key::Cooling(cooling.network, cooling.address),
             Self::Neighbour(host) => Key::Neighbour(host.network, host.address),
         }
+    }
+
+    /// Where the key of the request that made it is known, the key, what it is, and its name; `None` if it had no key.
+    #[must_use]
+    pub(super) fn made_with(&self) -> Option<(PoolId, &str, &'static str, &str)> {
+        let (pool, key, kind, name) = match self {
+            Self::Pool(record) => (PoolId(0), &record.request_key, "pool", &record.name),
+            Self::Network(record) => (record.pool, &record.request_key, "network", &record.name),
+            Self::Container(record) => (record.pool, &record.request_key, "container", &record.name),
+            _ => return None,
+        };
+        (!key.is_empty()).then_some((pool, key, kind, name))
     }
 
     /// The store's revision at its last change.

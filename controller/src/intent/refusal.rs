@@ -26,6 +26,29 @@ pub enum Refusal {
     /// Nobody is there to do it now.
     #[error("{0}")]
     Unavailable(String),
+    /// It was made for another revision of what it would change.
+    #[error("{0}")]
+    Stale(String),
+    /// One of the others, for which a field of the request is to blame.
+    #[error("{refusal}")]
+    Field {
+        /// The field, as the API names it.
+        field: &'static str,
+        /// The refusal.
+        refusal: Box<Refusal>,
+    },
+}
+
+impl Refusal {
+    /// Blames a field; who calls this last knows best what the request calls it.
+    #[must_use]
+    pub fn of(self, field: &'static str) -> Self {
+        let refusal = match self {
+            Self::Field { refusal, .. } => refusal,
+            other => Box::new(other),
+        };
+        Self::Field { field, refusal }
+    }
 }
 
 /// Why a transaction did not happen.

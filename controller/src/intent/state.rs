@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId, PoolId};
@@ -34,6 +35,8 @@ pub struct State {
     members: HashMap<PoolId, Members>,
     spaces: HashMap<NetworkId, Space>,
     hosted: HashMap<NodeId, Hosted>,
+    /// By pool and key, what was made by a request with that key: what it is, and its name.
+    made_with: HashMap<(PoolId, String), (&'static str, String)>,
 }
 
 /// What belongs to a pool.
@@ -81,6 +84,13 @@ impl State {
     #[must_use]
     pub fn members(&self, pool: PoolId) -> &Members {
         self.members.get(&pool).unwrap_or(&NO_MEMBERS)
+    }
+
+    /// What was made with a key in a pool, if it is there: what it is, and its name. The keys of pools are in pool 0.
+    #[must_use]
+    pub fn made_with(&self, pool: PoolId, key: &str) -> Option<(&'static str, &str)> {
+        let (kind, name) = self.made_with.get(&(pool, key.to_owned()))?;
+        Some((kind, name))
     }
 
     /// All networks.
@@ -150,6 +160,12 @@ impl State {
     /// All containers, deleting ones included, by pool and name.
     pub fn containers(&self) -> impl ExactSizeIterator<Item = &Arc<Container>> {
         self.containers.values()
+    }
+
+    /// All containers after that of a pool and name, by pool and name.
+    pub fn containers_after(&self, pool: PoolId, name: &str) -> impl Iterator<Item = &Arc<Container>> {
+        let after = (Bound::Excluded((pool, name.to_owned())), Bound::Unbounded);
+        self.containers.range(after).map(|(_, container)| container)
     }
 
     /// A pool's containers, deleting ones included, by name.
@@ -231,6 +247,9 @@ impl State {
     }
 
     fn insert(&mut self, record: &Record) {
+        if let Some((pool, key, kind, name)) = record.made_with() {
+            self.made_with.insert((pool, key.to_owned()), (kind, name.to_owned()));
+        }
         match record {
             Record::Settings(settings) => self.settings = settings.clone(),
             Record::Pool(pool) => {
@@ -287,6 +306,9 @@ impl State {
     }
 
     fn remove(&mut self, record: &Record) {
+        if let Some((pool, key, ..)) = record.made_with() {
+            self.made_with.remove(&(pool, key.to_owned()));
+        }
         match record {
             Record::Settings(_) => {}
             Record::Pool(pool) => {

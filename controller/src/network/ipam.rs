@@ -271,6 +271,7 @@ mod tests {
             gateway: gateway.map(|text| text.parse().unwrap()),
             mtu: 1500,
             block_prefix_len,
+            request_key: String::new(),
             revision: 1,
         }
     }

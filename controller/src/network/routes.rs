@@ -77,6 +77,7 @@ mod tests {
             gateway: Some("10.0.0.1".parse().unwrap()),
             mtu: 1500,
             block_prefix_len: 26,
+            request_key: String::new(),
             revision: 1,
         };
         let mut space = Space::default();

@@ -1,6 +1,6 @@
 //! How every container is now, and each change of it as it happens: what readers and watchers see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use crate::intent::model::{Container, ContainerKey};
 
 use super::status::{Condition, Phase};
 
-/// Changes that a watcher may be behind before it must start over.
+/// Changes that a watcher may be behind before it must start over, and that are remembered for one that comes back.
 const BACKLOG: usize = 8192;
 
 /// A container and how it is.
@@ -47,6 +47,9 @@ pub struct Event {
     pub revision: u64,
 }
 
+/// Changes as they happen.
+pub type Changes = broadcast::Receiver<Arc<Event>>;
+
 /// All containers and how they are. Written by the lifecycle alone.
 #[derive(Debug)]
 pub struct Board {
@@ -59,6 +62,10 @@ struct Posts {
     containers: BTreeMap<ContainerKey, Posted>,
     revision: u64,
     ready: usize,
+    /// The last changes, the oldest first.
+    past: VecDeque<Arc<Event>>,
+    /// The first revision since which all changes are remembered; `None` before there is anything.
+    remembered_since: Option<u64>,
 }
 
 fn key_of(container: &Container) -> (PoolId, &str) {
@@ -120,15 +127,28 @@ impl Board {
         (posts.revision, posts.containers.values().cloned().collect(), self.events.subscribe())
     }
 
+    /// What has changed since a revision was the board's, and every change after that. What changed at that revision itself
+    /// is part of it: some of it may have been before. `None`: it is not remembered.
+    #[must_use]
+    pub fn subscribe_since(&self, revision: u64) -> Option<(Vec<Arc<Event>>, Changes)> {
+        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
+        let is_remembered =
+            posts.remembered_since.is_some_and(|since| (since..=posts.revision).contains(&revision));
+        let since = posts.past.partition_point(|event| event.revision < revision);
+        is_remembered.then(|| (posts.past.range(since..).cloned().collect(), self.events.subscribe()))
+    }
+
     /// Every change from now on.
     #[must_use]
-    pub fn changes(&self) -> broadcast::Receiver<Arc<Event>> {
+    pub fn changes(&self) -> Changes {
         self.events.subscribe()
     }
 
     /// Notes up to which revision the following posts are.
     pub(super) fn advance(&self, revision: u64) {
-        self.posts.write().unwrap_or_else(PoisonError::into_inner).revision = revision;
+        let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
+        posts.revision = revision;
+        posts.remembered_since.get_or_insert(revision);
     }
 
     /// Posts how a container is, if that or the container itself has changed; `true` if so. `now`
@@ -139,7 +159,7 @@ impl Board {
         let before = posts.containers.get(&key).cloned();
         let reborn = before.as_ref().is_some_and(|b| b.container.deleting && !container.deleting);
         if let Some(before) = before.clone().filter(|_| reborn) {
-            self.tell(&posts, EventKind::Deleted, before);
+            self.tell(&mut posts, EventKind::Deleted, before);
         }
         let kept = before.filter(|_| !reborn);
         if kept.as_ref().is_some_and(|b| b.container == *container && b.condition == condition) {
@@ -152,7 +172,7 @@ impl Board {
             posts.ready -= usize::from(old.condition.phase == Phase::Ready);
         }
         posts.ready += usize::from(posted.condition.phase == Phase::Ready);
-        self.tell(&posts, kind, posted);
+        self.tell(&mut posts, kind, posted);
         true
     }
 
@@ -161,13 +181,20 @@ impl Board {
         let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(posted) = posts.containers.remove(key) {
             posts.ready -= usize::from(posted.condition.phase == Phase::Ready);
-            self.tell(&posts, EventKind::Deleted, posted);
+            self.tell(&mut posts, EventKind::Deleted, posted);
         }
     }
 
-    fn tell(&self, posts: &Posts, kind: EventKind, posted: Posted) {
+    fn tell(&self, posts: &mut Posts, kind: EventKind, posted: Posted) {
+        let event = Arc::new(Event { kind, posted, revision: posts.revision });
+        if posts.past.len() == BACKLOG
+            && let Some(forgotten) = posts.past.pop_front()
+        {
+            posts.remembered_since = Some(forgotten.revision + 1);
+        }
+        posts.past.push_back(event.clone());
         // Sending fails only if nobody watches.
-        drop(self.events.send(Arc::new(Event { kind, posted, revision: posts.revision })));
+        drop(self.events.send(event));
     }
 }
 

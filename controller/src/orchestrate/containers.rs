@@ -87,7 +87,7 @@ pub struct Surroundings<'a> {
 pub fn find<'a>(state: &'a State, pool: &str, name: &str) -> Result<&'a Arc<Container>, Refusal> {
     let pool = pools::find(state, pool)?;
     if name.is_empty() {
-        return Err(Refusal::Invalid("no container is named".to_owned()));
+        return Err(Refusal::Invalid("no container is named".to_owned()).of("name"));
     }
     state.container(&(pool.id, name.to_owned())).ok_or_else(|| {
         Refusal::NotFound(format!(
@@ -95,6 +95,7 @@ pub fn find<'a>(state: &'a State, pool: &str, name: &str) -> Result<&'a Arc<Cont
             name.escape_debug(),
             pool.name
         ))
+        .of("name")
     })
 }
 
@@ -140,6 +141,7 @@ pub fn create(
         labels: spec.labels.clone(),
         endpoint,
         deleting: false,
+        request_key: String::new(),
         revision: 0,
         name: name.clone(),
     });
@@ -164,32 +166,36 @@ pub(super) fn what(spec: &ContainerSpec, pool: &Pool) -> Result<What, Refusal> {
     let needs_no_image = spec.runtime == NETNS;
     let image = if needs_no_image { spec.image.clone() } else { or(&spec.image, &pool.default_image) };
     let runtime = or(&spec.runtime, if image.is_empty() { NETNS } else { DOCKER });
-    let invalid = |sentence: String| Err(Refusal::Invalid(sentence));
+    let invalid = |field, sentence: String| Err(Refusal::Invalid(sentence).of(field));
     let of_process = [
-        ("a command", !spec.command.is_empty()),
-        ("an environment", !spec.environment.is_empty()),
-        ("limits", spec.resources != Resources::default()),
-        ("a restart policy", spec.restart != RestartPolicy::No),
-        ("a stop timeout", spec.stop_timeout_s.is_some()),
+        ("command", "a command", !spec.command.is_empty()),
+        ("environment", "an environment", !spec.environment.is_empty()),
+        ("resources", "limits", spec.resources != Resources::default()),
+        ("restart", "a restart policy", spec.restart != RestartPolicy::No),
+        ("stop_timeout_s", "a stop timeout", spec.stop_timeout_s.is_some()),
     ];
     match runtime.as_str() {
         DOCKER if image.is_empty() => {
-            invalid("the runtime `docker` needs an image, and the pool has no default".to_owned())
+            invalid("image", "the runtime `docker` needs an image, and the pool has no default".to_owned())
         }
         DOCKER => Ok(What { image, runtime }),
-        NETNS if !image.is_empty() => invalid(format!(
-            "the runtime `netns` has no processes and takes no image, but `{}` is given",
-            image.escape_debug()
-        )),
-        NETNS => match of_process.into_iter().find(|(_, given)| *given) {
-            Some((what, _)) => {
-                invalid(format!("the runtime `netns` has no processes: {what} needs an image and `docker`"))
-            }
+        NETNS if !image.is_empty() => invalid(
+            "image",
+            format!(
+                "the runtime `netns` has no processes and takes no image, but `{}` is given",
+                image.escape_debug()
+            ),
+        ),
+        NETNS => match of_process.into_iter().find(|(.., given)| *given) {
+            Some((field, what, _)) => invalid(
+                field,
+                format!("the runtime `netns` has no processes: {what} needs an image and `docker`"),
+            ),
             None => Ok(What { image, runtime }),
         },
         other => {
             let other = other.escape_debug();
-            invalid(format!("there is no runtime `{other}`; there are: {DOCKER}, {NETNS}"))
+            invalid("runtime", format!("there is no runtime `{other}`; there are: {DOCKER}, {NETNS}"))
         }
     }
 }
@@ -200,31 +206,34 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
         name::check("container", &spec.name)?;
     }
     if !spec.service.is_empty() {
-        name::check("service", &spec.service)?;
+        name::check("service", &spec.service).map_err(|refusal| refusal.of("service"))?;
     }
     name::check_labels(&spec.labels)?;
-    name::check_rules("constraint", &spec.constraints)?;
-    name::check_rules("affinity", &spec.affinities)?;
+    name::check_rules("constraint", &spec.constraints).map_err(|refusal| refusal.of("constraints"))?;
+    name::check_rules("affinity", &spec.affinities).map_err(|refusal| refusal.of("affinities"))?;
     if spec.image.len() > 4096 {
-        return Err(Refusal::Invalid("the image's name is longer than 4096 bytes".to_owned()));
+        return Err(Refusal::Invalid("the image's name is longer than 4096 bytes".to_owned()).of("image"));
     }
     for name in spec.environment.keys() {
         if name.is_empty() || name.contains(['=', '\0']) {
             let name = name.escape_debug();
-            return Err(Refusal::Invalid(format!("`{name}` is no name of an environment variable")));
+            let sentence = format!("`{name}` is no name of an environment variable");
+            return Err(Refusal::Invalid(sentence).of("environment"));
         }
     }
     if let Some(seconds) = spec.stop_timeout_s.filter(|seconds| *seconds > MAX_STOP_TIMEOUT_S) {
         return Err(Refusal::Invalid(format!(
             "{seconds} s is too long a stop timeout: a process is given {MAX_STOP_TIMEOUT_S} s at most"
-        )));
+        ))
+        .of("stop_timeout_s"));
     }
     let texts = spec.command.iter().chain(spec.environment.iter().flat_map(|(name, value)| [name, value]));
     let n_bytes: usize = texts.clone().map(String::len).sum();
     if n_bytes > MAX_TEXT || texts.clone().any(|text| text.contains('\0')) {
         return Err(Refusal::Invalid(format!(
             "command and environment hold at most {MAX_TEXT} bytes together, and no zero bytes"
-        )));
+        ))
+        .of("command"));
     }
     Ok(())
 }
@@ -237,11 +246,12 @@ pub(super) fn again(
     what: &What,
     network: &Network,
 ) -> Result<Arc<Container>, Refusal> {
-    let exists = |what: String| {
-        Err(Refusal::Exists(format!("the container `{}` of the pool `{}` {what}", spec.name, spec.pool)))
+    let exists = |field, what: String| {
+        let sentence = format!("the container `{}` of the pool `{}` {what}", spec.name, spec.pool);
+        Err(Refusal::Exists(sentence).of(field))
     };
     if existing.deleting {
-        return exists("is being deleted: its name is free when that is done".to_owned());
+        return exists("name", "is being deleted: its name is free when that is done".to_owned());
     }
     let endpoint = &existing.endpoint;
     let node = state.node(endpoint.node).map_or("", |node| &node.name);
@@ -267,8 +277,20 @@ pub(super) fn again(
         ("labels", existing.labels != spec.labels, format!("{:?}", existing.labels)),
     ];
     match differs.into_iter().find(|(_, differs, _)| *differs) {
-        Some((what, _, is)) => exists(format!("exists with other content: its {what} is `{is}`")),
+        Some((what, _, is)) => {
+            exists(field_of(what), format!("exists with other content: its {what} is `{is}`"))
+        }
         None => Ok(existing.clone()),
+    }
+}
+
+/// What the API calls what people call so.
+fn field_of(what: &'static str) -> &'static str {
+    match what {
+        "limits" => "resources",
+        "restart policy" => "restart",
+        "stop timeout" => "stop_timeout_s",
+        same => same,
     }
 }
 

@@ -4,6 +4,7 @@
 //! API calls them. One task (`task.rs`) owns what is reported, in [`lifecycle::Lifecycle`].
 
 pub mod board;
+mod condition;
 pub mod containers;
 pub mod evacuation;
 pub mod events;
@@ -165,53 +166,86 @@ impl Orchestrator {
         self.inner.timing.lease
     }
 
-    /// Creates a pool: [`pools::create`].
+    /// Creates a pool: [`pools::create`]. What is made with a key (if that is not empty) is made once: [`condition`].
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn create_pool(&self, spec: PoolSpec) -> Result<Arc<Pool>, IntentError> {
-        Ok(self.intent().transact(move |tx| pools::create(tx, spec)).await?.value)
+    pub async fn create_pool(&self, spec: PoolSpec, key: String) -> Result<Arc<Pool>, IntentError> {
+        let create = move |tx: &mut Transaction<'_>| {
+            condition::check_key(tx.state(), condition::POOLS, &key, ("pool", &spec.name))?;
+            let pool = pools::create(tx, spec)?;
+            if condition::takes_key(tx, pool.revision, &pool.request_key, &key) {
+                tx.put(Pool { request_key: key, ..Pool::clone(&pool) });
+            }
+            Ok(pool)
+        };
+        Ok(self.intent().transact(create).await?.value)
     }
 
-    /// Deletes a pool: [`pools::delete`].
+    /// Deletes a pool: [`pools::delete`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn delete_pool(&self, name: String) -> Result<(), IntentError> {
-        self.intent().transact(move |tx| pools::delete(tx, &name)).await.map(drop)
+    pub async fn delete_pool(&self, name: String, at: Option<u64>) -> Result<(), IntentError> {
+        let delete = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(pools::find(tx.state(), &name)?.revision))?;
+            pools::delete(tx, &name)
+        };
+        self.intent().transact(delete).await.map(drop)
     }
 
-    /// Creates a network: [`networks::create`].
+    /// Creates a network: [`networks::create`]; with a key (if that is not empty) once.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn create_network(&self, spec: NetworkSpec) -> Result<Arc<Network>, IntentError> {
-        Ok(self.intent().transact(move |tx| networks::create(tx, &spec)).await?.value)
+    pub async fn create_network(&self, spec: NetworkSpec, key: String) -> Result<Arc<Network>, IntentError> {
+        let create = move |tx: &mut Transaction<'_>| {
+            let pool = pools::find(tx.state(), &spec.pool)?.id;
+            condition::check_key(tx.state(), pool, &key, ("network", &spec.name))?;
+            let network = networks::create(tx, &spec)?;
+            if condition::takes_key(tx, network.revision, &network.request_key, &key) {
+                tx.put(Network { request_key: key, ..Network::clone(&network) });
+            }
+            Ok(network)
+        };
+        Ok(self.intent().transact(create).await?.value)
     }
 
-    /// Deletes a network: [`networks::delete`].
+    /// Deletes a network: [`networks::delete`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn delete_network(&self, pool: String, name: String) -> Result<(), IntentError> {
-        self.intent().transact(move |tx| networks::delete(tx, &pool, &name)).await.map(drop)
+    pub async fn delete_network(
+        &self,
+        pool: String,
+        name: String,
+        at: Option<u64>,
+    ) -> Result<(), IntentError> {
+        let delete = move |tx: &mut Transaction<'_>| {
+            let state = tx.state();
+            condition::check(at, || Ok(networks::find(state, pools::find(state, &pool)?, &name)?.revision))?;
+            networks::delete(tx, &pool, &name)
+        };
+        self.intent().transact(delete).await.map(drop)
     }
 
-    /// Forgets a node: [`nodes::delete`].
+    /// Forgets a node: [`nodes::delete`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn delete_node(&self, pool: String, name: String) -> Result<(), IntentError> {
+    pub async fn delete_node(&self, pool: String, name: String, at: Option<u64>) -> Result<(), IntentError> {
         let inner = self.inner.clone();
         let now_ms = now_ms();
         let delete = move |tx: &mut Transaction<'_>| {
+            let state = tx.state();
+            condition::check(at, || Ok(nodes::find(state, pools::find(state, &pool)?, &name)?.revision))?;
             nodes::delete(tx, &pool, &name, |id| inner.links.of(id).agent, now_ms)
         };
         self.intent().transact(delete).await?;
         Ok(())
     }
 
-    /// Says whether a node is given containers: [`nodes::schedule`].
+    /// Says whether a node is given containers: [`nodes::schedule`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
@@ -220,23 +254,37 @@ impl Orchestrator {
         pool: String,
         name: String,
         scheduling: Scheduling,
+        at: Option<u64>,
     ) -> Result<Arc<Node>, IntentError> {
-        let schedule = move |tx: &mut Transaction<'_>| nodes::schedule(tx, &pool, &name, scheduling);
+        let schedule = move |tx: &mut Transaction<'_>| {
+            let state = tx.state();
+            condition::check(at, || Ok(nodes::find(state, pools::find(state, &pool)?, &name)?.revision))?;
+            nodes::schedule(tx, &pool, &name, scheduling)
+        };
         Ok(self.intent().transact(schedule).await?.value)
     }
 
-    /// Creates a container: [`containers::create`]. Its way is followed from the request on.
+    /// Creates a container: [`containers::create`]; with a key (if that is not empty) once. Its way is followed from the
+    /// request on.
     ///
     /// # Errors
     /// As that says, or the store's.
     pub async fn create_container(
         &self,
-        spec: ContainerSpec,
+        mut spec: ContainerSpec,
+        key: String,
         request: Request,
     ) -> Result<Arc<Container>, IntentError> {
         let inner = self.inner.clone();
         let create = move |tx: &mut Transaction<'_>| {
+            let pool = pools::find(tx.state(), &spec.pool)?.id;
+            if let Some(name) = condition::check_key(tx.state(), pool, &key, ("container", &spec.name))? {
+                spec.name = name;
+            }
             let container = containers::create(tx, &spec, inner.surroundings())?;
+            if condition::takes_key(tx, container.revision, &container.request_key, &key) {
+                tx.put(Container { request_key: key, ..Container::clone(&container) });
+            }
             // One that is there already is no create.
             let is_new = container.revision == tx.revision();
             if is_new {
@@ -258,15 +306,24 @@ impl Orchestrator {
         self.intent().read(|state| plan::preview(state, spec, self.inner.surroundings()))
     }
 
-    /// Deletes a container: [`containers::delete`].
+    /// Deletes a container: [`containers::delete`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn delete_container(&self, pool: String, name: String) -> Result<Arc<Container>, IntentError> {
-        Ok(self.intent().transact(move |tx| containers::delete(tx, &pool, &name)).await?.value)
+    pub async fn delete_container(
+        &self,
+        pool: String,
+        name: String,
+        at: Option<u64>,
+    ) -> Result<Arc<Container>, IntentError> {
+        let delete = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(containers::find(tx.state(), &pool, &name)?.revision))?;
+            containers::delete(tx, &pool, &name)
+        };
+        Ok(self.intent().transact(delete).await?.value)
     }
 
-    /// Moves a container: [`containers::migrate`].
+    /// Moves a container: [`containers::migrate`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
@@ -275,33 +332,50 @@ impl Orchestrator {
         pool: String,
         name: String,
         node: String,
+        at: Option<u64>,
     ) -> Result<Arc<Container>, IntentError> {
         let inner = self.inner.clone();
         let migrate = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(containers::find(tx.state(), &pool, &name)?.revision))?;
             containers::migrate(tx, (&pool, &name), &node, inner.surroundings())
         };
         Ok(self.intent().transact(migrate).await?.value)
     }
 
-    /// Starts a container's process: [`process::start`].
+    /// Starts a container's process: [`process::start`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn start_container(&self, pool: String, name: String) -> Result<Arc<Container>, IntentError> {
+    pub async fn start_container(
+        &self,
+        pool: String,
+        name: String,
+        at: Option<u64>,
+    ) -> Result<Arc<Container>, IntentError> {
         let inner = self.inner.clone();
         let start = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(containers::find(tx.state(), &pool, &name)?.revision))?;
             let has_ended = |c: &Arc<Container>| inner.board.look(c).condition.phase == Phase::Ended;
             process::start(tx, &pool, &name, has_ended)
         };
         Ok(self.intent().transact(start).await?.value)
     }
 
-    /// Stops a container's process: [`process::stop`].
+    /// Stops a container's process: [`process::stop`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn stop_container(&self, pool: String, name: String) -> Result<Arc<Container>, IntentError> {
-        Ok(self.intent().transact(move |tx| process::stop(tx, &pool, &name)).await?.value)
+    pub async fn stop_container(
+        &self,
+        pool: String,
+        name: String,
+        at: Option<u64>,
+    ) -> Result<Arc<Container>, IntentError> {
+        let stop = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(containers::find(tx.state(), &pool, &name)?.revision))?;
+            process::stop(tx, &pool, &name)
+        };
+        Ok(self.intent().transact(stop).await?.value)
     }
 
     /// Waits until a container is as `done` asks. `None`: this endpoint of it is intended no longer.

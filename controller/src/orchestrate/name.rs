@@ -22,7 +22,8 @@ pub fn check(kind: &str, name: &str) -> Result<(), Refusal> {
     let shown = name.escape_debug().take(80).collect::<String>();
     Err(Refusal::Invalid(format!(
         "`{shown}` is no name for a {kind}: 1 to 63 of a-z, 0-9, `-` and `.`, with a letter or digit at both ends"
-    )))
+    ))
+    .of("name"))
 }
 
 /// Checks labels: keys of 1–253 characters, values of at most 4096, at most 64 of them.
@@ -31,14 +32,16 @@ pub fn check(kind: &str, name: &str) -> Result<(), Refusal> {
 /// [`Refusal::Invalid`], with the label that is wrong.
 pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
     if labels.len() > 64 {
-        return Err(Refusal::Invalid(format!("{} labels are too many: 64 is the most", labels.len())));
+        let sentence = format!("{} labels are too many: 64 is the most", labels.len());
+        return Err(Refusal::Invalid(sentence).of("labels"));
     }
     for (key, value) in labels {
         if key.is_empty() || key.len() > 253 || value.len() > 4096 {
             let shown = key.escape_debug().take(80).collect::<String>();
             return Err(Refusal::Invalid(format!(
                 "the label `{shown}` is not valid: a key has 1 to 253 bytes, a value at most 4096"
-            )));
+            ))
+            .of("labels"));
         }
     }
     Ok(())
@@ -91,7 +94,7 @@ mod tests {
             assert_eq!(check("pool", name), Ok(()), "{name}");
         }
         for name in ["", "-a", "a-", ".a", "Web", "a b", "a/b", "ä", "a\n", &"x".repeat(64)] {
-            assert!(matches!(check("pool", name), Err(Refusal::Invalid(_))), "{name}");
+            assert!(matches!(check("pool", name), Err(Refusal::Field { field: "name", .. })), "{name}");
         }
     }
 }

@@ -68,7 +68,7 @@ enum Kind {
 /// [`Refusal::NotFound`]; [`Refusal::Invalid`] if none is named at all.
 pub fn find<'a>(state: &'a State, pool: &Pool, name: &str) -> Result<&'a Arc<Network>, Refusal> {
     if name.is_empty() {
-        return Err(Refusal::Invalid("no network is named".to_owned()));
+        return Err(Refusal::Invalid("no network is named".to_owned()).of("network"));
     }
     state.network_named(pool.id, name).ok_or_else(|| {
         Refusal::NotFound(format!(
@@ -76,6 +76,7 @@ pub fn find<'a>(state: &'a State, pool: &Pool, name: &str) -> Result<&'a Arc<Net
             name.escape_debug(),
             pool.name
         ))
+        .of("network")
     })
 }
 
@@ -103,7 +104,8 @@ pub fn create(tx: &mut Transaction<'_>, spec: &NetworkSpec) -> Result<Arc<Networ
                 spec.name,
                 spec.pool,
                 describe(network)
-            )))
+            ))
+            .of("name"))
         };
     }
     check_overlap(tx.state(), &pool, spec, wanted.kind)?;
@@ -121,6 +123,7 @@ pub fn create(tx: &mut Transaction<'_>, spec: &NetworkSpec) -> Result<Arc<Networ
         gateway: spec.gateway,
         mtu: wanted.mtu,
         block_prefix_len: wanted.block_prefix_len,
+        request_key: String::new(),
         revision: 0,
     });
     find(tx.state(), &pool, &spec.name).cloned()
@@ -132,7 +135,7 @@ pub fn create(tx: &mut Transaction<'_>, spec: &NetworkSpec) -> Result<Arc<Networ
 /// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has endpoints.
 pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<(), Refusal> {
     let pool = pools::find(tx.state(), pool)?.clone();
-    let network = find(tx.state(), &pool, name)?.clone();
+    let network = find(tx.state(), &pool, name).map_err(|refusal| refusal.of("name"))?.clone();
     let space = tx.state().space(network.id).clone();
     if !space.used.is_empty() {
         return Err(Refusal::Precondition(format!(
@@ -154,18 +157,21 @@ pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<(), Re
     Ok(())
 }
 
-fn invalid<T>(sentence: String) -> Result<T, Refusal> {
-    Err(Refusal::Invalid(sentence))
+fn invalid<T>(field: &'static str, sentence: String) -> Result<T, Refusal> {
+    Err(Refusal::Invalid(sentence).of(field))
 }
 
 /// Checks what can be checked without the state.
 fn check(spec: &NetworkSpec) -> Result<Wanted, Refusal> {
     name::check("network", &spec.name)?;
     if spec.name.contains('.') {
-        return invalid(format!(
-            "`{}` is no name for a network: it has no dot, since SERVICE.NETWORK names a service in it",
-            spec.name
-        ));
+        return invalid(
+            "name",
+            format!(
+                "`{}` is no name for a network: it has no dot, since SERVICE.NETWORK names a service in it",
+                spec.name
+            ),
+        );
     }
     let kind = check_driver(spec)?;
     check_subnet(spec.subnet)?;
@@ -178,11 +184,10 @@ fn check(spec: &NetworkSpec) -> Result<Wanted, Refusal> {
     };
     let mtu = spec.mtu.unwrap_or(default_mtu);
     if !MTU_RANGE.contains(&mtu) {
-        return invalid(format!(
-            "the MTU {mtu} is out of range: {} to {}",
-            MTU_RANGE.start(),
-            MTU_RANGE.end()
-        ));
+        return invalid(
+            "mtu",
+            format!("the MTU {mtu} is out of range: {} to {}", MTU_RANGE.start(), MTU_RANGE.end()),
+        );
     }
     let own = spec.subnet.prefix_len();
     let block = spec.block_prefix_len.unwrap_or_else(|| DEFAULT_BLOCK_PREFIX_LEN.max(own).into());
@@ -190,42 +195,49 @@ fn check(spec: &NetworkSpec) -> Result<Wanted, Refusal> {
         Ok(block_prefix_len) if (own..=32).contains(&block_prefix_len) => {
             Ok(Wanted { kind, mtu, block_prefix_len })
         }
-        _ => invalid(format!("blocks of /{block} are not possible in {}: {own} to 32 are", spec.subnet)),
+        _ => invalid(
+            "block_prefix_len",
+            format!("blocks of /{block} are not possible in {}: {own} to 32 are", spec.subnet),
+        ),
     }
 }
 
 fn check_driver(spec: &NetworkSpec) -> Result<Kind, Refusal> {
     match (spec.driver.as_str(), spec.vlan, spec.vni) {
         ("vlan", _, Some(_)) => {
-            invalid("a vlan network has no VNI; drop it, or take the driver vxlan".to_owned())
+            invalid("vni", "a vlan network has no VNI; drop it, or take the driver vxlan".to_owned())
         }
         ("vxlan", Some(_), _) => {
-            invalid("a vxlan network has no VLAN; drop it, or take the driver vlan".to_owned())
+            invalid("vlan", "a vxlan network has no VLAN; drop it, or take the driver vlan".to_owned())
         }
         ("vlan", vid, None) => match vid.map(VlanVid::try_from).transpose() {
             Ok(vid) => Ok(Kind::Vlan(vid)),
-            Err(error) => invalid(error.to_string()),
+            Err(error) => invalid("vlan", error.to_string()),
         },
         ("vxlan", None, vni) => match vni.map(Vni::try_from).transpose() {
             Ok(vni) => Ok(Kind::Vxlan(vni)),
-            Err(error) => invalid(error.to_string()),
+            Err(error) => invalid("vni", error.to_string()),
         },
-        ("", ..) => invalid("no driver is named; there are: vlan, vxlan".to_owned()),
-        (other, ..) => {
-            invalid(format!("there is no driver `{}`; there are: vlan, vxlan", other.escape_debug()))
-        }
+        ("", ..) => invalid("driver", "no driver is named; there are: vlan, vxlan".to_owned()),
+        (other, ..) => invalid(
+            "driver",
+            format!("there is no driver `{}`; there are: vlan, vxlan", other.escape_debug()),
+        ),
     }
 }
 
 fn check_subnet(subnet: Ipv4Net) -> Result<(), Refusal> {
     if subnet.trunc() != subnet {
-        return invalid(format!("{subnet} is no subnet: it has host bits; {} would be one", subnet.trunc()));
+        return invalid(
+            "subnet",
+            format!("{subnet} is no subnet: it has host bits; {} would be one", subnet.trunc()),
+        );
     }
     let reserved = [(Ipv4Addr::UNSPECIFIED, 8), (Ipv4Addr::LOCALHOST, 8), (Ipv4Addr::new(224, 0, 0, 0), 3)];
     for (address, len) in reserved {
         let reserved = Ipv4Net::new_assert(address, len).trunc();
         if overlap(subnet, reserved) {
-            return invalid(format!("{subnet} is no subnet for hosts: it overlaps {reserved}"));
+            return invalid("subnet", format!("{subnet} is no subnet for hosts: it overlaps {reserved}"));
         }
     }
     Ok(())
@@ -234,13 +246,19 @@ fn check_subnet(subnet: Ipv4Net) -> Result<(), Refusal> {
 fn check_gateway(spec: &NetworkSpec, kind: Kind, gateway: Ipv4Addr) -> Result<(), Refusal> {
     let subnet = spec.subnet;
     if matches!(kind, Kind::Vxlan(_)) {
-        return invalid("a vxlan network has no gateway: the gateway is a host on a VLAN".to_owned());
+        return invalid(
+            "gateway",
+            "a vxlan network has no gateway: the gateway is a host on a VLAN".to_owned(),
+        );
     }
     if !subnet.contains(&gateway) {
-        return invalid(format!("the gateway {gateway} is not in the subnet {subnet}"));
+        return invalid("gateway", format!("the gateway {gateway} is not in the subnet {subnet}"));
     }
     if subnet.prefix_len() < 31 && (gateway == subnet.network() || gateway == subnet.broadcast()) {
-        return invalid(format!("the gateway {gateway} is the network or broadcast address of {subnet}"));
+        return invalid(
+            "gateway",
+            format!("the gateway {gateway} is the network or broadcast address of {subnet}"),
+        );
     }
     Ok(())
 }
@@ -257,7 +275,8 @@ fn check_overlap(state: &State, pool: &Pool, spec: &NetworkSpec, kind: Kind) -> 
             return Err(Refusal::Exists(format!(
                 "the subnet {} overlaps {} of the network `{}` in the same pool, and both are on VLANs",
                 spec.subnet, other.subnet, other.name
-            )));
+            ))
+            .of("subnet"));
         }
     }
     Ok(())
@@ -273,7 +292,8 @@ fn vlan(state: &State, pool: &Pool, asked: Option<VlanVid>) -> Result<VlanVid, R
         })
     };
     asked.map_or_else(next, |vid| {
-        holder(vid).map_or(Ok(vid), |other| Err(taken(state, &format!("VLAN {}", vid.get()), other)))
+        holder(vid)
+            .map_or(Ok(vid), |other| Err(taken(state, &format!("VLAN {}", vid.get()), other).of("vlan")))
     })
 }
 
@@ -287,7 +307,7 @@ fn vni(state: &State, pool: &Pool, asked: Option<Vni>) -> Result<Vni, Refusal> {
         })
     };
     asked.map_or_else(next, |vni| {
-        holder(vni).map_or(Ok(vni), |other| Err(taken(state, &format!("VNI {}", vni.get()), other)))
+        holder(vni).map_or(Ok(vni), |other| Err(taken(state, &format!("VNI {}", vni.get()), other).of("vni")))
     })
 }
 

@@ -35,10 +35,11 @@ pub struct NodeSpec {
 /// [`Refusal::NotFound`]; [`Refusal::Invalid`] if none is named at all.
 pub fn find<'a>(state: &'a State, pool: &Pool, name: &str) -> Result<&'a Arc<Node>, Refusal> {
     if name.is_empty() {
-        return Err(Refusal::Invalid("no node is named".to_owned()));
+        return Err(Refusal::Invalid("no node is named".to_owned()).of("node"));
     }
     state.node_named(pool.id, name).ok_or_else(|| {
-        Refusal::NotFound(format!("there is no node `{}` in the pool `{}`", name.escape_debug(), pool.name))
+        let name = name.escape_debug();
+        Refusal::NotFound(format!("there is no node `{name}` in the pool `{}`", pool.name)).of("node")
     })
 }
 
@@ -117,7 +118,7 @@ pub fn schedule(
     scheduling: Scheduling,
 ) -> Result<Arc<Node>, Refusal> {
     let pool = pools::find(tx.state(), pool)?.clone();
-    let node = find(tx.state(), &pool, name)?.clone();
+    let node = find(tx.state(), &pool, name).map_err(|refusal| refusal.of("name"))?.clone();
     if node.scheduling != scheduling {
         tx.put(Node { scheduling, ..Node::clone(&node) });
     }
@@ -143,7 +144,7 @@ pub fn delete(
     now_ms: u64,
 ) -> Result<Arc<Node>, Refusal> {
     let pool = pools::find(tx.state(), pool)?.clone();
-    let node = find(tx.state(), &pool, name)?.clone();
+    let node = find(tx.state(), &pool, name).map_err(|refusal| refusal.of("name"))?.clone();
     let hosted = tx.state().hosted(node.id).clone();
     if !hosted.live.is_empty() {
         return Err(Refusal::Precondition(format!(

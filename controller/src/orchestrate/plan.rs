@@ -121,7 +121,7 @@ fn made_up_name(state: &State, pool: &Pool, id: EndpointId) -> String {
 
 fn address_refusal(state: &State, network: &Network, error: AddressError) -> Refusal {
     let sentence = format!("network `{}`: {error}", network.name);
-    match error {
+    let refusal = match error {
         AddressError::Taken { holder, .. } => {
             let live = state.container_of(holder).map(|container| (&container.name, container.deleting));
             let gone = state.retiring(holder).map(|retiring| (&retiring.container, true));
@@ -132,10 +132,11 @@ fn address_refusal(state: &State, network: &Network, error: AddressError) -> Ref
             })
         }
         AddressError::External { .. } => Refusal::Exists(sentence),
-        AddressError::Full { .. } => Refusal::Exhausted(sentence),
+        AddressError::Full { .. } => return Refusal::Exhausted(sentence),
         AddressError::Outside { .. }
         | AddressError::NotAHost { .. }
         | AddressError::Gateway { .. }
         | AddressError::Node { .. } => Refusal::Invalid(sentence),
-    }
+    };
+    refusal.of("address")
 }

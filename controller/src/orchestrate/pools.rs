@@ -33,11 +33,11 @@ pub struct PoolSpec {
 /// [`Refusal::NotFound`]; [`Refusal::Invalid`] if no pool is named at all.
 pub fn find<'a>(state: &'a State, name: &str) -> Result<&'a Arc<Pool>, Refusal> {
     if name.is_empty() {
-        return Err(Refusal::Invalid("no pool is named".to_owned()));
+        return Err(Refusal::Invalid("no pool is named".to_owned()).of("pool"));
     }
     state
         .pool_named(name)
-        .ok_or_else(|| Refusal::NotFound(format!("there is no pool `{}`", name.escape_debug())))
+        .ok_or_else(|| Refusal::NotFound(format!("there is no pool `{}`", name.escape_debug())).of("pool"))
 }
 
 /// Creates a pool; the same one again is not an error.
@@ -46,8 +46,9 @@ pub fn find<'a>(state: &'a State, name: &str) -> Result<&'a Arc<Pool>, Refusal> 
 /// [`Refusal::Invalid`]: name or ranges. [`Refusal::Exists`]: a pool of that name has other content.
 pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Refusal> {
     name::check("pool", &spec.name)?;
-    let vlans = range("VLAN ids", spec.vlans, DEFAULT_VLANS, 4094)?;
-    let vnis = range("VXLAN network identifiers", spec.vnis, DEFAULT_VNIS, (1 << 24) - 1)?;
+    let vlans = range("VLAN ids", spec.vlans, DEFAULT_VLANS, 4094).map_err(|refusal| refusal.of("vlans"))?;
+    let vnis = range("VXLAN network identifiers", spec.vnis, DEFAULT_VNIS, (1 << 24) - 1)
+        .map_err(|refusal| refusal.of("vnis"))?;
     if let Some(pool) = tx.state().pool_named(&spec.name) {
         let same = pool.vlans == vlans
             && pool.vnis == vnis
@@ -65,14 +66,15 @@ pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Ref
                 pool.vnis.last,
                 pool.default_image,
                 pool.placement
-            )))
+            ))
+            .of("name"))
         };
     }
     let id = tx.new_pool_id();
     let name = spec.name.clone();
     let PoolSpec { default_image, placement, .. } = spec;
     let found = name.clone();
-    tx.put(Pool { id, name, vlans, vnis, default_image, placement, revision: 0 });
+    tx.put(Pool { id, name, vlans, vnis, default_image, placement, request_key: String::new(), revision: 0 });
     find(tx.state(), &found).cloned()
 }
 
@@ -97,7 +99,7 @@ fn range(
 /// # Errors
 /// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has nodes or networks.
 pub fn delete(tx: &mut Transaction<'_>, name: &str) -> Result<(), Refusal> {
-    let pool = find(tx.state(), name)?.clone();
+    let pool = find(tx.state(), name).map_err(|refusal| refusal.of("name"))?.clone();
     let members = tx.state().members(pool.id);
     if !members.nodes.is_empty() || !members.networks.is_empty() {
         return Err(Refusal::Precondition(format!(

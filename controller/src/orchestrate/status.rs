@@ -340,6 +340,7 @@ pub(super) mod tests {
             labels: BTreeMap::new(),
             endpoint,
             deleting: false,
+            request_key: String::new(),
             revision: 5,
         }
     }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flowlib::compile::model::PoolId;
 use futures::Stream;
 use tokio::sync::broadcast::error::RecvError;
 use tonic::{Request, Response, Status, Streaming};
@@ -16,11 +17,12 @@ use weir_api::v1::{
     StartContainerRequest, StopContainerRequest, WatchContainersRequest, WatchEventsRequest,
 };
 
-use super::{Api, Arrived, convert, deadline, refused};
+use super::page::Page;
+use super::{Api, Arrived, condition, convert, deadline, fault, refused};
 use crate::intent::{Refusal, State, model};
 use crate::measure::TraceId;
 use crate::measure::journey;
-use crate::orchestrate::board::{EventKind, Posted};
+use crate::orchestrate::board::{self, EventKind, Posted};
 use crate::orchestrate::{containers, networks, nodes, pools};
 
 /// A stream of answers.
@@ -34,11 +36,12 @@ impl Containers for Api {
     ) -> Result<Response<Container>, Status> {
         let deadline = deadline::of(request.metadata());
         let (trace, received) = (trace(&request), Arrived::at(&request));
+        let key = condition::key(request.metadata())?;
         let CreateContainerRequest { container, wait } = request.into_inner();
-        let container = container.ok_or_else(|| Status::invalid_argument("no container is given"))?;
+        let container = container.ok_or_else(|| fault::invalid("container", "no container is given"))?;
         let spec = convert::container_spec(container)?;
         let request = journey::Request { trace, received, decoded: Instant::now() };
-        let container = self.orchestrator.create_container(spec, request).await.map_err(refused)?;
+        let container = self.orchestrator.create_container(spec, key, request).await.map_err(refused)?;
         self.answer(container, wait, deadline).await
     }
 
@@ -59,7 +62,8 @@ impl Containers for Api {
         request: Request<ListContainersRequest>,
     ) -> Result<Response<ListContainersResponse>, Status> {
         let request = request.into_inner();
-        let list = |state: &State| self.select(state, &request);
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let list = |state: &State| self.select(state, &request, &page);
         self.orchestrator.intent().read(list).map(Response::new).map_err(refused)
     }
 
@@ -67,9 +71,9 @@ impl Containers for Api {
         &self,
         request: Request<DeleteContainerRequest>,
     ) -> Result<Response<Container>, Status> {
-        let deadline = deadline::of(request.metadata());
+        let (deadline, at) = (deadline::of(request.metadata()), condition::revision(request.metadata())?);
         let DeleteContainerRequest { pool, name, wait } = request.into_inner();
-        let container = self.orchestrator.delete_container(pool, name).await.map_err(refused)?;
+        let container = self.orchestrator.delete_container(pool, name, at).await.map_err(refused)?;
         let posted = self.orchestrator.board().look(&container);
         if wait {
             let gone = within(deadline, self.orchestrator.wait_gone(&container)).await;
@@ -82,9 +86,9 @@ impl Containers for Api {
         &self,
         request: Request<MoveContainerRequest>,
     ) -> Result<Response<Container>, Status> {
-        let deadline = deadline::of(request.metadata());
+        let (deadline, at) = (deadline::of(request.metadata()), condition::revision(request.metadata())?);
         let MoveContainerRequest { pool, name, node, wait } = request.into_inner();
-        let container = self.orchestrator.move_container(pool, name, node).await.map_err(refused)?;
+        let container = self.orchestrator.move_container(pool, name, node, at).await.map_err(refused)?;
         self.answer(container, wait, deadline).await
     }
 
@@ -94,11 +98,12 @@ impl Containers for Api {
         &self,
         request: Request<WatchContainersRequest>,
     ) -> Result<Response<Self::WatchContainersStream>, Status> {
+        let since = condition::last_event(request.metadata())?;
         let pool = request.into_inner().pool;
         if !pool.is_empty() {
             self.orchestrator.intent().read(|state| pools::find(state, &pool).map(drop)).map_err(refused)?;
         }
-        Ok(Response::new(Box::pin(watch(self.clone(), pool))))
+        Ok(Response::new(Box::pin(watch(self.clone(), pool, since))))
     }
 
     type ExecContainerStream = Answers<ExecContainerResponse>;
@@ -116,7 +121,7 @@ impl Containers for Api {
         request: Request<PreviewContainerRequest>,
     ) -> Result<Response<Placement>, Status> {
         let container = request.into_inner().container;
-        let container = container.ok_or_else(|| Status::invalid_argument("no container is given"))?;
+        let container = container.ok_or_else(|| fault::invalid("container", "no container is given"))?;
         let spec = convert::container_spec(container)?;
         let placement = self.orchestrator.preview_container(&spec).map_err(refused)?;
         Ok(Response::new(convert::placement(placement)))
@@ -126,9 +131,9 @@ impl Containers for Api {
         &self,
         request: Request<StartContainerRequest>,
     ) -> Result<Response<Container>, Status> {
-        let deadline = deadline::of(request.metadata());
+        let (deadline, at) = (deadline::of(request.metadata()), condition::revision(request.metadata())?);
         let StartContainerRequest { pool, name, wait } = request.into_inner();
-        let container = self.orchestrator.start_container(pool, name).await.map_err(refused)?;
+        let container = self.orchestrator.start_container(pool, name, at).await.map_err(refused)?;
         self.answer(container, wait, deadline).await
     }
 
@@ -136,9 +141,9 @@ impl Containers for Api {
         &self,
         request: Request<StopContainerRequest>,
     ) -> Result<Response<Container>, Status> {
-        let deadline = deadline::of(request.metadata());
+        let (deadline, at) = (deadline::of(request.metadata()), condition::revision(request.metadata())?);
         let StopContainerRequest { pool, name, wait } = request.into_inner();
-        let container = self.orchestrator.stop_container(pool, name).await.map_err(refused)?;
+        let container = self.orchestrator.stop_container(pool, name, at).await.map_err(refused)?;
         if !wait {
             return Ok(Response::new(self.show(&self.orchestrator.board().look(&container))));
         }
@@ -217,10 +222,12 @@ impl Api {
         &self,
         state: &State,
         request: &ListContainersRequest,
+        page: &Page,
     ) -> Result<ListContainersResponse, Refusal> {
-        let ListContainersRequest { pool, network, node } = request;
+        let ListContainersRequest { pool, network, node, .. } = request;
         if pool.is_empty() && !(network.is_empty() && node.is_empty()) {
-            return Err(Refusal::Invalid("a network or node is named, but not its pool".to_owned()));
+            let sentence = "a network or node is named, but not its pool";
+            return Err(Refusal::Invalid(sentence.to_owned()).of("pool"));
         }
         let pool = (!pool.is_empty()).then(|| pools::find(state, pool)).transpose()?;
         let network = match pool {
@@ -231,17 +238,30 @@ impl Api {
             Some(pool) if !node.is_empty() => Some(nodes::find(state, pool, node)?.id),
             _ => None,
         };
-        let all: Vec<&Arc<model::Container>> = match pool {
-            Some(pool) => state.containers_of(pool.id).collect(),
-            None => state.containers().collect(),
+        // In the order of their keys, which are the pool's number and the name: so are the tokens.
+        let (from, name) = match (page.after(), pool) {
+            (Some((after, name)), _) => {
+                let number = after.parse().map_err(|_| {
+                    Refusal::Invalid("page_token must be a next_page_token of this list".to_owned())
+                        .of("page_token")
+                })?;
+                (PoolId(number), name)
+            }
+            (None, Some(pool)) => (pool.id, ""),
+            (None, None) => (PoolId(0), ""),
         };
-        let wanted = all.into_iter().filter(|container| {
+        let rest =
+            state.containers_after(from, name).skip_while(|c| pool.is_some_and(|pool| c.pool < pool.id));
+        let wanted = rest.take_while(|c| pool.is_none_or(|pool| c.pool == pool.id)).filter(|container| {
             network.is_none_or(|network| container.endpoint.network == network)
                 && node.is_none_or(|node| container.endpoint.node == node)
         });
+        let token = |container: &&Arc<model::Container>| format!("{}/{}", container.pool.0, container.name);
+        let (containers, next_page_token) = page.first(wanted, token);
         let board = self.orchestrator.board();
-        let containers = wanted.map(|container| convert::container(state, &board.look(container))).collect();
-        Ok(ListContainersResponse { containers, revision: state.revision() })
+        let show = |container| convert::container(state, &board.look(container));
+        let containers = containers.into_iter().map(show).collect();
+        Ok(ListContainersResponse { containers, revision: state.revision(), next_page_token })
     }
 }
 
@@ -269,29 +289,43 @@ async fn within<T>(deadline: Option<Duration>, work: impl Future<Output = T>) ->
     }
 }
 
-/// What is there, then what happens; of one pool, or of all if `pool` is empty.
-fn watch(api: Api, pool: String) -> impl Stream<Item = Result<ContainerEvent, Status>> {
-    let (revision, present, mut events) = api.orchestrator.board().subscribe();
-    let wanted = move |container: &Container| pool.is_empty() || container.pool == pool;
+/// What is there, or what has happened since a revision if that is known, then what happens; of one pool, or of all if
+/// `pool` is empty.
+fn watch(api: Api, pool: String, since: Option<u64>) -> impl Stream<Item = Result<ContainerEvent, Status>> {
+    let wanted = move |change: &ContainerEvent| {
+        let container = change.container.as_ref();
+        container.is_some_and(|container| pool.is_empty() || container.pool == pool)
+    };
+    let board = api.orchestrator.board();
+    let resumed = since.and_then(|since| Some((since, board.subscribe_since(since)?)));
+    let is_resumed = resumed.is_some();
+    let (revision, past, mut events) = match resumed {
+        Some((since, (past, events))) => (since, past, events),
+        None => {
+            let (revision, present, events) = board.subscribe();
+            let added = |posted| Arc::new(board::Event { kind: EventKind::Added, posted, revision });
+            (revision, present.into_iter().map(added).collect(), events)
+        }
+    };
     async_stream::stream! {
-        for posted in present {
-            let container = api.show(&posted);
-            if wanted(&container) {
-                yield Ok(event(Kind::Added, Some(container), revision));
+        if is_resumed {
+            yield Ok(event(Kind::Resumed, None, revision));
+        }
+        for happened in past {
+            let change = change(&api, &happened);
+            if wanted(&change) {
+                yield Ok(change);
             }
         }
-        yield Ok(event(Kind::Synced, None, revision));
+        if !is_resumed {
+            yield Ok(event(Kind::Synced, None, revision));
+        }
         loop {
             match events.recv().await {
                 Ok(happened) => {
-                    let container = api.show(&happened.posted);
-                    let kind = match happened.kind {
-                        EventKind::Added => Kind::Added,
-                        EventKind::Modified => Kind::Modified,
-                        EventKind::Deleted => Kind::Deleted,
-                    };
-                    if wanted(&container) {
-                        yield Ok(event(kind, Some(container), happened.revision));
+                    let change = change(&api, &happened);
+                    if wanted(&change) {
+                        yield Ok(change);
                     }
                 }
                 Err(RecvError::Lagged(missed)) => {
@@ -303,6 +337,15 @@ fn watch(api: Api, pool: String) -> impl Stream<Item = Result<ContainerEvent, St
             }
         }
     }
+}
+
+fn change(api: &Api, happened: &board::Event) -> ContainerEvent {
+    let kind = match happened.kind {
+        EventKind::Added => Kind::Added,
+        EventKind::Modified => Kind::Modified,
+        EventKind::Deleted => Kind::Deleted,
+    };
+    event(kind, Some(api.show(&happened.posted)), happened.revision)
 }
 
 fn event(kind: Kind, container: Option<Container>, revision: u64) -> ContainerEvent {

@@ -10,6 +10,8 @@ use ipnet::Ipv4Net;
 use tonic::Status;
 use weir_api::v1;
 
+use super::fault;
+
 use crate::intent::model::{
     Network, Node, NumberRange, Pool, Resources, RestartPolicy, Rule, Scheduling, Strategy,
 };
@@ -25,11 +27,13 @@ use crate::orchestrate::pools::PoolSpec;
 use crate::orchestrate::scheduler::{Choice, Placement, Scores, TurnedAway, Verdict};
 use crate::orchestrate::status::{Phase, PortReport, PortState, Process, Reason};
 
-/// Reads an address, a prefix, …; `what` and `example` go into the error.
+/// Reads an address, a prefix, …; the field's name and `example` go into the error.
 fn parse<T: std::str::FromStr>(text: &str, what: &str, example: &str) -> Result<T, Status> {
     text.parse().map_err(|_| {
         let shown: String = text.escape_debug().take(80).collect();
-        Status::invalid_argument(format!("the {what} `{shown}` is not one: it should look like {example}"))
+        let message =
+            format!("the {} `{shown}` is not one: it should look like {example}", what.replace('_', " "));
+        fault::invalid(what, message)
     })
 }
 
@@ -80,7 +84,7 @@ pub(super) fn pool(pool: &Pool) -> v1::Pool {
 
 pub(super) fn network_spec(network: v1::Network) -> Result<NetworkSpec, Status> {
     if network.subnet.is_empty() {
-        return Err(Status::invalid_argument("no subnet is given: it should look like 10.1.0.0/16"));
+        return Err(fault::invalid("subnet", "no subnet is given: it should look like 10.1.0.0/16"));
     }
     let subnet: Ipv4Net = parse(&network.subnet, "subnet", "10.1.0.0/16")?;
     let gateway = given(&network.gateway).map(|text| ipv4(text, "gateway")).transpose()?;
@@ -194,9 +198,10 @@ pub(super) fn scheduling_of(scheduling: i32) -> Result<Scheduling, Status> {
         Ok(Asked::Unspecified | Asked::Active) => Ok(Scheduling::Active),
         Ok(Asked::Cordoned) => Ok(Scheduling::Cordoned),
         Ok(Asked::Draining) => Ok(Scheduling::Draining),
-        Err(_) => Err(Status::invalid_argument(format!(
-            "{scheduling} is no scheduling: there are ACTIVE, CORDONED and DRAINING"
-        ))),
+        Err(_) => {
+            let message = format!("{scheduling} is no scheduling: there are ACTIVE, CORDONED and DRAINING");
+            Err(fault::invalid("scheduling", message))
+        }
     }
 }
 
@@ -239,12 +244,12 @@ fn restart_of(policy: Option<v1::RestartPolicy>) -> Result<RestartPolicy, Status
         (Mode::OnFailure, max_retries) => Ok(RestartPolicy::OnFailure(max_retries)),
         (Mode::Always, 0) => Ok(RestartPolicy::Always),
         (Mode::No | Mode::Unspecified, 0) => Ok(RestartPolicy::No),
-        _ => Err(Status::invalid_argument("only the restart policy ON_FAILURE takes a number of retries")),
+        _ => Err(fault::invalid("restart", "only the restart policy ON_FAILURE takes a number of retries")),
     }
 }
 
 /// Reads rules: `KEY==VALUE` or `KEY!=VALUE`.
-fn rules(texts: &[String], what: &str) -> Result<Vec<Rule>, Status> {
+fn rules(texts: &[String], field: &str) -> Result<Vec<Rule>, Status> {
     let read = |text: &String| {
         let equal = text.find("==");
         let at = [equal, text.find("!=")].into_iter().flatten().min().filter(|at| *at > 0);
@@ -258,7 +263,8 @@ fn rules(texts: &[String], what: &str) -> Result<Vec<Rule>, Status> {
     let read = |text| {
         read(text).ok_or_else(|| {
             let shown: String = text.escape_debug().take(80).collect();
-            Status::invalid_argument(format!("the {what} `{shown}` is neither KEY==VALUE nor KEY!=VALUE"))
+            let what = if field == "constraints" { "constraint" } else { "affinity" };
+            fault::invalid(field, format!("the {what} `{shown}` is neither KEY==VALUE nor KEY!=VALUE"))
         })
     };
     texts.iter().map(read).collect()
@@ -281,8 +287,8 @@ pub(super) fn container_spec(container: v1::Container) -> Result<ContainerSpec, 
         resources: resources_of(container.resources),
         restart: restart_of(container.restart)?,
         stop_timeout_s: container.stop_timeout_s,
-        constraints: rules(&container.constraints, "constraint")?,
-        affinities: rules(&container.affinities, "affinity")?,
+        constraints: rules(&container.constraints, "constraints")?,
+        affinities: rules(&container.affinities, "affinities")?,
     })
 }
 

@@ -8,7 +8,7 @@ use weir_api::v1::{
 };
 
 use super::relay::{FromAgent, Receiver, Said};
-use super::{Api, convert, refused};
+use super::{Api, convert, fault, refused};
 use crate::intent::State;
 use crate::orchestrate::containers;
 use crate::orchestrate::outbox::LogOrder;
@@ -34,7 +34,7 @@ impl Api {
     ) -> Result<Receiver<LogContainerResponse>, Status> {
         let LogContainerRequest { pool, name, follow, tail, timestamps, since } = request;
         let since = since.map(SystemTime::try_from).transpose();
-        let since = since.map_err(|_| Status::invalid_argument("`since` is no time"))?;
+        let since = since.map_err(|_| fault::invalid("since", "`since` is no time"))?;
         let (node, endpoint) = self.target(&pool, &name)?;
         let has_none = |state: &State| {
             containers::find(state, &pool, &name).map(|container| container.runtime == containers::NETNS)

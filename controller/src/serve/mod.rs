@@ -1,16 +1,20 @@
 //! The gRPC API, a file for each service: requests to orchestration, refusals to status codes.
 
 mod agents;
+mod condition;
 mod containers;
 mod convert;
 mod deadline;
 mod events;
 mod exec;
+mod fault;
+mod health;
 pub mod listen;
 mod logs;
 mod metrics;
 mod networks;
 mod nodes;
+mod page;
 mod pools;
 mod relay;
 mod status;
@@ -20,6 +24,7 @@ use std::time::{Instant, SystemTime};
 
 use tonic::service::Routes;
 use tonic::{Request, Status};
+use tonic_health::pb::health_server::HealthServer;
 use weir_api::v1::agents_server::AgentsServer;
 use weir_api::v1::containers_server::ContainersServer;
 use weir_api::v1::networks_server::NetworksServer;
@@ -87,7 +92,21 @@ impl Api {
             .add_service(ContainersServer::with_interceptor(self.clone(), Arrived::note))
             .add_service(StatusServer::new(self.clone()))
             .add_service(AgentsServer::new(self.clone()))
+            .add_service(HealthServer::new(self.clone()))
+            .add_service(reflection().build_v1().expect(DESCRIBED))
+            .add_service(reflection().build_v1alpha().expect(DESCRIBED))
     }
+}
+
+/// The services of the package `weir.v1`.
+const SERVICES: [&str; 6] = ["Pools", "Networks", "Nodes", "Containers", "Status", "Agents"];
+const DESCRIBED: &str = "the build script has compiled them";
+
+/// What a client can ask that does not have the protocol definitions.
+fn reflection<'a>() -> tonic_reflection::server::Builder<'a> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(weir_api::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// When the head of a request was there.
@@ -107,20 +126,32 @@ impl Arrived {
     }
 }
 
-/// The status code for an error of the intent.
+/// The status code for an error of the intent, with the field that is to blame.
 fn refused(error: impl Into<IntentError>) -> Status {
     let error = error.into();
     let message = error.to_string();
     match error {
-        IntentError::Refused(Refusal::Invalid(_)) => Status::invalid_argument(message),
-        IntentError::Refused(Refusal::NotFound(_)) => Status::not_found(message),
-        IntentError::Refused(Refusal::Exists(_)) => Status::already_exists(message),
-        IntentError::Refused(Refusal::Precondition(_)) => Status::failed_precondition(message),
-        IntentError::Refused(Refusal::Exhausted(_)) => Status::resource_exhausted(message),
-        IntentError::Refused(Refusal::Unavailable(_)) | IntentError::Stopped => Status::unavailable(message),
+        IntentError::Refused(refusal) => refusal_status(refusal, message),
+        IntentError::Stopped => Status::unavailable(message),
         IntentError::Store(error) => match *error {
             StoreError::Full { .. } => Status::resource_exhausted(message),
             _ => Status::internal(message),
         },
+    }
+}
+
+fn refusal_status(refusal: Refusal, message: String) -> Status {
+    match refusal {
+        Refusal::Invalid(_) => Status::invalid_argument(message),
+        Refusal::NotFound(_) => Status::not_found(message),
+        Refusal::Exists(_) => Status::already_exists(message),
+        Refusal::Precondition(_) => Status::failed_precondition(message),
+        Refusal::Exhausted(_) => Status::resource_exhausted(message),
+        Refusal::Unavailable(_) => Status::unavailable(message),
+        Refusal::Stale(_) => fault::stale(message),
+        Refusal::Field { field, refusal } => {
+            let status = refusal_status(*refusal, message);
+            fault::of_field(field, status.code(), status.message().to_owned())
+        }
     }
 }

@@ -7,7 +7,8 @@ use weir_api::v1::{
     ListNetworksRequest, ListNetworksResponse, Network,
 };
 
-use super::{Api, convert, refused};
+use super::page::Page;
+use super::{Api, condition, convert, fault, refused};
 use crate::intent::{Refusal, State};
 use crate::orchestrate::{networks, pools};
 
@@ -17,10 +18,11 @@ impl Networks for Api {
         &self,
         request: Request<CreateNetworkRequest>,
     ) -> Result<Response<Network>, Status> {
+        let key = condition::key(request.metadata())?;
         let network = request.into_inner().network;
-        let network = network.ok_or_else(|| Status::invalid_argument("no network is given"))?;
+        let network = network.ok_or_else(|| fault::invalid("network", "no network is given"))?;
         let spec = convert::network_spec(network)?;
-        let network = self.orchestrator.create_network(spec).await.map_err(refused)?;
+        let network = self.orchestrator.create_network(spec, key).await.map_err(refused)?;
         let shown = self.orchestrator.intent().read(|state| convert::network(state, &network));
         Ok(Response::new(shown))
     }
@@ -29,7 +31,7 @@ impl Networks for Api {
         let GetNetworkRequest { pool, name } = request.into_inner();
         let find = |state: &State| {
             let pool = pools::find(state, &pool)?;
-            let network = networks::find(state, pool, &name)?;
+            let network = networks::find(state, pool, &name).map_err(|refusal| refusal.of("name"))?;
             let routes =
                 networks::routes(state, network).into_iter().map(|route| convert::route(state, route));
             Ok(Network { routes: routes.collect(), ..convert::network(state, network) })
@@ -41,13 +43,15 @@ impl Networks for Api {
         &self,
         request: Request<ListNetworksRequest>,
     ) -> Result<Response<ListNetworksResponse>, Status> {
-        let pool = request.into_inner().pool;
+        let ListNetworksRequest { pool, page_size, page_token } = request.into_inner();
+        let page = Page::of(page_size, &page_token)?;
         let list = |state: &State| {
             let only = (!pool.is_empty()).then(|| pools::find(state, &pool)).transpose()?;
             let all = state.networks().filter(|network| only.is_none_or(|pool| network.pool == pool.id));
             let mut networks: Vec<Network> = all.map(|network| convert::network(state, network)).collect();
             networks.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
-            Ok(ListNetworksResponse { networks })
+            let (networks, next_page_token) = page.cut(networks, |network| (&network.pool, &network.name));
+            Ok(ListNetworksResponse { networks, next_page_token })
         };
         self.orchestrator.intent().read(list).map(Response::new).map_err(|error: Refusal| refused(error))
     }
@@ -56,8 +60,9 @@ impl Networks for Api {
         &self,
         request: Request<DeleteNetworkRequest>,
     ) -> Result<Response<DeleteNetworkResponse>, Status> {
+        let at = condition::revision(request.metadata())?;
         let DeleteNetworkRequest { pool, name } = request.into_inner();
-        self.orchestrator.delete_network(pool, name).await.map_err(refused)?;
+        self.orchestrator.delete_network(pool, name, at).await.map_err(refused)?;
         Ok(Response::new(DeleteNetworkResponse {}))
     }
 }

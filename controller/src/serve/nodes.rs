@@ -11,7 +11,8 @@ use weir_api::v1::{
     ListNodesRequest, ListNodesResponse, Node, SetNodeSchedulingRequest,
 };
 
-use super::{Api, convert, refused};
+use super::page::Page;
+use super::{Api, condition, convert, refused};
 use crate::intent::{Refusal, State};
 use crate::orchestrate::{nodes, pools};
 
@@ -27,7 +28,10 @@ impl Nodes for Api {
     async fn get_node(&self, request: Request<GetNodeRequest>) -> Result<Response<Node>, Status> {
         let GetNodeRequest { pool, name } = request.into_inner();
         let intent = self.orchestrator.intent();
-        let find = |state: &State| nodes::find(state, pools::find(state, &pool)?, &name).cloned();
+        let find = |state: &State| {
+            let found = nodes::find(state, pools::find(state, &pool)?, &name);
+            found.cloned().map_err(|refusal| refusal.of("name"))
+        };
         let id = intent.read(find).map_err(refused)?.id;
         let condition = self.orchestrator.node_condition(id).await.map_err(refused)?;
         // It may have been deleted meanwhile.
@@ -39,17 +43,21 @@ impl Nodes for Api {
         &self,
         request: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
-        let nodes = self.list(&request.into_inner().pool).await?;
-        Ok(Response::new(ListNodesResponse { nodes }))
+        let ListNodesRequest { pool, page_size, page_token } = request.into_inner();
+        let page = Page::of(page_size, &page_token)?;
+        let (nodes, next_page_token) = page.cut(self.list(&pool).await?, |node| (&node.pool, &node.name));
+        Ok(Response::new(ListNodesResponse { nodes, next_page_token }))
     }
 
     async fn set_node_scheduling(
         &self,
         request: Request<SetNodeSchedulingRequest>,
     ) -> Result<Response<Node>, Status> {
+        let at = condition::revision(request.metadata())?;
         let SetNodeSchedulingRequest { pool, name, scheduling } = request.into_inner();
         let scheduling = convert::scheduling_of(scheduling)?;
-        self.orchestrator.schedule_node(pool.clone(), name.clone(), scheduling).await.map_err(refused)?;
+        let scheduled = self.orchestrator.schedule_node(pool.clone(), name.clone(), scheduling, at);
+        scheduled.await.map_err(refused)?;
         self.get_node(Request::new(GetNodeRequest { pool, name })).await
     }
 
@@ -57,8 +65,9 @@ impl Nodes for Api {
         &self,
         request: Request<DeleteNodeRequest>,
     ) -> Result<Response<DeleteNodeResponse>, Status> {
+        let at = condition::revision(request.metadata())?;
         let DeleteNodeRequest { pool, name } = request.into_inner();
-        self.orchestrator.delete_node(pool, name).await.map_err(refused)?;
+        self.orchestrator.delete_node(pool, name, at).await.map_err(refused)?;
         Ok(Response::new(DeleteNodeResponse {}))
     }
 
@@ -67,7 +76,10 @@ impl Nodes for Api {
         request: Request<ListNodeFlowsRequest>,
     ) -> Result<Response<NodeFlows>, Status> {
         let ListNodeFlowsRequest { pool, name } = request.into_inner();
-        let find = |state: &State| nodes::find(state, pools::find(state, &pool)?, &name).map(|node| node.id);
+        let find = |state: &State| {
+            let found = nodes::find(state, pools::find(state, &pool)?, &name);
+            found.map(|node| node.id).map_err(|refusal| refusal.of("name"))
+        };
         let node = self.orchestrator.intent().read(find).map_err(refused)?;
         let board = self.switches.clone();
         // One segment is held at a time, and none while a client does not read.

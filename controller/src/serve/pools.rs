@@ -7,37 +7,47 @@ use weir_api::v1::{
     ListPoolsResponse, Pool,
 };
 
-use super::{Api, convert, refused};
+use super::page::Page;
+use super::{Api, condition, convert, fault, refused};
 use crate::orchestrate::pools;
 
 #[tonic::async_trait]
 impl Pools for Api {
     async fn create_pool(&self, request: Request<CreatePoolRequest>) -> Result<Response<Pool>, Status> {
-        let pool = request.into_inner().pool.ok_or_else(|| Status::invalid_argument("no pool is given"))?;
-        let pool = self.orchestrator.create_pool(convert::pool_spec(pool)).await.map_err(refused)?;
+        let key = condition::key(request.metadata())?;
+        let pool = request.into_inner().pool.ok_or_else(|| fault::invalid("pool", "no pool is given"))?;
+        let pool = self.orchestrator.create_pool(convert::pool_spec(pool), key).await.map_err(refused)?;
         Ok(Response::new(convert::pool(&pool)))
     }
 
     async fn get_pool(&self, request: Request<GetPoolRequest>) -> Result<Response<Pool>, Status> {
         let name = request.into_inner().name;
         let find = |state: &_| pools::find(state, &name).map(|pool| convert::pool(pool));
-        self.orchestrator.intent().read(find).map(Response::new).map_err(refused)
+        let found = self.orchestrator.intent().read(find).map_err(|refusal| refusal.of("name"));
+        found.map(Response::new).map_err(refused)
     }
 
-    async fn list_pools(&self, _: Request<ListPoolsRequest>) -> Result<Response<ListPoolsResponse>, Status> {
+    async fn list_pools(
+        &self,
+        request: Request<ListPoolsRequest>,
+    ) -> Result<Response<ListPoolsResponse>, Status> {
+        let ListPoolsRequest { page_size, page_token } = request.into_inner();
+        let page = Page::of(page_size, &page_token)?;
         let pools = self.orchestrator.intent().read(|state| {
             let mut pools: Vec<Pool> = state.pools().map(|pool| convert::pool(pool)).collect();
             pools.sort_by(|a, b| a.name.cmp(&b.name));
             pools
         });
-        Ok(Response::new(ListPoolsResponse { pools }))
+        let (pools, next_page_token) = page.cut(pools, |pool| (&pool.name, ""));
+        Ok(Response::new(ListPoolsResponse { pools, next_page_token }))
     }
 
     async fn delete_pool(
         &self,
         request: Request<DeletePoolRequest>,
     ) -> Result<Response<DeletePoolResponse>, Status> {
-        self.orchestrator.delete_pool(request.into_inner().name).await.map_err(refused)?;
+        let at = condition::revision(request.metadata())?;
+        self.orchestrator.delete_pool(request.into_inner().name, at).await.map_err(refused)?;
         Ok(Response::new(DeletePoolResponse {}))
     }
 }

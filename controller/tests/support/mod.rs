@@ -11,6 +11,7 @@ use controller::intent::store::embedded::Embedded;
 use controller::measure::Metrics;
 use controller::measure::journey::Journal;
 use controller::openflow::SwitchEvent;
+use controller::openflow::board::Board;
 use controller::orchestrate::{Orchestrator, Timing};
 use controller::serve::Api;
 use controller::serve::listen::{Address, Listener};
@@ -37,6 +38,8 @@ pub struct World {
     pub intent: Intent,
     pub switches: mpsc::Sender<SwitchEvent>,
     pub journal: Arc<Journal>,
+    pub api: Api,
+    pub board: Board,
     stop: CancellationToken,
 }
 
@@ -52,19 +55,28 @@ impl World {
     }
 
     pub async fn with(timing: Timing) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::run(tempfile::tempdir().unwrap(), timing).await
+    }
+
+    /// One over the store in a folder.
+    pub async fn over(dir: tempfile::TempDir) -> Self {
+        Self::run(dir, Timing { cool_down: Duration::from_secs(60), lease: Duration::from_secs(60) }).await
+    }
+
+    async fn run(dir: tempfile::TempDir, timing: Timing) -> Self {
         let intent = Intent::start(Embedded::open(&dir.path().join("intent.redb")).unwrap()).unwrap();
         let metrics = Arc::new(Metrics::default());
         let journal = Arc::new(Journal::among(&metrics));
         let (orchestrator, switches) = Orchestrator::start(intent.clone(), timing, journal.clone());
         let targets = vec!["tcp:127.0.0.1:6653".to_owned()];
-        let api = Api::new(orchestrator, metrics, targets);
+        let board = Board::default();
+        let api = Api::new(orchestrator, metrics, targets).with_switches(board.clone());
         let socket = dir.path().join("api.sock");
         let listener = Listener::bind(&Address::Unix(socket.clone())).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(listener.serve(api.routes(), stop.clone()));
         let channel = connect(&socket).await;
-        Self { dir, channel, intent, switches, journal, stop }
+        Self { dir, channel, intent, switches, journal, api, board, stop }
     }
 
     /// A pool, two connected nodes, and a VLAN of 10.1.0.0/24 with a gateway.

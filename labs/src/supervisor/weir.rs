@@ -108,7 +108,7 @@ async fn answers(server: &str) -> anyhow::Result<Channel> {
     loop {
         poll.tick().await;
         if let Ok(channel) = connect(server).await
-            && weir_api::client::pools(channel.clone()).list_pools(ListPoolsRequest {}).await.is_ok()
+            && weir_api::client::pools(channel.clone()).list_pools(ListPoolsRequest::default()).await.is_ok()
         {
             return Ok(channel);
         }
@@ -133,7 +133,7 @@ async fn connected(server: &str, node: &Node, missing: &Cell<&str>) -> anyhow::R
     let mut poll = tokio::time::interval(POLL);
     loop {
         poll.tick().await;
-        let request = ListNodesRequest { pool: node.pool.to_string() };
+        let request = ListNodesRequest { pool: node.pool.to_string(), ..Default::default() };
         let nodes = match client.list_nodes(request).await {
             Ok(answer) => answer.into_inner().nodes,
             Err(status) if status.code() == Code::Unavailable => continue,

@@ -109,7 +109,7 @@ impl System {
 
     /// Nodes as they are now, by name.
     pub(crate) fn nodes(&self) -> Vec<v1::Node> {
-        let request = v1::ListNodesRequest { pool: POOL.to_owned() };
+        let request = v1::ListNodesRequest { pool: POOL.to_owned(), ..Default::default() };
         let mut client = NodesClient::new(self.channel.clone());
         let mut nodes = self.runtime.block_on(client.list_nodes(request)).unwrap().into_inner().nodes;
         nodes.sort_by(|a, b| a.name.cmp(&b.name));

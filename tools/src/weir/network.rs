@@ -93,7 +93,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
         }
         Command::List => {
             let pool = session.pool_or_all();
-            let request = session.request(v1::ListNetworksRequest { pool });
+            let request = session.request(v1::ListNetworksRequest { pool, ..Default::default() });
             let mut client = client(session).await?;
             let answer = session.patiently("listing", client.list_networks(request)).await?;
             let networks = answer.networks.into_iter().map(Into::into).collect();

@@ -69,7 +69,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
             output::show(session.format(), &PoolView::from(pool))
         }
         Command::List => {
-            let request = session.request(v1::ListPoolsRequest {});
+            let request = session.request(v1::ListPoolsRequest::default());
             let answer = session.patiently("listing", client.list_pools(request)).await?;
             output::show(session.format(), &PoolList(answer.pools.into_iter().map(Into::into).collect()))
         }

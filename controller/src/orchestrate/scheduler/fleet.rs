@@ -281,7 +281,7 @@ impl World {
                 assert!(self.may_go(&wanted, node, !spec.node.is_empty()), "{wanted:?} to {node:?}");
                 self.state = after;
             }
-            Err(Refusal::Exists(_) | Refusal::Invalid(_)) => assert!(spec.address.is_some(), "{spec:?}"),
+            Err(Refusal::Field { field: "address", .. }) => assert!(spec.address.is_some(), "{spec:?}"),
             Err(refusal) => {
                 let wanted = self.wanted(&spec);
                 assert!(!self.any_may_take(&wanted, node, None), "{refusal} for {spec:?}");
@@ -340,6 +340,7 @@ impl World {
                 ofport: PortNo(0),
             },
             deleting: false,
+            request_key: String::new(),
             revision: 0,
         }
     }

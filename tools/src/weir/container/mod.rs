@@ -93,7 +93,8 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<ExitCode,
         Command::Exec(arguments) => return exec::run(session, arguments).await,
         Command::List(List { network, node }) => {
             let pool = session.pool_or_all();
-            let request = session.request(v1::ListContainersRequest { pool, network, node });
+            let request =
+                session.request(v1::ListContainersRequest { pool, network, node, ..Default::default() });
             let mut client = client(session).await?;
             let answer = session.patiently("listing", client.list_containers(request)).await?;
             let containers = answer.containers.into_iter().map(Into::into).collect();

@@ -49,6 +49,7 @@ fn print(format: Format, event: ContainerEvent) -> Result<(), Failure> {
         Kind::Modified => "modified",
         Kind::Deleted => "deleted",
         Kind::Synced => "synced",
+        Kind::Resumed => "resumed",
     };
     let container = event.container.filter(|_| kind != "synced").map(ContainerView::from);
     let view = EventView { kind, revision: event.revision, container };

@@ -45,7 +45,8 @@ pub(super) struct Named {
 pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::List => {
-            let request = session.request(v1::ListNodesRequest { pool: session.pool_or_all() });
+            let request =
+                session.request(v1::ListNodesRequest { pool: session.pool_or_all(), ..Default::default() });
             let mut client = client(session).await?;
             let answer = session.patiently("listing", client.list_nodes(request)).await?;
             output::show(session.format(), &NodeList(answer.nodes.into_iter().map(Into::into).collect()))
