@@ -13,7 +13,7 @@ use crate::serve::listen::Address;
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "weir-controller", version)]
 pub struct Config {
-    /// Where to serve gRPC, and /metrics for Prometheus: ADDRESS:PORT or unix:PATH; may be repeated
+    /// Where to serve gRPC, HTTP with JSON, and /metrics for Prometheus: ADDRESS:PORT or unix:PATH; may be repeated
     #[arg(long = "listen", value_name = "ADDR", default_value = "127.0.0.1:7400")]
     pub listen: Vec<Address>,
     /// Where to serve /metrics without the API: ADDRESS:PORT or unix:PATH; may be repeated [default: at --listen only]

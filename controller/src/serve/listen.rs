@@ -94,7 +94,7 @@ impl Listener {
     /// The transport's.
     pub async fn serve(self, routes: Routes, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
         let mut server = Server::builder()
-            // For those that want `/metrics` alone.
+            // For JSON and `/metrics`.
             .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE));

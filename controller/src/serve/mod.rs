@@ -1,4 +1,5 @@
-//! The gRPC API, a file for each service: requests to orchestration, refusals to status codes.
+//! The API. gRPC, a file for each service: requests to orchestration, refusals to status codes; HTTP and JSON over the same
+//! services (`rest`); and what is served beside them.
 
 mod agents;
 mod condition;
@@ -17,6 +18,7 @@ mod nodes;
 mod page;
 mod pools;
 mod relay;
+mod rest;
 mod status;
 
 use std::sync::Arc;
@@ -73,10 +75,13 @@ impl Api {
         Self { switches, ..self }
     }
 
-    /// All services, and `/metrics` beside them.
+    /// All that is served: gRPC, HTTP and JSON, and `/metrics`.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        self.services().into_axum_router().merge(metrics::router(self.metrics.clone())).into()
+        // What decides who may ask goes around these: requests by HTTP and JSON come through it like all others.
+        let services = self.services();
+        let rest = rest::router(&services);
+        services.into_axum_router().merge(rest).merge(metrics::router(self.metrics.clone())).into()
     }
 
     /// `/metrics` alone.

@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // Each test file uses its own part of this.
 #![allow(clippy::unwrap_used)] // Clippy takes only functions that are marked as tests for tests.
 
+pub mod http;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
