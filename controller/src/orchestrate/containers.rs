@@ -17,7 +17,7 @@ use super::links::Links;
 use super::ofport::Ports;
 use super::plan::Plan;
 use super::scheduler::{self, Choice, Place};
-use super::{name, nodes, pools};
+use super::{name, nodes, plain, pools};
 
 /// The runtime of containers without an image: a network namespace.
 pub const NETNS: &str = "netns";
@@ -299,20 +299,20 @@ fn rules(rules: &[Rule]) -> String {
 }
 
 /// Records what a grant brings along: the node's new block, and the end of a cool-down.
-fn take(tx: &mut Transaction<'_>, network: &Network, node: NodeId, grant: Grant) {
+pub(super) fn take(tx: &mut Transaction<'_>, network: &Network, node: NodeId, grant: Grant) {
     if let Some(prefix) = grant.new_block {
         tx.put(Block { network: network.id, prefix, node, revision: 0 });
     }
     tx.delete(&Key::Cooling(network.id, grant.address));
 }
 
-fn ofport(state: &State, ports: &Ports, node: &Node) -> Result<PortNo, Refusal> {
+pub(super) fn ofport(state: &State, ports: &Ports, node: &Node) -> Result<PortNo, Refusal> {
     let chosen = ports.choose(node.id, &state.hosted(node.id).ofports);
     chosen.ok_or_else(|| Refusal::Exhausted(format!("the node `{}` has no port number left", node.name)))
 }
 
 /// The address's own MAC address: it stays the same wherever the container goes, and whoever has the address next.
-fn container_mac(address: Ipv4Addr) -> MacAddr {
+pub(super) fn container_mac(address: Ipv4Addr) -> MacAddr {
     let [a, b, c, d] = address.octets();
     MacAddr([0x02, 0x42, a, b, c, d])
 }
@@ -331,7 +331,7 @@ pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<Arc<Co
     find(tx.state(), pool, name).cloned()
 }
 
-fn retire(tx: &mut Transaction<'_>, container: &Container) {
+pub(super) fn retire(tx: &mut Transaction<'_>, container: &Container) {
     let Container { pool, name, runtime, resources, endpoint, .. } = container;
     tx.put(Retiring {
         endpoint: endpoint.clone(),
@@ -362,6 +362,7 @@ pub fn migrate(
             "the container `{name}` of the pool `{pool}` is being deleted"
         )));
     }
+    plain::check(&container)?;
     let here = container.endpoint.node;
     let named = Some(node).filter(|node| !node.is_empty());
     let named = named.map(|node| nodes::find(tx.state(), &its_pool, node)).transpose()?.map(|node| node.id);

@@ -19,6 +19,7 @@ use crate::intent::{Refusal, State, Transaction};
 use super::board::Board;
 use super::containers::{self, Surroundings};
 use super::holds::Holds;
+use super::plain;
 use super::status::{Condition, Phase, Reason};
 
 /// Containers of drained nodes that are on their way at a time.
@@ -348,6 +349,7 @@ impl Evacuation {
     fn stays(&self, container: &Container) -> Option<&'static str> {
         match container {
             _ if container.deleting => Some("is being deleted"),
+            _ if plain::is_plain(container) => Some("is of the node's own Docker, and is not Weir's to move"),
             _ if container.pinned => Some("must run here (--node): move or delete it"),
             _ if !container.stopped && self.ended.contains(&container.endpoint.id) => {
                 Some("has ended, and would run again elsewhere: move or delete it")

@@ -123,7 +123,10 @@ impl Told {
         match now.phase {
             Phase::Starting => None,
             Phase::Ready if may_be_old => None,
-            Phase::Ready => Some(("Ready", "its port is up and its flows are confirmed".to_owned())),
+            Phase::Ready => {
+                let who = if now.message.is_empty() { String::new() } else { format!(": {}", now.message) };
+                Some(("Ready", format!("its port is up and its flows are confirmed{who}")))
+            }
             Phase::Degraded => Some(("Degraded", format!("{}: {}", now.reason.word(), now.message))),
             Phase::Deleting if before.is_some_and(|(phase, _)| phase == Phase::Deleting) => None,
             Phase::Deleting => Some(("Deleting", now.message.clone())),

@@ -702,7 +702,7 @@ fn goal(state: &State, id: EndpointId) -> Option<Goal> {
 }
 
 /// An endpoint as its agent is told to make it; `None` if it is not intended to be there.
-fn desired(state: &State, container: &Arc<Container>) -> Option<DesiredEndpoint> {
+pub(super) fn desired(state: &State, container: &Arc<Container>) -> Option<DesiredEndpoint> {
     let endpoint = container.live()?;
     let network = state.network(endpoint.network)?;
     Some(DesiredEndpoint {

@@ -19,6 +19,7 @@ pub mod networks;
 pub mod nodes;
 pub mod ofport;
 pub mod outbox;
+pub mod plain;
 pub mod plan;
 pub mod pools;
 pub mod process;
@@ -32,6 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flowlib::compile::model::NodeId;
+use flowlib::types::MacAddr;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,7 +50,8 @@ use links::Links;
 use networks::NetworkSpec;
 use nodes::NodeSpec;
 use ofport::Ports;
-use outbox::Outbox;
+use outbox::{DesiredEndpoint, Outbox};
+use plain::{Lease, LeaseSpec};
 use pools::PoolSpec;
 use scheduler::Placement;
 use status::{Condition, Phase};
@@ -321,6 +324,32 @@ impl Orchestrator {
             containers::delete(tx, &pool, &name)
         };
         Ok(self.intent().transact(delete).await?.value)
+    }
+
+    /// Gives a node an endpoint for its own Docker: [`plain::lease`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn lease_endpoint(&self, spec: LeaseSpec) -> Result<DesiredEndpoint, IntentError> {
+        let inner = self.inner.clone();
+        let lease = move |tx: &mut Transaction<'_>| plain::lease(tx, &spec, inner.surroundings());
+        Ok(self.intent().transact(lease).await?.value)
+    }
+
+    /// Gives an endpoint of a node's own Docker another MAC address: [`plain::set_mac`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn set_endpoint_mac(&self, lease: Lease, mac: MacAddr) -> Result<DesiredEndpoint, IntentError> {
+        Ok(self.intent().transact(move |tx| plain::set_mac(tx, &lease, mac)).await?.value)
+    }
+
+    /// Takes an endpoint of a node's own Docker back: [`plain::release`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn release_endpoint(&self, lease: Lease) -> Result<(), IntentError> {
+        self.intent().transact(move |tx| plain::release(tx, &lease)).await.map(drop)
     }
 
     /// Moves a container: [`containers::migrate`]; if it is `at` a revision, where one is named.

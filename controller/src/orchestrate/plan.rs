@@ -45,7 +45,11 @@ impl<'a> Plan<'a> {
 
     /// The container's name, if it gets this endpoint.
     pub(super) fn name(&self, state: &State, id: EndpointId) -> String {
-        if self.spec.name.is_empty() { made_up_name(state, &self.pool, id) } else { self.spec.name.clone() }
+        if self.spec.name.is_empty() {
+            made_up_name(state, &self.pool, format!("c{}", id.0))
+        } else {
+            self.spec.name.clone()
+        }
     }
 
     /// Looks for a place for a container of that name.
@@ -110,16 +114,16 @@ pub fn preview(state: &State, spec: &ContainerSpec, around: Surroundings<'_>) ->
     Ok(placement)
 }
 
-fn made_up_name(state: &State, pool: &Pool, id: EndpointId) -> String {
+/// A name that no container of the pool has: `stem`, or one that begins with it.
+pub(super) fn made_up_name(state: &State, pool: &Pool, stem: String) -> String {
     let taken = |name: &String| state.container(&(pool.id, name.clone())).is_some();
-    let plain = format!("c{}", id.0);
-    if !taken(&plain) {
-        return plain;
+    if !taken(&stem) {
+        return stem;
     }
-    (1u32..).map(|n| format!("c{}-{n}", id.0)).find(|name| !taken(name)).unwrap_or(plain)
+    (1u32..).map(|n| format!("{stem}-{n}")).find(|name| !taken(name)).unwrap_or(stem)
 }
 
-fn address_refusal(state: &State, network: &Network, error: AddressError) -> Refusal {
+pub(super) fn address_refusal(state: &State, network: &Network, error: AddressError) -> Refusal {
     let sentence = format!("network `{}`: {error}", network.name);
     let refusal = match error {
         AddressError::Taken { holder, .. } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::intent::model::Container;
 use crate::intent::{Refusal, Transaction};
 
-use super::containers;
+use super::{containers, plain};
 
 /// Asks for a container's process to run: again, if it was stopped or (`has_ended`) has ended by itself. One that runs
 /// is left alone.
@@ -44,6 +44,7 @@ fn find(tx: &Transaction<'_>, pool: &str, name: &str) -> Result<Arc<Container>, 
     if container.deleting {
         return Err(Refusal::Precondition(format!("the container `{name}` is being deleted")));
     }
+    plain::check(&container)?;
     if container.runtime == containers::NETNS {
         return Err(Refusal::Precondition(format!(
             "the container `{name}` has the runtime `netns`, which has no processes to start or stop"

@@ -52,6 +52,8 @@ pub enum Reason {
     Exited,
     /// It was stopped on request.
     Stopped,
+    /// Its node has it in reserve.
+    Reserved,
 }
 
 impl Reason {
@@ -73,6 +75,7 @@ impl Reason {
             Self::StopPending => "StopPending",
             Self::Exited => "Exited",
             Self::Stopped => "Stopped",
+            Self::Reserved => "Reserved",
         }
     }
 }
@@ -84,7 +87,7 @@ pub struct Condition {
     pub phase: Phase,
     /// Why it is not further.
     pub reason: Reason,
-    /// A sentence; empty when nothing is missing.
+    /// A sentence; empty when nothing is missing, but for who has an endpoint of Docker's own.
     pub message: String,
     /// Its process, if it has one.
     pub process: Option<Process>,
@@ -165,6 +168,8 @@ pub enum PortState {
     Removed,
     /// The container is there without a port, since its process has ended.
     Ended,
+    /// No container has it yet, and it has no port.
+    Reserved,
 }
 
 /// What is known about an endpoint's node and itself.
@@ -268,6 +273,10 @@ fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
     if let Some(message) = evidence.rejected {
         return Condition::new(Phase::Degraded, Reason::FlowRejected, message);
     }
+    if evidence.port.is_some_and(|report| report.state == PortState::Reserved) {
+        let message = "in reserve: no container of its node's Docker has it";
+        return Condition::new(Phase::Ended, Reason::Reserved, message);
+    }
     if let Some(report) = evidence.port.filter(|report| report.state == PortState::Failed) {
         // Waiting for the switch is no refusal.
         let waits = report.refused == Reason::FlowsPending;
@@ -291,7 +300,7 @@ fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
         Some(report) if report.process.is_some_and(|process| process.finished.is_some()) => {
             Condition::new(Phase::Starting, Reason::PortPending, "its process is not running")
         }
-        Some(_) => Condition::new(Phase::Ready, Reason::None, ""),
+        Some(report) => Condition::new(Phase::Ready, Reason::None, report.message.clone()),
         None => {
             let message = format!("the agent has not reported the port {ofport} as up yet");
             Condition::new(Phase::Starting, Reason::PortPending, message)
@@ -359,6 +368,17 @@ pub(super) mod tests {
             process: Some(process),
             starts: 0,
         }
+    }
+
+    #[test]
+    fn an_endpoint_in_reserve_is_no_container_that_runs_and_says_so() {
+        let plain = container();
+        let reserved = PortReport { process: None, ..report(PortState::Reserved) };
+        assert_eq!(derived(&plain, Some(&reserved)), (Phase::Ended, Reason::Reserved));
+        let message = "Docker's container web".to_owned();
+        let held = PortReport { process: None, message: message.clone(), ..report(PortState::Up) };
+        let condition = derive(&plain, evidence(Some(&held)));
+        assert_eq!((condition.phase, condition.message), (Phase::Ready, message));
     }
 
     fn evidence(port: Option<&PortReport>) -> Evidence<'_> {

@@ -4,23 +4,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use flowlib::compile::model::EndpointId;
 use flowlib::types::{DatapathId, PortNo};
 use futures::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use weir_api::v1::agents_server::Agents;
 use weir_api::v1::{
-    AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed, Register, Registered,
-    RelayExecRequest, RelayLogRequest, RelayLogResponse, TableSettled, TerminalSize, agent_message,
-    controller_message,
+    AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed, LeaseEndpointRequest,
+    LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
+    ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest, TableSettled, TerminalSize,
+    agent_message, controller_message,
 };
 
 use super::{Api, convert, logs, refused};
+use crate::intent::IntentError;
 use crate::measure::Milestone;
 use crate::orchestrate::lifecycle::AgentEvent;
 use crate::orchestrate::links::Offer;
 use crate::orchestrate::nodes::NodeSpec;
-use crate::orchestrate::outbox::{Desired, Outbox, Outgoing};
+use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Outbox, Outgoing};
+use crate::orchestrate::plain::Lease;
 use crate::orchestrate::status::PortState;
 use crate::orchestrate::{Attachment, Orchestrator};
 
@@ -49,6 +53,32 @@ impl Agents for Api {
         Ok(Response::new(Box::pin(speak(self.orchestrator.clone(), registered, outbox))))
     }
 
+    async fn lease_endpoint(
+        &self,
+        request: Request<LeaseEndpointRequest>,
+    ) -> Result<Response<LeaseEndpointResponse>, Status> {
+        let spec = convert::lease_spec(request.into_inner())?;
+        leased(self.orchestrator.lease_endpoint(spec).await)
+    }
+
+    async fn set_endpoint_mac(
+        &self,
+        request: Request<SetEndpointMacRequest>,
+    ) -> Result<Response<LeaseEndpointResponse>, Status> {
+        let (lease, mac) = convert::lease_mac(request.into_inner())?;
+        leased(self.orchestrator.set_endpoint_mac(lease, mac).await)
+    }
+
+    async fn release_endpoint(
+        &self,
+        request: Request<ReleaseEndpointRequest>,
+    ) -> Result<Response<ReleaseEndpointResponse>, Status> {
+        let ReleaseEndpointRequest { pool, node, endpoint_id } = request.into_inner();
+        let lease = Lease { pool, node, id: EndpointId(endpoint_id) };
+        self.orchestrator.release_endpoint(lease).await.map_err(refused)?;
+        Ok(Response::new(ReleaseEndpointResponse {}))
+    }
+
     type RelayExecStream = ReceiverStream<Result<ExecContainerRequest, Status>>;
 
     async fn relay_exec(
@@ -68,6 +98,11 @@ impl Agents for Api {
         let inputs = self.logs.accept(request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
+}
+
+fn leased(endpoint: Result<DesiredEndpoint, IntentError>) -> Result<Response<LeaseEndpointResponse>, Status> {
+    let endpoint = Some(convert::desired_endpoint(endpoint.map_err(refused)?));
+    Ok(Response::new(LeaseEndpointResponse { endpoint }))
 }
 
 fn node_spec(register: Register) -> Result<NodeSpec, Status> {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use flowlib::compile::model::{Driver, EndpointId};
-use flowlib::types::PortNo;
+use flowlib::types::{MacAddr, PortNo};
 use ipnet::Ipv4Net;
 use tonic::Status;
 use weir_api::v1;
@@ -23,6 +23,7 @@ use crate::orchestrate::containers::ContainerSpec;
 use crate::orchestrate::lifecycle::NodeCondition;
 use crate::orchestrate::networks::{NetworkSpec, Route};
 use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Goal};
+use crate::orchestrate::plain::{Lease, LeaseSpec};
 use crate::orchestrate::pools::PoolSpec;
 use crate::orchestrate::scheduler::{Choice, Placement, Scores, TurnedAway, Verdict};
 use crate::orchestrate::status::{Phase, PortReport, PortState, Process, Reason};
@@ -292,6 +293,19 @@ pub(super) fn container_spec(container: v1::Container) -> Result<ContainerSpec, 
     })
 }
 
+/// An endpoint that a node asks for.
+pub(super) fn lease_spec(request: v1::LeaseEndpointRequest) -> Result<LeaseSpec, Status> {
+    let v1::LeaseEndpointRequest { pool, node, network, address } = request;
+    let address = given(&address).map(|text| ipv4(text, "address")).transpose()?;
+    Ok(LeaseSpec { pool, node, network, address })
+}
+
+/// An endpoint that a node was given, and the MAC address it is to have.
+pub(super) fn lease_mac(request: v1::SetEndpointMacRequest) -> Result<(Lease, MacAddr), Status> {
+    let v1::SetEndpointMacRequest { pool, node, endpoint_id, mac } = request;
+    Ok((Lease { pool, node, id: EndpointId(endpoint_id) }, parse(&mac, "MAC address", "02:42:0a:01:00:02")?))
+}
+
 pub(super) fn labels(labels: HashMap<String, String>) -> BTreeMap<String, String> {
     labels.into_iter().collect()
 }
@@ -429,6 +443,7 @@ pub(super) fn port_report(report: v1::EndpointReport) -> Result<(EndpointId, Por
         State::OfportTaken => PortState::OfportTaken,
         State::Removed => PortState::Removed,
         State::Ended => PortState::Ended,
+        State::Reserved => PortState::Reserved,
         State::Unspecified => {
             let (id, state) = (report.endpoint_id, report.state);
             return Err(Status::invalid_argument(format!(
@@ -464,7 +479,7 @@ pub(super) fn desired(desired: Desired) -> v1::Desired {
     message
 }
 
-fn desired_endpoint(endpoint: DesiredEndpoint) -> v1::DesiredEndpoint {
+pub(super) fn desired_endpoint(endpoint: DesiredEndpoint) -> v1::DesiredEndpoint {
     let intended = &endpoint.intended;
     v1::DesiredEndpoint {
         endpoint_id: endpoint.id.0,

@@ -12,8 +12,9 @@ use weir_api::v1::{
 use super::relay::{FromAgent, Receiver, Said};
 use super::{Api, refused};
 use crate::intent::State;
-use crate::orchestrate::containers;
+use crate::intent::model::Endpoint;
 use crate::orchestrate::outbox::ExecOrder;
+use crate::orchestrate::{containers, plain};
 
 impl FromAgent for RelayExecRequest {
     type Output = ExecContainerResponse;
@@ -56,14 +57,15 @@ impl Api {
     pub(super) fn target(&self, pool: &str, name: &str) -> Result<(NodeId, EndpointId), Status> {
         let find = |state: &State| {
             containers::find(state, pool, name)
-                .map(|container| (container.deleting, container.endpoint.node, container.endpoint.id))
+                .map(|container| (container.deleting, plain::check(container), container.endpoint.clone()))
         };
-        match self.orchestrator.intent().read(find).map_err(refused)? {
-            (false, node, endpoint) => Ok((node, endpoint)),
-            (true, ..) => {
-                Err(Status::failed_precondition(format!("the container `{name}` is being deleted")))
-            }
+        let (deleting, own, Endpoint { node, id, .. }) =
+            self.orchestrator.intent().read(find).map_err(refused)?;
+        own.map_err(refused)?;
+        if deleting {
+            return Err(Status::failed_precondition(format!("the container `{name}` is being deleted")));
         }
+        Ok((node, id))
     }
 }
 

@@ -119,7 +119,8 @@ impl Api {
             None => Box::new(state.containers()),
         };
         self.orchestrator.board().survey(containers, |container, posted| {
-            answer.containers += 1;
+            let is_reserved = posted.is_some_and(|posted| posted.condition.reason == Reason::Reserved);
+            answer.containers += u32::from(!is_reserved);
             let Some(Posted { condition, since, .. }) = posted else { return };
             answer.containers_ready += u32::from(condition.phase == Phase::Ready);
             let stuck = condition.phase == Phase::Degraded

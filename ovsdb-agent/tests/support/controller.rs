@@ -12,8 +12,9 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 use weir_api::v1::{
-    AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, Register, Registered, RelayExecRequest,
-    RelayLogRequest, RelayLogResponse,
+    AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, LeaseEndpointRequest,
+    LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
+    ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest,
     agent_message::Message,
     agents_server::{Agents, AgentsServer},
     controller_message,
@@ -80,6 +81,27 @@ impl Agents for Service {
     ) -> Result<Response<Self::RelayLogStream>, Status> {
         self.logs.send(request.into_inner()).await.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(Box::pin(futures::stream::pending())))
+    }
+
+    async fn lease_endpoint(
+        &self,
+        _: Request<LeaseEndpointRequest>,
+    ) -> Result<Response<LeaseEndpointResponse>, Status> {
+        Err(Status::not_found("the test has no network for Docker"))
+    }
+
+    async fn set_endpoint_mac(
+        &self,
+        _: Request<SetEndpointMacRequest>,
+    ) -> Result<Response<LeaseEndpointResponse>, Status> {
+        Err(Status::not_found("the test has no endpoint for Docker"))
+    }
+
+    async fn release_endpoint(
+        &self,
+        _: Request<ReleaseEndpointRequest>,
+    ) -> Result<Response<ReleaseEndpointResponse>, Status> {
+        Ok(Response::new(ReleaseEndpointResponse {}))
     }
 }
 
