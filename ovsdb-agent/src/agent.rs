@@ -15,6 +15,8 @@
 mod attachment;
 mod container;
 mod endpoints;
+mod keeper;
+mod plain;
 mod work;
 
 use std::{
@@ -36,7 +38,9 @@ use weir_api::v1::{
 use self::{
     attachment::Attachments,
     endpoints::{Endpoints, Job, Outcome, Remains},
-    work::{Bridges, Tools},
+    keeper::Keeper,
+    plain::Ordered,
+    work::{Bridges, Circumstances, Tools},
 };
 use crate::{
     bridge::{self, BR_INT, BR_PHY, MONITORED, Switch},
@@ -44,7 +48,9 @@ use crate::{
     identity::{Identity, IdentityFile},
     link::{LinkError, Links, Underlay, keep_underlay},
     northbound::{self, Client, Event},
-    ovsdb, plugin, relay,
+    ovsdb,
+    plugin::{self, Shelf},
+    relay,
     restore::{self, Restorer, SaveHandle},
     runtime::{
         DOCKER, EndpointId, NETNS, RuntimeError, Sandboxes,
@@ -116,6 +122,11 @@ struct Agent {
     confirmed: watch::Sender<u64>,
     docker: mpsc::Receiver<docker::Event>,
     plugin: mpsc::Receiver<plugin::Request>,
+    plugin_problem: watch::Receiver<Option<String>>,
+    /// What Docker's own networks and containers need besides its calls.
+    keeper: Keeper,
+    /// This node's pool and name.
+    node: (String, String),
     /// Tasks that live as long as the agent.
     tasks: JoinSet<&'static str>,
 }
@@ -152,6 +163,10 @@ enum Done {
     Survey(Option<BTreeMap<EndpointId, Remains>>),
     /// A request of Docker's network driver was answered.
     Served,
+    /// What was asked of the controller for Docker's own containers.
+    Ordered(Ordered),
+    /// Docker was asked what it has of Weir's.
+    Compared(Result<(), String>),
 }
 
 impl Agent {
@@ -165,7 +180,10 @@ impl Agent {
         ));
         let (switch, sandboxes) = (Switch::new(client.clone(), PATIENCE), Sandboxes::new()?);
         let (confirmed, confirmed_revision) = watch::channel(0);
+        let shelf = Shelf::open(config.state_dir.clone());
+        let keeper = Keeper::new(&shelf, config.docker_reserve);
         let tools = Tools {
+            shelf: shelf.clone(),
             attachments: Attachments::new(switch.clone(), sandboxes.clone()),
             docker: Docker::new(&config.docker),
             confirmed: confirmed_revision,
@@ -178,7 +196,7 @@ impl Agent {
         let (may_offload, underlay_problem) = keep_address(&config, &mut tasks);
         let (table, table_events) = keep_table(&config, &mut tasks);
         // The driver first: Docker looks for it as soon as it starts a container.
-        let plugin = serve_plugin(&config, &mut tasks);
+        let (plugin, plugin_problem) = serve_plugin(&config, shelf, &mut tasks);
         let docker = watch_docker(tools.docker.clone(), &mut tasks);
         let mut status = Status::default();
         status.set_runtimes(&[NETNS]);
@@ -206,6 +224,9 @@ impl Agent {
             confirmed,
             docker,
             plugin,
+            plugin_problem,
+            keeper,
+            node: (config.pool, config.name),
             tasks,
         })
     }
@@ -235,6 +256,7 @@ impl Agent {
                 });
             }
         }
+        self.keep_plain(now);
         self.report();
     }
 
@@ -261,6 +283,11 @@ impl Agent {
             Ok(()) = self.underlay_problem.changed() => self.handle_underlay(),
             Some(event) = self.docker.recv() => self.handle_docker(event),
             Some(request) = self.plugin.recv() => self.handle_plugin(request),
+            Ok(()) = self.plugin_problem.changed() => {
+                let problem = self.plugin_problem.borrow_and_update().clone();
+                self.status.set(Part::Plugin, problem);
+            }
+            Ok(()) = self.keeper.changes.changed() => {}
             Some(done) = self.jobs.join_next() => match done {
                 Ok(done) => self.handle_done(done),
                 Err(error) => tracing::error!(%error, "a job failed"),
@@ -281,7 +308,8 @@ impl Agent {
         let survey = self.survey.not_before.filter(|_| is_live && self.endpoints.needs_survey());
         let endpoints = self.endpoints.poll_timeout().filter(|_| is_live && self.bridges.is_ready);
         let keep_alive = self.session.as_ref().map(|session| session.keep_alive_at);
-        [bridges, survey, endpoints, keep_alive].into_iter().flatten().min()
+        let plain = self.keeper.next(&self.tools.shelf, self.session.is_some());
+        [bridges, survey, endpoints, keep_alive, plain].into_iter().flatten().min()
     }
 
     fn handle_controller(&mut self, event: Event) {
@@ -302,6 +330,7 @@ impl Agent {
                     n_removed = desired.removed.len(),
                     "desired"
                 );
+                plain::note_desired(&self.tools.shelf, &desired);
                 self.endpoints.handle_desired(desired);
                 // At once: from now on Docker attaches no other by itself.
                 self.tools.attachments.admit(self.endpoints.admitted());
@@ -345,7 +374,8 @@ impl Agent {
 
     fn handle_exec(&mut self, request: ExecRequest) {
         if let Some(session) = &self.session {
-            let inside = self.endpoints.wanted(request.endpoint_id).map(|spec| match spec.program {
+            let wanted = self.endpoints.wanted(request.endpoint_id).filter(|spec| !spec.is_plain);
+            let inside = wanted.map(|spec| match spec.program {
                 Some(_) => relay::Inside::Docker(self.tools.docker.clone()),
                 None => relay::Inside::Sandbox(self.tools.sandboxes.clone()),
             });
@@ -367,13 +397,17 @@ impl Agent {
                 self.status.set(Part::Docker, None);
                 self.status.set_runtimes(&[DOCKER, NETNS]);
                 self.endpoints.handle_docker_back();
+                self.keeper.docker_is_back();
             }
             docker::Event::Lost(why) => {
                 // That there is none matters only where it is needed.
                 let missing = self.endpoints.has_containers().then(|| "there is no Docker here".to_owned());
                 self.status.set(Part::Docker, why.or(missing));
                 self.status.set_runtimes(&[NETNS]);
+                self.keeper.docker_is_gone();
             }
+            docker::Event::Network if self.tools.shelf.is_used() => self.keeper.look_at_docker(),
+            docker::Event::Network => {}
             docker::Event::Images(images) => self.status.set_images(images),
             docker::Event::Container(id) => self.endpoints.recheck(id),
         }
@@ -381,8 +415,14 @@ impl Agent {
 
     /// Docker's network driver is asked for something; Docker waits for the answer.
     fn handle_plugin(&mut self, request: plugin::Request) {
-        let spec = self.endpoints.wanted(request.endpoint()).cloned();
-        let job = work::serve(self.tools.clone(), request, spec, self.tso == Some(true));
+        let wanted = match &request {
+            plugin::Request::Describe { endpoint, .. } | plugin::Request::Attach { endpoint, .. } => {
+                self.endpoints.wanted(*endpoint).cloned()
+            }
+            _ => None,
+        };
+        let circumstances = Circumstances { wanted, asker: self.asker(), tso: self.tso == Some(true) };
+        let job = work::serve(self.tools.clone(), request, circumstances);
         self.jobs.spawn(async {
             job.await;
             Done::Served
@@ -459,6 +499,8 @@ impl Agent {
             }
             Done::Bridges(result) => self.handle_bridges(result),
             Done::Served => {}
+            Done::Ordered(ordered) => self.handle_ordered(ordered),
+            Done::Compared(compared) => self.handle_compared(compared),
         }
     }
 
@@ -529,17 +571,20 @@ fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<
     northbound
 }
 
-/// Starts the task that serves Docker's network driver.
-fn serve_plugin(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<plugin::Request> {
+/// Starts the task that serves Docker's drivers.
+fn serve_plugin(
+    config: &Config,
+    shelf: Shelf,
+    tasks: &mut JoinSet<&'static str>,
+) -> (mpsc::Receiver<plugin::Request>, watch::Receiver<Option<String>>) {
     let (sender, requests) = mpsc::channel(EVENTS);
+    let (problem, plugin_problem) = watch::channel(None);
     let socket = config.docker_plugin.clone();
     tasks.spawn(async move {
-        if let Err(error) = plugin::serve(&socket, sender).await {
-            tracing::error!(socket = %socket.display(), %error, "cannot serve Docker's network driver");
-        }
+        plugin::serve(&socket, shelf, sender, problem).await;
         "Docker's network driver"
     });
-    requests
+    (requests, plugin_problem)
 }
 
 /// Starts the task that watches Docker.

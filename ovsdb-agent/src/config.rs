@@ -61,6 +61,10 @@ pub struct Config {
         default_value = "/run/docker/plugins/weir.sock"
     )]
     pub docker_plugin: PathBuf,
+    /// How many endpoints this node keeps in reserve for each of Docker's own networks: with one, `docker run` waits for no
+    /// controller.
+    #[arg(long, env = "WEIR_DOCKER_RESERVE", value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=32))]
+    pub docker_reserve: u8,
     /// Processors that containers may use, all together, as in 1.5 [default: those the agent itself may use]
     #[arg(
         long,

@@ -19,6 +19,12 @@ pub enum Part {
     State,
     /// Docker.
     Docker,
+    /// The socket by which Docker reaches its drivers.
+    Plugin,
+    /// Networks that somebody made with Docker.
+    DockerNetworks,
+    /// Endpoints for containers of Docker's own.
+    Reserve,
 }
 
 /// The node's state, as the controller is to know it.

@@ -21,6 +21,7 @@ fn spec(id: u32) -> EndpointSpec {
         container: format!("c{id}"),
         network: "net".into(),
         program: None,
+        is_plain: false,
         flows_revision: 0,
         mac: format!("02:42:0a:01:00:{id:02x}").parse().unwrap(),
         address: InterfaceAddress {

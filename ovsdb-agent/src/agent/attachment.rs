@@ -87,6 +87,43 @@ impl Attachments {
         Ok(self.sandboxes.remove(id).await?)
     }
 
+    /// Takes port and interface away, as `detach`, if `is_idle` says so when it is the endpoint's turn.
+    pub(super) async fn detach_if(
+        &self,
+        id: EndpointId,
+        is_idle: impl Fn() -> bool,
+    ) -> Result<(), AttachError> {
+        let _turn = self.turn(id).await;
+        if !is_idle() {
+            return Ok(());
+        }
+        self.switch.unplug(id).await.map_err(PlugError::from)?;
+        Ok(self.sandboxes.remove(id).await?)
+    }
+
+    /// Attaches an endpoint for a container of Docker's that somebody else runs: as `attach_for_docker`, if `is_its` says
+    /// so when it is the endpoint's turn.
+    pub(super) async fn attach_plain(
+        &self,
+        spec: &EndpointSpec,
+        tso: bool,
+        is_its: impl Fn() -> bool,
+    ) -> Result<Attached, AttachError> {
+        let _turn = self.turn(spec.id).await;
+        if !is_its() {
+            return Err(AttachError::NotAdmitted(spec.id));
+        }
+        let interface = self.attach_beside(spec, tso).await?;
+        Ok(Attached { interface, gateway: spec.address.gateway })
+    }
+
+    /// Sees that an endpoint of which Docker has the inner end has its port.
+    pub(super) async fn keep_plain(&self, spec: &EndpointSpec) -> Result<(), AttachError> {
+        let _turn = self.turn(spec.id).await;
+        self.sandboxes.keep_host_end(spec).await?;
+        Ok(self.switch.plug(&port(spec)).await?)
+    }
+
     /// Attaches an endpoint whose container Docker is starting or will start: an interface with its port, which Docker moves
     /// into the container. What is right is not touched. A refusal is kept for whoever asked Docker to start it.
     pub(super) async fn attach_for_docker(&self, spec: &EndpointSpec, tso: bool) -> Result<Attached, String> {
@@ -106,6 +143,11 @@ impl Attachments {
         if !self.admitted.lock().unwrap_or_else(PoisonError::into_inner).contains(&spec.id) {
             return Err(AttachError::NotAdmitted(spec.id));
         }
+        self.attach_beside(spec, tso).await
+    }
+
+    /// An interface, whose inner end is beside the host end, with its port.
+    async fn attach_beside(&self, spec: &EndpointSpec, tso: bool) -> Result<String, AttachError> {
         let inner = self.sandboxes.prepare_for_docker(spec, tso && !spec.tunnelled).await?;
         if inner.is_new {
             self.switch.unplug(spec.id).await.map_err(PlugError::from)?;

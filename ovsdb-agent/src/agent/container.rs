@@ -8,6 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     attachment::AttachError,
     endpoints::{Failed, Outcome, Reason, Remains},
+    plain,
     work::Tools,
 };
 use crate::{
@@ -20,6 +21,9 @@ use crate::{
 
 /// Makes an endpoint what it should be.
 pub(super) async fn bring_up(tools: &Tools, spec: &EndpointSpec, is_retry: bool, tso: bool) -> Outcome {
+    if spec.is_plain {
+        return plain::bring_up(tools, spec).await;
+    }
     let result = match &spec.program {
         Some(program) => run(tools, spec, program, Conditions { is_retry, tso }).await,
         None => {

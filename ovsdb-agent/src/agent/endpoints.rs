@@ -81,6 +81,10 @@ pub(super) enum Outcome {
     Up(Option<ProcessStatus>),
     /// The endpoint's process has ended, and it has no port.
     Ended(ProcessStatus),
+    /// The endpoint is as it should be, and has its port; who has it.
+    Held(String),
+    /// The endpoint is nobody's, and has no port.
+    Reserved,
     /// It has left the network; a container may be left.
     Detached,
     /// Nothing of it is left.
@@ -385,6 +389,8 @@ impl Endpoints {
         }
         let (state, message, reason, process) = match outcome {
             Outcome::Up(process) => (State::Up, String::new(), None, process),
+            Outcome::Held(holder) => (State::Up, holder, None, None),
+            Outcome::Reserved => (State::Reserved, String::new(), None, None),
             Outcome::Ended(process) => (State::Ended, String::new(), None, Some(process)),
             Outcome::Removed | Outcome::Detached => (State::Removed, String::new(), None, None),
             Outcome::OfportTaken(message) => (State::OfportTaken, message, None, None),
@@ -443,7 +449,7 @@ impl Endpoints {
         match EndpointSpec::try_from(endpoint) {
             Ok(spec) => {
                 let goal = Goal::Present(Arc::new(spec));
-                let at_rest = matches!(entry.state, State::Up | State::Ended);
+                let at_rest = matches!(entry.state, State::Up | State::Ended | State::Reserved);
                 let is_settled = entry.goal == goal && at_rest && !entry.refused;
                 entry.refused = false;
                 entry.goal = goal;

@@ -11,12 +11,13 @@ use super::{
     attachment::Attachments,
     container,
     endpoints::{Failed, Goal, Job, Outcome, Reason, Remains},
+    plain::{self, Asker},
 };
 use crate::{
     bridge::{self, BR_INT, BR_PHY, Switch, offload},
     link::Links,
     ovsdb::Replica,
-    plugin::{self, Addresses},
+    plugin::{self, Addresses, Shelf},
     runtime::{EndpointId, EndpointSpec, Sandboxes, docker::Docker},
 };
 
@@ -35,6 +36,19 @@ pub(super) struct Tools {
     pub(super) confirmed: watch::Receiver<u64>,
     /// The host's own links.
     pub(super) links: Links,
+    /// What Docker's own containers have.
+    pub(super) shelf: Shelf,
+}
+
+/// What a request of Docker's is answered under.
+#[derive(Clone)]
+pub(super) struct Circumstances {
+    /// The endpoint as the controller wants it, if it does.
+    pub(super) wanted: Option<Arc<EndpointSpec>>,
+    /// Who asks the controller, if it is there.
+    pub(super) asker: Option<Asker>,
+    /// ovs-vswitchd computes the checksums that endpoints leave out.
+    pub(super) tso: bool,
 }
 
 /// How the bridges are after they were brought to what they should be, as far as that went.
@@ -94,11 +108,26 @@ async fn look_around(tools: Tools) -> Option<BTreeMap<EndpointId, Remains>> {
 pub(super) async fn serve(
     tools: Tools,
     request: plugin::Request,
-    spec: Option<Arc<EndpointSpec>>,
-    tso: bool,
+    Circumstances { wanted: spec, asker, tso }: Circumstances,
 ) {
     let work = async {
         match request {
+            plugin::Request::AttachPlain { spec, docker, reply } => {
+                let waits = asker.is_some();
+                drop(reply.send(plain::attach(&tools, (&spec, &docker), (tso, waits)).await));
+            }
+            plugin::Request::Lease { network, address, reply } => match asker {
+                Some(asker) => asker.lease((network, address), reply).await,
+                None => drop(
+                    reply.send(Err(format!("there is no endpoint in reserve for this, and {UNREACHED}"))),
+                ),
+            },
+            plugin::Request::SetMac { endpoint, mac, reply } => match asker {
+                Some(asker) => asker.set_mac((endpoint, mac), reply).await,
+                None => drop(
+                    reply.send(Err(format!("a MAC address is the controller's to give, and {UNREACHED}"))),
+                ),
+            },
             plugin::Request::Describe { endpoint, reply } => {
                 let addresses = runnable(endpoint, spec.as_deref())
                     .map(|spec| Addresses { address: spec.address.address, mac: spec.mac });
@@ -180,6 +209,9 @@ async fn mend_bridges(tools: &Tools, mut desired: bridge::Desired) -> Bridges {
     }
     result
 }
+
+/// What is said to whoever needs the controller meanwhile.
+const UNREACHED: &str = "the controller is not reached: what runs goes on; try again when it is back";
 
 const PANICKED: &str = "the agent failed; its log says more";
 

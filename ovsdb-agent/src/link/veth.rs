@@ -16,13 +16,14 @@ use rtnetlink::{
     LinkMessageBuilder, LinkUnspec, LinkVeth,
     packet_route::link::{InfoData, InfoVeth},
 };
+use serde::{Deserialize, Serialize};
 
 use flowlib::types::MacAddr;
 
 use super::{LinkError, Links, Namespace, isolate};
 
 /// An address with its prefix length, and the default route's next hop if there is to be one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceAddress {
     /// The address, with the subnet's prefix length.
     pub address: Ipv4Net,

@@ -1,22 +1,38 @@
-//! Docker's remote network driver, on a unix socket in the folder where Docker looks for plugins.
+//! Docker's remote drivers for networks and addresses, on a unix socket in the folder where Docker looks for plugins.
 //!
 //! ```text
 //!   docker start ─▶ dockerd ─CreateEndpoint, Join─▶ here ─Request─▶ agent: interface, port
 //!                   process starts ◀── answered when the network is there ──┘
 //! ```
 //!
-//! It serves the agent's own containers, which say in an option of theirs which endpoint they are; whatever else asks is
-//! refused. It never asks Docker anything: Docker waits for the answer and would wait for ever. Nothing is kept on disk: a
-//! call about an endpoint of Docker's that was made before the agent started is refused if it wants a network (the
-//! container is then started again, from the beginning), and granted if it gives one back, which the agent does by itself.
+//! It never asks Docker anything: Docker waits for the answer and would wait for ever.
 //!
-//! Source: the remote driver's protocol, moby/libnetwork `docs/remote.md` and `drivers/remote/api/api.go`.
+//! The agent's own containers say in an option of theirs which endpoint they are. Of those nothing is kept on disk: a call
+//! about an endpoint of Docker's that was made before the agent started is refused if it wants a network (the container is
+//! then started again, from the beginning), and granted if it gives one back, which the agent does by itself. Networks that
+//! somebody else made with Docker, and their containers, are in a book that is on disk.
+//!
+//! | file | is for |
+//! |---|---|
+//! | `message.rs` | what Docker says, and is told |
+//! | `plain.rs` | calls about networks that somebody else made with Docker |
+//! | `book.rs` | which networks, addresses and endpoints those have (pure) |
+//! | `compare.rs` | the book set against what Docker has (pure) |
+//! | `shelf.rs` | the book on disk |
+//! | `socket.rs` | the socket, whoever removes it |
+//!
+//! Source: the remote drivers' protocols, moby/libnetwork `docs/remote.md`, `docs/ipam.md`, `drivers/remote/api/api.go` and
+//! `ipams/remote/api/api.go`.
 
+mod book;
+mod compare;
 mod message;
+mod plain;
+mod shelf;
+mod socket;
 
 use std::{
     collections::HashMap,
-    fs, io,
     net::Ipv4Addr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -32,16 +48,17 @@ use axum::{
 };
 use ipnet::Ipv4Net;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{
-    net::UnixListener,
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::message::{
     Activated, Capabilities, CreateEndpoint, CreateNetwork, EndpointCreated, Interface, InterfaceName,
     Joined, OfEndpoint, Refusal,
 };
-use crate::runtime::{EndpointId, docker::LABEL};
+pub use self::{
+    book::{Due, Stage},
+    shelf::{Shelf, now_ms},
+};
+use crate::runtime::{EndpointId, EndpointSpec, docker::LABEL};
 use flowlib::types::MacAddr;
 
 /// What Docker wants of an endpoint; each is answered.
@@ -68,18 +85,33 @@ pub enum Request {
         /// Answered when they are gone.
         reply: oneshot::Sender<Result<(), String>>,
     },
-}
-
-impl Request {
-    /// Which endpoint it is about.
-    #[must_use]
-    pub fn endpoint(&self) -> EndpointId {
-        match self {
-            Self::Describe { endpoint, .. }
-            | Self::Attach { endpoint, .. }
-            | Self::Detach { endpoint, .. } => *endpoint,
-        }
-    }
+    /// An interface and a port for an endpoint of Docker's own.
+    AttachPlain {
+        /// The endpoint.
+        spec: Box<EndpointSpec>,
+        /// Docker's id of it.
+        docker: String,
+        /// Answered when they are there.
+        reply: oneshot::Sender<Result<Attached, String>>,
+    },
+    /// That the controller give one more endpoint.
+    Lease {
+        /// The network.
+        network: String,
+        /// Its address; `None`: any.
+        address: Option<Ipv4Addr>,
+        /// The endpoint, or why there is none.
+        reply: oneshot::Sender<Result<EndpointSpec, String>>,
+    },
+    /// That the controller give an endpoint of Docker's own another MAC address.
+    SetMac {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The address.
+        mac: MacAddr,
+        /// Answered when it is its.
+        reply: oneshot::Sender<Result<EndpointSpec, String>>,
+    },
 }
 
 /// An endpoint's addresses.
@@ -100,26 +132,21 @@ pub struct Attached {
     pub gateway: Option<Ipv4Addr>,
 }
 
-/// Serves the driver on a socket of that path for ever; one left there by an earlier life is replaced.
-///
-/// # Errors
-/// The socket cannot be made.
-pub async fn serve(socket: &Path, requests: mpsc::Sender<Request>) -> io::Result<()> {
-    if let Some(folder) = socket.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    match fs::remove_file(socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(socket)?;
-    axum::serve(listener, router(requests)).await
+/// Serves the drivers on a socket of that path for ever; `problem` is told why there is none.
+pub async fn serve(
+    socket: &Path,
+    shelf: Shelf,
+    requests: mpsc::Sender<Request>,
+    problem: watch::Sender<Option<String>>,
+) {
+    socket::serve(socket, router(shelf, requests), problem).await;
 }
 
 /// Endpoints as Docker names them, and ours.
 #[derive(Clone, Debug)]
 struct Driver {
     requests: mpsc::Sender<Request>,
+    shelf: Shelf,
     known: Arc<Mutex<HashMap<String, EndpointId>>>,
 }
 
@@ -136,13 +163,13 @@ impl IntoResponse for Refused {
     }
 }
 
-fn router(requests: mpsc::Sender<Request>) -> Router {
-    let driver = Driver { requests, known: Arc::default() };
+fn router(shelf: Shelf, requests: mpsc::Sender<Request>) -> Router {
+    let driver = Driver { requests, shelf, known: Arc::default() };
     Router::new()
         .route("/Plugin.Activate", post(activate))
         .route("/NetworkDriver.GetCapabilities", post(capabilities))
         .route("/NetworkDriver.CreateNetwork", post(create_network))
-        .route("/NetworkDriver.DeleteNetwork", post(nothing))
+        .route("/NetworkDriver.DeleteNetwork", post(plain::delete_network))
         .route("/NetworkDriver.CreateEndpoint", post(create_endpoint))
         .route("/NetworkDriver.EndpointOperInfo", post(oper_info))
         .route("/NetworkDriver.DeleteEndpoint", post(delete_endpoint))
@@ -152,6 +179,12 @@ fn router(requests: mpsc::Sender<Request>) -> Router {
         .route("/NetworkDriver.RevokeExternalConnectivity", post(nothing))
         .route("/NetworkDriver.DiscoverNew", post(nothing))
         .route("/NetworkDriver.DiscoverDelete", post(nothing))
+        .route("/IpamDriver.GetCapabilities", post(plain::address_capabilities))
+        .route("/IpamDriver.GetDefaultAddressSpaces", post(plain::address_spaces))
+        .route("/IpamDriver.RequestPool", post(plain::request_pool))
+        .route("/IpamDriver.ReleasePool", post(plain::release_pool))
+        .route("/IpamDriver.RequestAddress", post(plain::request_address))
+        .route("/IpamDriver.ReleaseAddress", post(plain::release_address))
         .with_state(driver)
 }
 
@@ -161,7 +194,7 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
 }
 
 async fn activate() -> Json<impl Serialize> {
-    Json(Activated { implements: ["NetworkDriver"] })
+    Json(Activated { implements: ["NetworkDriver", "IpamDriver"] })
 }
 
 async fn capabilities() -> Json<impl Serialize> {
@@ -172,20 +205,19 @@ async fn nothing() -> Json<impl Serialize> {
     Json(HashMap::<String, String>::new())
 }
 
-async fn create_network(body: Bytes) -> Answer<HashMap<String, String>> {
+async fn create_network(State(driver): State<Driver>, body: Bytes) -> Answer<HashMap<String, String>> {
     let network: CreateNetwork = read(&body)?;
-    if network.is_managed() {
-        return Ok(Json(HashMap::new()));
+    if !network.is_managed() {
+        driver.create_plain_network(&network).await?;
     }
-    Err(Refused(
-        "networks of the driver `weir` are made by the controller: `weir network create`; its containers by \
-         `weir container create`"
-            .to_owned(),
-    ))
+    Ok(Json(HashMap::new()))
 }
 
 async fn create_endpoint(State(driver): State<Driver>, body: Bytes) -> Answer<EndpointCreated> {
     let request: CreateEndpoint = read(&body)?;
+    if request.endpoint().is_none() && request.interface.as_ref().is_some_and(|own| !own.address.is_empty()) {
+        return driver.create_plain_endpoint(request).await;
+    }
     let endpoint = request.endpoint().ok_or_else(|| {
         Refused(format!("no endpoint of Weir's is named: containers of this network are made by `weir container create`, and bear the option {LABEL}"))
     })?;
@@ -202,16 +234,23 @@ async fn oper_info() -> Json<impl Serialize> {
 
 async fn join(State(driver): State<Driver>, body: Bytes) -> Answer<Joined> {
     let request: OfEndpoint = read(&body)?;
+    if let Some(joined) = driver.join_plain(&request.endpoint_id).await? {
+        return Ok(Json(joined));
+    }
     let endpoint = driver.find(&request.endpoint_id).ok_or_else(|| {
         Refused("the agent was started after the endpoint was made: start the container again".to_owned())
     })?;
     let Attached { interface, gateway } = driver.ask(|reply| Request::Attach { endpoint, reply }).await?;
-    Ok(Json(Joined {
+    Ok(Json(joined(interface, gateway)))
+}
+
+fn joined(interface: String, gateway: Option<Ipv4Addr>) -> Joined {
+    Joined {
         interface_name: InterfaceName { src_name: interface, dst_prefix: "eth" },
         gateway: gateway.map_or_else(String::new, |gateway| gateway.to_string()),
         // Else it would lead a way of its own out of a container that has no gateway.
         disable_gateway_service: true,
-    }))
+    }
 }
 
 async fn leave(State(driver): State<Driver>, body: Bytes) -> Answer<HashMap<String, String>> {
@@ -223,6 +262,7 @@ async fn delete_endpoint(State(driver): State<Driver>, body: Bytes) -> Answer<Ha
     let request: OfEndpoint = read(&body)?;
     let detached = driver.detach(&request.endpoint_id).await;
     driver.known().remove(&request.endpoint_id);
+    driver.shelf.note(|book, now_ms| book.unmake(&request.endpoint_id, now_ms));
     detached
 }
 
@@ -236,7 +276,9 @@ impl Driver {
     }
 
     async fn detach(&self, docker_id: &str) -> Answer<HashMap<String, String>> {
-        if let Some(endpoint) = self.find(docker_id) {
+        if !self.leave_plain(docker_id).await?
+            && let Some(endpoint) = self.find(docker_id)
+        {
             self.ask(|reply| Request::Detach { endpoint, reply }).await?;
         }
         Ok(Json(HashMap::new()))

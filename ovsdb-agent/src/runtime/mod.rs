@@ -20,6 +20,7 @@ use std::net::AddrParseError;
 
 use flowlib::types::{BadMacAddr, MacAddr};
 use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
 use weir_api::v1::DesiredEndpoint;
 
 use crate::link::{InterfaceAddress, LinkError};
@@ -34,7 +35,7 @@ pub use self::{
 pub type EndpointId = u32;
 
 /// An endpoint as it should be, every value checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSpec {
     /// Its number.
     pub id: EndpointId,
@@ -45,7 +46,10 @@ pub struct EndpointSpec {
     /// Its network's name.
     pub network: String,
     /// What runs in it, by Docker; `None`: nothing of its own.
+    #[serde(skip)]
     pub program: Option<Program>,
+    /// It is for a container of Docker's that somebody else runs.
+    pub is_plain: bool,
     /// The program is started when the switch has confirmed its flows up to this revision.
     pub flows_revision: u64,
     /// Its hardware address.
@@ -91,7 +95,7 @@ pub enum BadEndpoint {
     #[error("{0} is not an MTU: 68 to 65535")]
     Mtu(u32),
     /// There is no runtime of this name.
-    #[error("there is no runtime `{0}` here: only docker and netns")]
+    #[error("there is no runtime `{0}` here: only docker, docker-plain and netns")]
     Runtime(String),
 }
 
@@ -125,9 +129,10 @@ impl TryFrom<&DesiredEndpoint> for EndpointSpec {
             network: desired.network.clone(),
             program: match desired.runtime.as_str() {
                 DOCKER => Some(Program::from(desired)),
-                NETNS => None,
+                NETNS | PLAIN => None,
                 other => return Err(BadEndpoint::Runtime(other.to_owned())),
             },
+            is_plain: desired.runtime == PLAIN,
             flows_revision: desired.flows_revision,
             mac,
             address: InterfaceAddress { address, gateway },
@@ -160,6 +165,9 @@ pub enum RuntimeError {
 
 /// The runtime of containers that Docker runs.
 pub const DOCKER: &str = "docker";
+
+/// The runtime of endpoints for containers of Docker's that somebody else runs.
+pub const PLAIN: &str = "docker-plain";
 
 /// The runtime of containers that are network namespaces.
 pub const NETNS: &str = "netns";

@@ -138,6 +138,19 @@ impl Sandboxes {
         Ok(changed)
     }
 
+    /// Sees that the host end of an interface whose other end Docker has taken is what it must be.
+    ///
+    /// # Errors
+    /// The system's refusal; that it is gone, or another's.
+    pub async fn keep_host_end(&self, spec: &EndpointSpec) -> Result<(), RuntimeError> {
+        let link = self.host.require(&spec.host_interface()).await?;
+        if link.alias != alias(spec.id) {
+            return Err(in_the_way(link));
+        }
+        self.configure_host_end(spec).await?;
+        Ok(())
+    }
+
     async fn configure_host_end(&self, spec: &EndpointSpec) -> Result<bool, LinkError> {
         let (name, alias) = (spec.host_interface(), alias(spec.id));
         let link = self.host.require(&name).await?;

@@ -10,6 +10,7 @@
 //! | `decide.rs` | what has to be done next to a container (pure) |
 //! | `watch.rs` | whether Docker is there, its images, and what happens to containers |
 //! | `network.rs` | the one network of Docker's that they belong to |
+//! | `plain.rs` | networks that somebody else made with the driver, and who is in them |
 //! | `exec.rs` | commands inside |
 //! | `terminal.rs` | the stream of one that has a terminal |
 //! | `log.rs` | what a container has put out |
@@ -19,6 +20,7 @@ mod decide;
 mod exec;
 mod log;
 mod network;
+mod plain;
 mod terminal;
 mod watch;
 
@@ -32,11 +34,12 @@ use bollard::{API_DEFAULT_VERSION, errors::Error};
 
 use super::EndpointId;
 
-pub(crate) use self::{container::LABEL, network::MANAGED};
+pub(crate) use self::{container::LABEL, network::MANAGED, plain::NETWORK_OPTION};
 pub use self::{
     container::{Found, State},
     decide::{Step, decide},
     log::LogOutput,
+    plain::{PlainEndpoint, PlainNetwork},
     watch::{Event, watch},
 };
 

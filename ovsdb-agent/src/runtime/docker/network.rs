@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use bollard::{
-    models::{Ipam, NetworkCreateRequest},
+    models::{Ipam, Network, NetworkCreateRequest},
     query_parameters::ListNetworksOptionsBuilder,
 };
 
@@ -51,9 +51,9 @@ impl Docker {
         let listed = self.ask("listing networks", ANSWER, |docker| async move {
             docker.list_networks(Some(options)).await
         });
-        // Docker's filter is content with a part of the name.
-        let ours = listed.await?.into_iter().filter(|network| network.name.as_deref() == Some(NETWORK));
-        Ok(ours.filter_map(|network| network.id).collect())
+        // Docker's filter is content with a part of the name, and others may make networks with the driver too.
+        let is_ours = |network: &Network| network.name.as_deref() == Some(NETWORK) && is_managed(network);
+        Ok(listed.await?.into_iter().filter(is_ours).filter_map(|network| network.id).collect())
     }
 
     async fn make_network(&self) -> Result<(), DockerError> {
@@ -76,6 +76,11 @@ impl Docker {
     }
 }
 
+/// Whether the agent itself has made a network.
+pub(super) fn is_managed(network: &Network) -> bool {
+    network.options.as_ref().is_some_and(|options| options.contains_key(MANAGED))
+}
+
 /// Whether Docker refuses because it has no network of ours, or more than one.
 pub(super) fn is_at_fault(error: &DockerError) -> bool {
     let DockerError::Refused { status, message } = error else { return false };
@@ -87,7 +92,7 @@ pub(super) fn is_at_fault(error: &DockerError) -> bool {
 pub(super) const NETWORK: &str = "weir";
 
 /// The name of the network driver: that of the plugin's socket.
-const DRIVER: &str = "weir";
+pub(super) const DRIVER: &str = "weir";
 
 /// The option by which the driver knows the agent's own network.
 pub(crate) const MANAGED: &str = "weir.managed";

@@ -26,6 +26,8 @@ pub enum Event {
     Images(Vec<String>),
     /// Something happened to an endpoint's container.
     Container(EndpointId),
+    /// Something happened to a network, or to who is in it.
+    Network,
 }
 
 /// Watches Docker for ever; ends when the receiver of `events` is dropped.
@@ -56,7 +58,7 @@ async fn follow(
     connected: &mut bool,
 ) -> Result<(), DockerError> {
     let client = docker.client().await?;
-    let filters = HashMap::from([("type", vec!["container", "image"])]);
+    let filters = HashMap::from([("type", vec!["container", "image", "network"])]);
     let mut stream = client.events(Some(EventsOptionsBuilder::new().filters(&filters).build()));
     // The stream asks when it is first polled: only then is nothing missed that happens after the list.
     let (first, images) =
@@ -98,6 +100,7 @@ async fn event(docker: &Docker, message: &EventMessage) -> Result<Option<Event>,
         Some(EventMessageTypeEnum::CONTAINER) if !is_about_a_command(message) => {
             attributes.and_then(|all| all.get(LABEL)?.parse().ok()).map(Event::Container)
         }
+        Some(EventMessageTypeEnum::NETWORK) => Some(Event::Network),
         _ => None,
     })
 }
