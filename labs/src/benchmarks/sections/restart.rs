@@ -12,7 +12,7 @@ const ENDPOINTS: usize = 1000;
 /// more would keep the datapaths, which look at 250 ports each, from all else.
 const PINGS: usize = 50;
 const EVERY: Duration = Duration::from_millis(100);
-/// Replies for each before the kill, and after all is in sync again.
+/// Replies before the kill, and after all is in sync again.
 const REPLIES: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,12 +28,12 @@ async fn run() -> anyhow::Result<Section> {
     for (what, victims) in [("controller", vec![("controller", Daemon::WeirController)]), ("agents", agents)]
     {
         let pings = pings(&world).await?;
-        pings.iter().try_for_each(|ping| ping.wait_for_replies(REPLIES, PATIENCE))?;
+        replied(&pings)?;
         let (before, killed) = (world.counted("flow_mods_sent").await?, Instant::now());
         victims.iter().try_for_each(|(machine, daemon)| world.lab.kill(machine, *daemon))?;
         world.in_sync().await?;
         let took = killed.elapsed();
-        pings.iter().try_for_each(|ping| ping.wait_for_replies(REPLIES, PATIENCE))?;
+        replied(&pings)?;
         // A controller that has just started has counted only its own.
         let before = if what == "controller" { 0 } else { before };
         let mods = world.counted("flow_mods_sent").await? - before;
@@ -68,6 +68,14 @@ async fn run() -> anyhow::Result<Section> {
         charts: Vec::new(),
         machine: None,
     })
+}
+
+/// Waits for replies to all of them: as many as said to the first, and meanwhile some to the others.
+fn replied(pings: &[Ping]) -> anyhow::Result<()> {
+    pings
+        .iter()
+        .zip([REPLIES].into_iter().chain(std::iter::repeat(1)))
+        .try_for_each(|(ping, n)| ping.wait_for_replies(n, PATIENCE))
 }
 
 /// Endpoints are in turn over the nodes, so the next one is another node's.
