@@ -169,7 +169,7 @@ impl Orchestrator {
         self.inner.timing.lease
     }
 
-    /// Creates a pool: [`pools::create`]. What is made with a key (if that is not empty) is made once: [`condition`].
+    /// Creates a pool: [`pools::create`]. What is made with a key (if that is not empty) is made once.
     ///
     /// # Errors
     /// As that says, or the store's.
