@@ -4,7 +4,7 @@
 
 mod peer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Controller {
         let subscriptions =
             nodes.map(|node| (node, BTreeSet::from([SegmentId::Node(node)]))).into_iter().collect();
         let seats = nodes.map(|node| (node, Some(datapath(node)))).to_vec();
-        board.publish(1, Update { seats, subscriptions, segments: flows(1), ..Update::default() });
+        board.publish(1, with_flows(Update { seats, subscriptions, ..Update::default() }, 1));
         let (lifecycle, events) = mpsc::channel(1024);
         let (fabric, fabric_events) = mpsc::channel(4096);
         let around = Surroundings {
@@ -106,7 +106,7 @@ impl Controller {
     /// Changes both nodes, and waits until the good one has that.
     async fn go_on(&mut self) {
         let revision = self.board.revision() + 1;
-        self.board.publish(revision, Update { segments: flows(revision), ..Update::default() });
+        self.board.publish(revision, with_flows(Update::default(), revision));
         self.applied(GOOD, revision).await;
     }
 
@@ -141,15 +141,15 @@ fn datapath(node: NodeId) -> DatapathId {
     DatapathId(u64::from(node.0) << 8)
 }
 
-/// A flow of each node, another at each revision.
-fn flows(revision: u64) -> BTreeMap<SegmentId, Vec<(Owner, Vec<Flow>)>> {
+/// With a flow of each node, another at each revision.
+fn with_flows(update: Update, revision: u64) -> Update {
     let flow = Flow {
         table: TableId(5),
         flow_match: Match::new().with(field::REG0, u32::try_from(revision).unwrap()),
         ..Flow::default()
     };
-    let owned = |node| (SegmentId::Node(node), vec![(Owner::Endpoint(EndpointId(1)), vec![flow.clone()])]);
-    [GOOD, BAD].map(owned).into()
+    let own = || [(Owner::Endpoint(EndpointId(1)), vec![flow.clone()])];
+    update.with(SegmentId::Node(GOOD), own()).with(SegmentId::Node(BAD), own())
 }
 
 fn local() -> About {

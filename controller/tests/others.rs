@@ -50,10 +50,9 @@ impl Controller {
             instructions: vec![Instruction::Meter(REPLY_METER)],
             ..Flow::default()
         };
-        let segments =
-            BTreeMap::from([(SEGMENT, owners(0..n)), (POOL, vec![(Owner::Segment, vec![metered])])]);
         let seats = vec![(NODE, Some(DATAPATH))];
-        board.publish(1, Update { seats, subscriptions, segments, ..Update::default() });
+        let update = Update { seats, subscriptions, ..Update::default() };
+        board.publish(1, update.with(SEGMENT, owners(0..n)).with(POOL, [(Owner::Segment, vec![metered])]));
         let (lifecycle, events) = mpsc::channel(64);
         let (fabric, mut fabric_events) = mpsc::channel(64);
         tokio::spawn(async move { while fabric_events.recv().await.is_some() {} });
@@ -154,9 +153,7 @@ async fn whatever_others_change_is_put_right_at_once() {
     assert!(controller.count("strange_flows_deleted") >= 1);
 
     // What the controller changes itself is none of that, however much it is.
-    controller
-        .board
-        .publish(2, Update { segments: BTreeMap::from([(SEGMENT, owners(8..5000))]), ..Update::default() });
+    controller.board.publish(2, Update::default().with(SEGMENT, owners(8..5000)));
     controller.until(|event| matches!(event, SwitchEvent::Applied { revision: 2, .. })).await;
     assert_eq!(controller.count("flows_changed_by_others"), expected);
 
@@ -221,7 +218,7 @@ async fn a_deposed_controller_is_refused_by_the_switch_and_says_so() {
     switch.vsctl(&format!("set-controller br0 {} {}", old.target, new.target));
     new.applied().await;
     let flows = switch.sorted_flows();
-    old.board.publish(2, Update { segments: BTreeMap::from([(SEGMENT, owners(5..9))]), ..Update::default() });
+    old.board.publish(2, Update::default().with(SEGMENT, owners(5..9)));
     old.until(|event| matches!(event, SwitchEvent::Deposed { .. })).await;
     assert_eq!(old.count("sessions_deposed"), 1);
     // It connects again, with its stale term.

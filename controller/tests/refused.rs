@@ -35,7 +35,7 @@ fn flow(priority: u16, next: u8) -> Vec<Flow> {
 }
 
 fn update(owners: Vec<(Owner, Vec<Flow>)>) -> Update {
-    Update { segments: BTreeMap::from([(SEGMENT, owners)]), ..Update::default() }
+    Update::default().with(SEGMENT, owners)
 }
 
 /// The next time that all is applied which can be, with those it was refused for.

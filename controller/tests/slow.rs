@@ -124,7 +124,7 @@ fn change(n: u64) -> Update {
         instructions: vec![actions],
         ..Flow::default()
     };
-    Update { segments: BTreeMap::from([(SEGMENT, vec![(owner, vec![flow])])]), ..Update::default() }
+    Update::default().with(SEGMENT, [(owner, vec![flow])])
 }
 
 async fn applied(events: &mut mpsc::Receiver<SwitchEvent>, of: NodeId, least: u64) {

@@ -201,7 +201,7 @@ impl Compiler {
                 continue;
             }
             let flows = self.flows(segment, owner);
-            update.segments.entry(segment).or_default().push((owner, flows));
+            update.give(segment, owner, flows);
         }
         for node in std::mem::take(&mut self.moved_in_or_out) {
             update.subscriptions.insert(node, self.segments_of(node));

@@ -72,12 +72,26 @@ pub struct Load {
 pub struct Update {
     /// The datapath ids of nodes that are new or have another; `None` for a node that is no more.
     pub seats: Vec<(NodeId, Option<DatapathId>)>,
-    /// New flows of owners, by segment.
-    pub segments: BTreeMap<SegmentId, Vec<(Owner, Vec<Flow>)>>,
+    /// What adds the new flows of owners, by segment.
+    pub segments: BTreeMap<SegmentId, Vec<(Owner, Vec<Step>)>>,
     /// Segments that are no more, or begin from nothing: they go before the new flows come.
     pub dropped: Vec<SegmentId>,
     /// The segments of nodes for which they changed; empty for a node that is no more.
     pub subscriptions: BTreeMap<NodeId, BTreeSet<SegmentId>>,
+}
+
+impl Update {
+    /// Gives an owner new flows in a segment.
+    pub fn give(&mut self, segment: SegmentId, owner: Owner, flows: Vec<Flow>) {
+        self.segments.entry(segment).or_default().push((owner, Step::add_all(segment, owner, flows)));
+    }
+
+    /// With new flows of owners in a segment.
+    #[must_use]
+    pub fn with(mut self, segment: SegmentId, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Self {
+        owners.into_iter().for_each(|(owner, flows)| self.give(segment, owner, flows));
+        self
+    }
 }
 
 /// Why a session gets no seat.
@@ -314,11 +328,11 @@ impl Inner {
     }
 
     /// Whether that changed the segment.
-    fn replace(&mut self, id: SegmentId, owners: Vec<(Owner, Vec<Flow>)>) -> bool {
+    fn replace(&mut self, id: SegmentId, owners: Vec<(Owner, Vec<Step>)>) -> bool {
         let first = self.next_version;
         let segment = self.segments.entry(id).or_insert_with(|| super::segments::empty(id, first));
         let before = segment.version();
-        for conflict in segment.replace(owners) {
+        for conflict in segment.put(owners) {
             tracing::error!(%conflict, "two intents want the same flow; the later one is left out");
         }
         let is_other = segment.version() != before;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hashbrown::Equivalent;
 
 use crate::openflow::{Flow, FlowMod, FlowModCommand, Message};
+use crate::segment::id::{Owner, SegmentId};
 use crate::types::{Cookie, Priority, TableId, Xid};
 
 /// Where the parts of a flow mod are in a message. Source: OpenFlow 1.3.5 §7.3.4.1.
@@ -45,6 +46,12 @@ impl Step {
     #[must_use]
     pub fn add(flow: &Flow) -> Self {
         Self::of(FlowMod::add(flow))
+    }
+
+    /// What adds an owner's flows to a segment: their cookies name both.
+    pub fn add_all(segment: SegmentId, owner: Owner, flows: Vec<Flow>) -> Vec<Self> {
+        let cookie = segment.cookie(owner);
+        flows.into_iter().map(|flow| Self::add(&Flow { cookie, ..flow })).collect()
     }
 
     /// What deletes just the flow that this adds or deletes.

@@ -107,11 +107,18 @@ impl Segment {
         self.fixtures.push(fixture);
     }
 
-    /// Gives each of the owners just the flows listed with it, and remembers what that changed.
+    /// As [`Self::put`], with flows that are not encoded yet and whose cookies do not matter.
+    pub fn replace(&mut self, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Vec<Conflict> {
+        let id = self.id;
+        let encoded = |(owner, flows)| (owner, Step::add_all(id, owner, flows));
+        self.put(owners.into_iter().map(encoded).collect())
+    }
+
+    /// Gives each of the owners just the flows listed with it, as [`Step::add_all`] encodes them, and remembers what that
+    /// changed.
     ///
     /// Flows that stay as they were are not touched. A flow whose key another owner holds is left out and returned.
-    pub fn replace(&mut self, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Vec<Conflict> {
-        let owners: Vec<_> = owners.into_iter().collect();
+    pub fn put(&mut self, owners: Vec<(Owner, Vec<Step>)>) -> Vec<Conflict> {
         let mut before: HashSet<ByKey> = HashSet::new();
         for (owner, _) in &owners {
             for step in self.owners.remove(owner).unwrap_or_default() {
@@ -120,8 +127,8 @@ impl Segment {
         }
         let mut conflicts = Vec::new();
         let mut changes = Vec::new();
-        for (owner, flows) in owners {
-            self.give(owner, flows, &mut before, &mut changes, &mut conflicts);
+        for (owner, steps) in owners {
+            self.give(owner, steps, &mut before, &mut changes, &mut conflicts);
         }
         for ByKey(step) in before {
             self.digest = self.digest.without(step.bytes());
@@ -151,18 +158,16 @@ impl Segment {
     fn give(
         &mut self,
         owner: Owner,
-        flows: Vec<Flow>,
+        steps: Vec<Step>,
         before: &mut HashSet<ByKey>,
         changes: &mut Vec<Step>,
         conflicts: &mut Vec<Conflict>,
     ) {
-        let mut given = Vec::with_capacity(flows.len());
-        for mut flow in flows {
-            flow.cookie = self.id.cookie(owner);
-            let new = Step::add(&flow);
+        let mut given = Vec::with_capacity(steps.len());
+        for new in steps {
             if let Some(ByKey(held)) = self.flows.get(&new.key()) {
                 let holder = Owner::of(self.id, held.cookie());
-                conflicts.push(Conflict { segment: self.id, owner, holder, flow: Box::new(flow) });
+                conflicts.push(Conflict { segment: self.id, owner, holder, flow: Box::new(new.flow()) });
                 continue;
             }
             let step = match before.take(&new.key()) {

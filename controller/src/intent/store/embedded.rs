@@ -14,6 +14,9 @@ const SCHEMA: u64 = 1;
 const META: TableDefinition<&str, u64> = TableDefinition::new("weir-meta");
 const RECORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("weir-records");
 
+/// Bytes of the file that are kept in memory: what is intended is there anyway, and read from the file only at the start.
+const CACHE: usize = 16 << 20;
+
 /// Intent in one file, which is locked while it is open.
 pub struct Embedded {
     path: PathBuf,
@@ -193,21 +196,23 @@ fn revision(database: &Database) -> Result<u64, String> {
 /// Opens the file and looks at its schema version; writes it into a new one.
 fn open(path: &Path) -> Result<Database, StoreError> {
     let existed = path.metadata().is_ok_and(|metadata| metadata.len() > 0);
-    let database = guarded(path, || Database::create(path))?.map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-            StoreError::InUse { path: path.to_owned() }
-        }
-        // A file that is cut off, or that is something else, is reported as such an error too.
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == ErrorKind::StorageFull => {
-            StoreError::Full { path: path.to_owned() }
-        }
-        DatabaseError::Storage(StorageError::Io(error))
-            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
-        {
-            StoreError::Write { path: path.to_owned(), reason: error.to_string() }
-        }
-        other => damaged(path, &other.to_string()),
-    })?;
+    let database = guarded(path, || Database::builder().set_cache_size(CACHE).create(path))?.map_err(
+        |error| match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                StoreError::InUse { path: path.to_owned() }
+            }
+            // A file that is cut off, or that is something else, is reported as such an error too.
+            DatabaseError::Storage(StorageError::Io(error)) if error.kind() == ErrorKind::StorageFull => {
+                StoreError::Full { path: path.to_owned() }
+            }
+            DatabaseError::Storage(StorageError::Io(error))
+                if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+            {
+                StoreError::Write { path: path.to_owned(), reason: error.to_string() }
+            }
+            other => damaged(path, &other.to_string()),
+        },
+    )?;
     match guarded(path, || schema(&database, existed))? {
         Ok(SCHEMA) => Ok(database),
         Ok(found) => Err(StoreError::Schema { path: path.to_owned(), found, expected: SCHEMA }),

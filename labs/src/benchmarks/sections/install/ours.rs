@@ -28,8 +28,8 @@ pub(super) async fn install(bridge: &Bridge) -> anyhow::Result<Installed> {
     let carrier = vec![(Owner::Segment, vec![carrier()])];
     let seats = vec![(NODE, Some(DatapathId(DATAPATH)))];
     let subscriptions = BTreeMap::from([(NODE, BTreeSet::from([SEGMENT]))]);
-    let segments = BTreeMap::from([(SEGMENT, carrier)]);
-    board.publish(1, Update { seats, subscriptions, segments, ..Update::default() });
+    let update = Update { seats, subscriptions, ..Update::default() };
+    board.publish(1, update.with(SEGMENT, carrier));
     let (lifecycle, mut events) = mpsc::channel(64);
     let (fabric, mut said) = mpsc::channel(64);
     let around = Surroundings {
@@ -57,8 +57,7 @@ pub(super) async fn install(bridge: &Bridge) -> anyhow::Result<Installed> {
         let pings = bridge.ping()?;
         let owners: Vec<_> =
             (1..).zip(flows()).map(|(n, flow)| (Owner::Endpoint(EndpointId(n)), vec![flow])).collect();
-        let segments = BTreeMap::from([(SEGMENT, owners)]);
-        board.publish(2, Update { segments, ..Update::default() });
+        board.publish(2, Update::default().with(SEGMENT, owners));
         let begun = Instant::now();
         until(&mut events, 2).await?;
         Ok((begun.elapsed(), pings.felt()?))
