@@ -13,7 +13,7 @@ use super::scenario::Scenario;
 
 /// A fleet of simulated switches and agents against a real controller, and what it costs.
 ///
-/// Runs the weir-controller beside it. Each switch is two connections, so `ulimit -n` must be above three times their
+/// Runs the weir-controller beside it. Each switch is two connections, so `ulimit -n` must be 256 above twice their
 /// number, or this must run as root, which raises it.
 #[derive(Debug, Parser)]
 #[command(name = "weir-sim", version)]

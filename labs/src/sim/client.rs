@@ -142,7 +142,15 @@ impl Client {
         let (started, n) = (Instant::now(), fleet.nodes.len());
         loop {
             let asked = Instant::now();
-            let status = self.status().await?;
+            let status = match self.status().await {
+                Ok(status) => status,
+                // With thousands of connections at once, one may be lost before it is served.
+                Err(_) if started.elapsed() < patience => {
+                    tokio::time::sleep(POLL_MAX).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let is_there = |node: &&weir_api::v1::Node| {
                 node.status.as_ref().is_some_and(|is| is.in_sync && is.switch_connected && is.agent_connected)
             };

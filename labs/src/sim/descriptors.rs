@@ -3,9 +3,9 @@
 use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Two connections of a switch, and room for what else there is.
-const A_SWITCH: u64 = 3;
-const BESIDES: u64 = 1000;
+/// A switch's connection and its agent's, and room for what else there is.
+const A_SWITCH: u64 = 2;
+const BESIDES: u64 = 256;
 
 /// Raises the limit for so many switches, if it is lower.
 ///
