@@ -431,7 +431,9 @@ impl Session {
     /// What adds the flows that the switch holds of a segment number.
     pub(super) async fn dump(&self, number: u32) -> Result<Vec<Step>, SwitchError> {
         let request = FlowStatsRequest::by_cookie(cookie_of(number), SegmentId::COOKIE_MASK.0);
-        Ok(self.switch.flows("a segment's flows", request).await?.iter().map(Step::add).collect())
+        let what = "a segment's flows";
+        let flows = self.switch.flows(what, request).await?;
+        flows.iter().map(Step::of_switch).collect::<Option<_>>().ok_or(SwitchError::Mismatch(what))
     }
 
     /// How many those are.

@@ -191,10 +191,12 @@ impl Session {
 
     /// Deletes flows that belong to no segment.
     pub(super) async fn remove_strange_flows(&self) -> Result<(), SessionError> {
-        let flows = self.switch.flows("all its flows", FlowStatsRequest::by_cookie(Cookie(0), 0)).await?;
+        let what = "all its flows";
+        let flows = self.switch.flows(what, FlowStatsRequest::by_cookie(Cookie(0), 0)).await?;
         let is_known = |id| self.holdings.segments.contains_key(&id);
         let strange = flows.iter().filter(|flow| !SegmentId::of(flow.cookie).is_some_and(is_known));
-        let flows: Vec<Step> = strange.map(Step::add).collect();
+        let flows: Option<Vec<Step>> = strange.map(Step::of_switch).collect();
+        let flows = flows.ok_or(SwitchError::Mismatch(what))?;
         for flow in flows.iter().take(NAMED) {
             let (table, priority, cookie) = (flow.table(), flow.priority(), flow.cookie());
             tracing::warn!(node = %self.node, %table, %priority, %cookie, "deleting a flow that is nobody's");

@@ -98,11 +98,10 @@ impl Marks {
         for update in updates {
             let FlowUpdate::Full { table, priority, cookie, flow_match, .. } = update else { continue };
             n += 1;
-            if self.changed.len() < REMEMBERED {
-                let flow = Flow { table, priority, cookie, flow_match, ..Flow::default() };
-                self.changed.push(Step::add(&flow));
-            } else {
-                self.all = true;
+            let flow = Flow { table, priority, cookie, flow_match, ..Flow::default() };
+            match Step::of_switch(&flow) {
+                Some(step) if self.changed.len() < REMEMBERED => self.changed.push(step),
+                _ => self.all = true,
             }
         }
         n

@@ -48,6 +48,15 @@ impl Step {
         Self::of(FlowMod::add(flow))
     }
 
+    /// What adds a flow that a switch says it has; nothing if no message can: what a switch makes up need not be a flow.
+    #[must_use]
+    pub fn of_switch(flow: &Flow) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(256);
+        Message::FlowMod(FlowMod::add(flow)).encode(Xid(0), &mut bytes).ok()?;
+        Message::decode(&bytes).ok()?;
+        Some(Self(bytes.into()))
+    }
+
     /// What adds an owner's flows to a segment: their cookies name both.
     pub fn add_all(segment: SegmentId, owner: Owner, flows: Vec<Flow>) -> Vec<Self> {
         let cookie = segment.cookie(owner);
@@ -147,6 +156,19 @@ mod tests {
     use super::*;
     use crate::openflow::oxm::field;
     use crate::openflow::{Instruction, Match};
+
+    #[test]
+    fn what_a_switch_makes_up_is_no_step() {
+        let with = |lengths: &[usize]| {
+            let unknown =
+                |n: &usize| Instruction::Unknown { instruction_type: 0xffff, body: vec![0; *n].into() };
+            Flow { instructions: lengths.iter().map(unknown).collect(), ..Flow::default() }
+        };
+        let held = with(&[60_004]);
+        assert_eq!(Step::of_switch(&held).map(|step| step.flow()), Some(held));
+        assert_eq!(Step::of_switch(&with(&[60_004, 60_004])), None, "too long");
+        assert_eq!(Step::of_switch(&with(&[5])), None, "it does not end where a message may");
+    }
 
     #[test]
     fn its_parts_are_those_of_its_flow() {
