@@ -8,8 +8,8 @@ use controller::openflow::board::{Board, Update};
 use flowlib::compile;
 use flowlib::compile::model::{Driver, Endpoint, Neighbour, Network, Node, Placement};
 use flowlib::openflow::Flow;
-use flowlib::segment::Segment;
 use flowlib::segment::id::{Owner, SegmentId};
+use flowlib::segment::{Segment, Step};
 use flowlib::types::{DatapathId, EndpointId, MacAddr, NetworkId, NodeId, PoolId, PortNo, VlanVid, Vni};
 use ipnet::Ipv4Net;
 use proptest::prelude::*;
@@ -267,7 +267,8 @@ impl Facts {
 
 fn segment(id: SegmentId, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Segment {
     let mut segment = Segment::new(id, 0);
-    assert!(segment.replace(owners).is_empty(), "two owners want one flow");
+    let owners = owners.into_iter().map(|(owner, flows)| (owner, Step::add_all(id, owner, flows)));
+    assert!(segment.replace(owners.collect()).is_empty(), "two owners want one flow");
     segment
 }
 

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use flowlib::compile;
 use flowlib::compile::model::{Endpoint, Neighbour, Network, Node, Placement};
+use flowlib::openflow::Flow;
 use flowlib::pipeline::table::Table;
 use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::segment::{Segment, Step, ledger};
@@ -56,15 +57,11 @@ impl Input {
     }
 
     fn pool(&self) -> Segment {
-        let mut segment = Segment::new(SegmentId::Pool(PoolId(1)), 0);
         let nodes = self.nodes.iter().map(|node| (Owner::Node(node.id), compile::pool_node(node)));
-        let conflicts = segment.replace(nodes.chain([(Owner::Segment, compile::fixed())]));
-        assert!(conflicts.is_empty(), "{conflicts:?}");
-        segment
+        filled(SegmentId::Pool(PoolId(1)), nodes.chain([(Owner::Segment, compile::fixed())]))
     }
 
     fn shared(&self, network: &Network) -> Segment {
-        let mut segment = Segment::new(SegmentId::Network(network.id), 0);
         let placements = self.placements.iter().filter(|p| p.network == network.id).map(|placement| {
             let owner = Owner::Placement {
                 offset: compile::offset(network, placement.prefix.network()),
@@ -77,14 +74,11 @@ impl Input {
             (owner, compile::neighbour(network, &of.neighbour))
         });
         let all = placements.chain(neighbours).chain([(Owner::Segment, compile::network(network))]);
-        let conflicts = segment.replace(all);
-        assert!(conflicts.is_empty(), "{conflicts:?}");
-        segment
+        filled(SegmentId::Network(network.id), all)
     }
 
     fn own(&self) -> Segment {
         let node = self.node(self.node);
-        let mut segment = Segment::new(SegmentId::Node(node.id), 0);
         let own = |network: NetworkId, exception: bool| -> Vec<Placement> {
             let is_own = |p: &&Placement| {
                 p.network == network && p.node == node.id && exception == (p.prefix.prefix_len() == 32)
@@ -106,9 +100,7 @@ impl Input {
             (Owner::Endpoint(endpoint.id), flows)
         });
         let all = networks.chain(endpoints).chain([(Owner::Segment, compile::node(node))]);
-        let conflicts = segment.replace(all);
-        assert!(conflicts.is_empty(), "{conflicts:?}");
-        segment
+        filled(SegmentId::Node(node.id), all)
     }
 }
 
@@ -119,6 +111,15 @@ fn cases() -> Vec<PathBuf> {
 
 fn input(case: &Path) -> Input {
     toml::from_str(&fs::read_to_string(case.join("input.toml")).unwrap()).unwrap()
+}
+
+/// A segment with those flows, of which no two are the same.
+fn filled(id: SegmentId, owners: impl Iterator<Item = (Owner, Vec<Flow>)>) -> Segment {
+    let mut segment = Segment::new(id, 0);
+    let conflicts =
+        segment.replace(owners.map(|(owner, flows)| (owner, Step::add_all(id, owner, flows))).collect());
+    assert!(conflicts.is_empty(), "{conflicts:?}");
+    segment
 }
 
 /// The node's flows under the names of their tables and segments, its ledger included.

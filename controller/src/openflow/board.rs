@@ -332,7 +332,7 @@ impl Inner {
         let first = self.next_version;
         let segment = self.segments.entry(id).or_insert_with(|| super::segments::empty(id, first));
         let before = segment.version();
-        for conflict in segment.put(owners) {
+        for conflict in segment.replace(owners) {
             tracing::error!(%conflict, "two intents want the same flow; the later one is left out");
         }
         let is_other = segment.version() != before;

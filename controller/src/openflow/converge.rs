@@ -258,8 +258,8 @@ mod tests {
 
     fn segment(flows: &[Flow]) -> Segment {
         let mut segment = Segment::new(ID, 1);
-        let owners = flows.iter().map(|flow| (Owner::of(ID, flow.cookie), vec![flow.clone()]));
-        assert!(segment.replace(owners).is_empty());
+        let owners = flows.iter().map(|flow| (Owner::of(ID, flow.cookie), vec![Step::add(flow)]));
+        assert!(segment.replace(owners.collect()).is_empty());
         segment
     }
 
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(foreign(&holdings, &segment, &[flow(2), flow(1)]), [(true, row.clone())]);
 
         let owner = |n: u32| Owner::Endpoint(EndpointId(n));
-        segment.replace([(owner(1), vec![]), (owner(4), vec![flow(4)])]);
+        segment.replace(vec![(owner(1), vec![]), (owner(4), encoded(&[flow(4)]))]);
         assert_eq!(foreign(&holdings, &segment, &[flow(2), row.clone(), flow(1)]), []);
         let changed = foreign(&holdings, &segment, &[flow(1), flow(3), row]);
         assert_eq!(BTreeSet::from_iter(changed), BTreeSet::from([(false, flow(3)), (true, flow(2))]));

@@ -107,18 +107,11 @@ impl Segment {
         self.fixtures.push(fixture);
     }
 
-    /// As [`Self::put`], with flows that are not encoded yet and whose cookies do not matter.
-    pub fn replace(&mut self, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Vec<Conflict> {
-        let id = self.id;
-        let encoded = |(owner, flows)| (owner, Step::add_all(id, owner, flows));
-        self.put(owners.into_iter().map(encoded).collect())
-    }
-
     /// Gives each of the owners just the flows listed with it, as [`Step::add_all`] encodes them, and remembers what that
     /// changed.
     ///
     /// Flows that stay as they were are not touched. A flow whose key another owner holds is left out and returned.
-    pub fn put(&mut self, owners: Vec<(Owner, Vec<Step>)>) -> Vec<Conflict> {
+    pub fn replace(&mut self, owners: Vec<(Owner, Vec<Step>)>) -> Vec<Conflict> {
         let mut before: HashSet<ByKey> = HashSet::new();
         for (owner, _) in &owners {
             for step in self.owners.remove(owner).unwrap_or_default() {
@@ -227,11 +220,16 @@ mod tests {
         Segment::new(SegmentId::Node(NodeId(1)), 0)
     }
 
+    fn give<const N: usize>(segment: &mut Segment, owners: [(Owner, Vec<Flow>); N]) -> Vec<Conflict> {
+        let id = segment.id();
+        segment.replace(owners.map(|(owner, flows)| (owner, Step::add_all(id, owner, flows))).into())
+    }
+
     #[test]
     fn a_port_passes_from_one_owner_to_another_in_one_change() {
         let mut s = segment();
-        assert!(s.replace([(endpoint(1), vec![flow(5, 1)])]).is_empty());
-        assert!(s.replace([(endpoint(2), vec![flow(5, 1)]), (endpoint(1), vec![])]).is_empty());
+        assert!(give(&mut s, [(endpoint(1), vec![flow(5, 1)])]).is_empty());
+        assert!(give(&mut s, [(endpoint(2), vec![flow(5, 1)]), (endpoint(1), vec![])]).is_empty());
         let changes = s.since(1).expect("remembered");
         assert!(
             matches!(&changes[..], [step] if step.is_add() && step.cookie() == s.id().cookie(endpoint(2)))
@@ -242,20 +240,20 @@ mod tests {
     #[test]
     fn a_key_of_another_owner_is_refused() {
         let mut s = segment();
-        s.replace([(endpoint(1), vec![flow(5, 1)])]);
+        give(&mut s, [(endpoint(1), vec![flow(5, 1)])]);
         let before = s.digest();
-        assert_eq!(s.replace([(endpoint(2), vec![flow(5, 1)])]).len(), 1);
+        assert_eq!(give(&mut s, [(endpoint(2), vec![flow(5, 1)])]).len(), 1);
         assert_eq!((s.digest(), s.version()), (before, 1));
     }
 
     #[test]
     fn the_digest_depends_on_the_flows_alone() {
         let mut a = segment();
-        a.replace([(endpoint(1), vec![flow(1, 1)])]);
-        a.replace([(endpoint(2), vec![flow(2, 1), flow(2, 2)])]);
-        a.replace([(endpoint(1), vec![])]);
+        give(&mut a, [(endpoint(1), vec![flow(1, 1)])]);
+        give(&mut a, [(endpoint(2), vec![flow(2, 1), flow(2, 2)])]);
+        give(&mut a, [(endpoint(1), vec![])]);
         let mut b = segment();
-        b.replace([(endpoint(2), vec![flow(2, 2), flow(2, 1)])]);
+        give(&mut b, [(endpoint(2), vec![flow(2, 2), flow(2, 1)])]);
         assert_eq!(a.digest(), b.digest());
         assert_eq!(segment().digest(), Digest::empty());
     }
@@ -263,9 +261,9 @@ mod tests {
     #[test]
     fn a_lagging_reader_gets_the_sum() {
         let mut s = segment();
-        s.replace([(endpoint(1), vec![flow(1, 1)])]);
-        s.replace([(endpoint(2), vec![flow(2, 1)])]);
-        s.replace([(endpoint(1), vec![])]);
+        give(&mut s, [(endpoint(1), vec![flow(1, 1)])]);
+        give(&mut s, [(endpoint(2), vec![flow(2, 1)])]);
+        give(&mut s, [(endpoint(1), vec![])]);
         let mut sum = s.since(0).expect("remembered");
         sum.sort_by_key(Step::cookie);
         assert_eq!(sum.iter().map(Step::is_add).collect::<Vec<_>>(), [false, true]);
@@ -276,10 +274,10 @@ mod tests {
     #[test]
     fn what_stays_is_not_sent_again() {
         let mut s = segment();
-        s.replace([(endpoint(1), vec![flow(1, 1), flow(1, 2)])]);
-        s.replace([(endpoint(1), vec![flow(1, 2), flow(1, 3)])]);
+        give(&mut s, [(endpoint(1), vec![flow(1, 1), flow(1, 2)])]);
+        give(&mut s, [(endpoint(1), vec![flow(1, 2), flow(1, 3)])]);
         assert_eq!(s.since(1).expect("remembered").len(), 2);
-        s.replace([(endpoint(1), vec![flow(1, 3), flow(1, 2)])]);
+        give(&mut s, [(endpoint(1), vec![flow(1, 3), flow(1, 2)])]);
         assert_eq!(s.version(), 2);
     }
 }
