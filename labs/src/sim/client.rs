@@ -140,17 +140,19 @@ impl Client {
     /// If that does not come; it says what is missing.
     pub(super) async fn wait_in_sync(&self, fleet: &Fleet, patience: Duration) -> anyhow::Result<()> {
         let (started, n) = (Instant::now(), fleet.nodes.len());
+        let mut answered = started;
         loop {
             let asked = Instant::now();
             let status = match self.status().await {
                 Ok(status) => status,
                 // With thousands of connections at once, one may be lost before it is served.
-                Err(_) if started.elapsed() < patience => {
+                Err(_) if answered.elapsed() < LOST => {
                     tokio::time::sleep(POLL_MAX).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
+            answered = Instant::now();
             let is_there = |node: &&weir_api::v1::Node| {
                 node.status.as_ref().is_some_and(|is| is.in_sync && is.switch_connected && is.agent_connected)
             };
@@ -287,6 +289,8 @@ impl Client {
 /// Short beside what is waited for.
 const POLL: Duration = Duration::from_millis(20);
 const POLL_MAX: Duration = Duration::from_millis(250);
+/// After so long without an answer the controller counts as gone.
+const LOST: Duration = Duration::from_secs(60);
 
 /// One thing of a churn.
 enum Job {
