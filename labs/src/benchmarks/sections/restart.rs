@@ -8,8 +8,7 @@ use crate::ping::{Ping, PingReport};
 use crate::state::Daemon;
 
 const ENDPOINTS: usize = 1000;
-/// Endpoints that ping, each the next one of another node: 500 pings a second all together, five times what is asked. Far
-/// more would keep the datapaths, which look at 250 ports each, from all else.
+/// Endpoints that ping, each the next one of another node: 500 pings a second all together.
 const PINGS: usize = 50;
 const EVERY: Duration = Duration::from_millis(100);
 /// Replies before the kill, and after all is in sync again.
