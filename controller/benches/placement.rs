@@ -4,23 +4,20 @@
 
 #![allow(missing_docs)] // Benchmarks are named by their functions.
 
+mod fleet;
+
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use controller::intent::model::{Resources, Rule, Strategy};
+use controller::intent::model::{Resources, Rule};
 use controller::intent::store::{Commit, Contents, Store, StoreError};
 use controller::intent::{Intent, IntentError, Refusal, Transaction};
 use controller::orchestrate::containers::{self, ContainerSpec, Surroundings};
-use controller::orchestrate::links::{Links, Offer};
-use controller::orchestrate::networks::{self, NetworkSpec};
-use controller::orchestrate::nodes::{self, NodeSpec};
+use controller::orchestrate::links::Links;
 use controller::orchestrate::ofport::Ports;
 use controller::orchestrate::plan;
-use controller::orchestrate::pools::{self, PoolSpec};
 use divan::Bencher;
-use flowlib::types::DatapathId;
 use tokio::runtime::Runtime;
 
 const N_NODES: u32 = 1000;
@@ -99,7 +96,7 @@ impl Fleet {
         let intent = Intent::start(Nowhere)?;
         let fleet = Self { runtime, intent, links, ports };
         let links = fleet.links.clone();
-        fleet.transact(move |tx| furnish(tx, &links)).context("the fleet cannot be made")?;
+        fleet.transact(move |tx| fleet::furnish(tx, &links, N_NODES)).context("the fleet cannot be made")?;
         Ok(fleet)
     }
 
@@ -124,49 +121,6 @@ impl Fleet {
 
 fn around<'a>(links: &'a Links, ports: &'a Ports) -> Surroundings<'a> {
     Surroundings { links, ports, now_ms: 1_000_000, cool_down_ms: 60_000 }
-}
-
-/// A pool with a network, and nodes that are connected and have all there is.
-fn furnish(tx: &mut Transaction<'_>, links: &Links) -> Result<(), Refusal> {
-    let pool = PoolSpec {
-        name: "p".to_owned(),
-        vlans: None,
-        vnis: None,
-        default_image: String::new(),
-        placement: Strategy::Spread,
-    };
-    pools::create(tx, pool)?;
-    let network = NetworkSpec {
-        pool: "p".to_owned(),
-        name: "net".to_owned(),
-        driver: "vxlan".to_owned(),
-        subnet: ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 12),
-        gateway: None,
-        vlan: None,
-        vni: None,
-        mtu: None,
-        block_prefix_len: None,
-    };
-    networks::create(tx, &network)?;
-    let offer = Arc::new(Offer {
-        runtimes: ["netns", "docker"].map(str::to_owned).into(),
-        images: ["busybox:latest".to_owned()].into(),
-    });
-    for n in 0..N_NODES {
-        let [_, _, high, low] = n.to_be_bytes();
-        let node = NodeSpec {
-            pool: "p".to_owned(),
-            name: format!("n{n}"),
-            datapath_id: DatapathId(u64::from(n) + 1),
-            tunnel_address: Ipv4Addr::new(172, 31, high, low),
-            labels: BTreeMap::from([("zone".to_owned(), format!("z{}", n % 2))]),
-            capacity: Resources { cpu_millis: 64_000, memory_bytes: 256 << 30, pids: 0 },
-        };
-        let id = nodes::register(tx, node)?.id;
-        let offer = Some(offer.clone());
-        links.change(id, |link| (link.agent, link.switch, link.offer) = (true, true, offer));
-    }
-    Ok(())
 }
 
 #[divan::bench(args = WISHES, sample_count = 50)]

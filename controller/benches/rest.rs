@@ -4,28 +4,25 @@
 
 #![allow(missing_docs)] // Benchmarks are named by their functions.
 
+mod fleet;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use controller::intent::model::{Resources, Strategy};
 use controller::intent::store::embedded::Embedded;
 use controller::intent::{Intent, Refusal, Transaction};
 use controller::measure::Metrics;
 use controller::measure::journey::Journal;
 use controller::orchestrate::containers::{self, ContainerSpec, Surroundings};
-use controller::orchestrate::links::{Links, Offer};
-use controller::orchestrate::networks::{self, NetworkSpec};
-use controller::orchestrate::nodes::{self, NodeSpec};
+use controller::orchestrate::links::Links;
 use controller::orchestrate::ofport::Ports;
-use controller::orchestrate::pools::{self, PoolSpec};
 use controller::orchestrate::{Orchestrator, Timing};
 use controller::serve::Api;
 use controller::serve::listen::{Address, Listener};
 use divan::Bencher;
-use flowlib::types::DatapathId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -71,44 +68,7 @@ impl World {
 
 fn fill(tx: &mut Transaction<'_>) -> Result<(), Refusal> {
     let (links, ports) = (Links::default(), Ports::default());
-    let pool = PoolSpec {
-        name: "p".to_owned(),
-        vlans: None,
-        vnis: None,
-        default_image: String::new(),
-        placement: Strategy::Spread,
-    };
-    pools::create(tx, pool)?;
-    let network = NetworkSpec {
-        pool: "p".to_owned(),
-        name: "net".to_owned(),
-        driver: "vxlan".to_owned(),
-        subnet: ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 12),
-        gateway: None,
-        vlan: None,
-        vni: None,
-        mtu: None,
-        block_prefix_len: None,
-    };
-    networks::create(tx, &network)?;
-    let offer = Arc::new(Offer {
-        runtimes: ["netns", "docker"].map(str::to_owned).into(),
-        images: ["busybox:latest".to_owned()].into(),
-    });
-    for n in 0..N_NODES {
-        let [_, _, high, low] = n.to_be_bytes();
-        let node = NodeSpec {
-            pool: "p".to_owned(),
-            name: format!("n{n}"),
-            datapath_id: DatapathId(u64::from(n) + 1),
-            tunnel_address: Ipv4Addr::new(172, 31, high, low),
-            labels: BTreeMap::new(),
-            capacity: Resources::default(),
-        };
-        let id = nodes::register(tx, node)?.id;
-        let offer = Some(offer.clone());
-        links.change(id, |link| (link.agent, link.switch, link.offer) = (true, true, offer));
-    }
+    fleet::furnish(tx, &links, N_NODES)?;
     for n in 0..N_CONTAINERS {
         let spec = ContainerSpec {
             pool: "p".to_owned(),
