@@ -56,7 +56,8 @@ impl World {
             let timing = Timing { cool_down: Duration::from_secs(60), lease: Duration::from_secs(60) };
             let (orchestrator, _) = Orchestrator::start(intent, timing, journal);
             let api = Api::new(orchestrator, metrics, Vec::new());
-            let listener = Listener::bind(&Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).await?;
+            let listener =
+                Listener::bind(&Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), None).await?;
             let Listener::Tcp(socket) = &listener else { anyhow::bail!("no TCP") };
             let address = socket.local_addr()?;
             tokio::spawn(listener.serve(api.routes(), CancellationToken::new()));

@@ -1,8 +1,11 @@
 //! The controller's settings: command line flags, each with its default and unit.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
@@ -13,25 +16,40 @@ use crate::serve::listen::Address;
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "weir-controller", version)]
 pub struct Config {
-    /// Where to serve gRPC, HTTP with JSON, and /metrics for Prometheus: ADDRESS:PORT or unix:PATH; may be repeated
+    /// Where to serve gRPC, HTTP with JSON, and /metrics for Prometheus: ADDRESS:PORT, tls:ADDRESS:PORT or unix:PATH; may be
+    /// repeated
     #[arg(long = "listen", value_name = "ADDR", default_value = "127.0.0.1:7400")]
     pub listen: Vec<Address>,
-    /// Where to serve /metrics without the API: ADDRESS:PORT or unix:PATH; may be repeated [default: at --listen only]
+    /// Where to serve /metrics without the API: as --listen; may be repeated [default: at --listen only]
     #[arg(long, value_name = "ADDR")]
     pub metrics: Vec<Address>,
-    /// Where switches connect with OpenFlow
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6653")]
-    pub openflow: SocketAddr,
-    /// What agents tell Open vSwitch to connect to, as in tcp:172.31.0.254:6653; may be repeated [default: the address of
-    /// --openflow]
+    /// Where switches connect with OpenFlow: ADDRESS:PORT, or tls:ADDRESS:PORT for those of nodes that have joined
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6653")]
+    pub openflow: SwitchAddress,
+    /// What agents tell Open vSwitch to connect to, as in tcp:172.31.0.254:6653, or ssl:172.31.0.254:6653 for TLS; may be
+    /// repeated [default: the address of --openflow]
     #[arg(long = "openflow-target", value_name = "TARGET", value_parser = target)]
     pub openflow_targets: Vec<String>,
     /// Where the intent is stored
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir")]
     pub data_dir: PathBuf,
-    /// Allow listeners that other machines can reach, without credentials
+    /// Allow listeners without TLS that other machines can reach
     #[arg(long)]
     pub insecure: bool,
+    /// The certificate of the authority that signs the controller's and the nodes', PEM [default: ca.crt in --data-dir, which
+    /// is made]
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    pub ca_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "ca_cert")]
+    pub ca_key: Option<PathBuf>,
+    /// A name or address that the controller's certificate bears, for clients that look for it there; may be repeated
+    /// [default: localhost, and the addresses it listens on]
+    #[arg(long = "tls-name", value_name = "NAME")]
+    pub tls_names: Vec<String>,
+    /// How long the controller's and the nodes' certificates last; they are renewed when two thirds of that have passed
+    #[arg(long, value_name = "TIME", default_value = "90days", value_parser = positive_time)]
+    pub certificate_life: Duration,
     /// How often each node announces its NAT MAC on each VLAN
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = positive_time)]
     pub mac_refresh: Duration,
@@ -61,6 +79,33 @@ pub struct Config {
     pub log: String,
 }
 
+/// Where switches connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SwitchAddress {
+    /// The socket.
+    pub address: SocketAddr,
+    /// With TLS.
+    pub tls: bool,
+}
+
+impl FromStr for SwitchAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse()? {
+            Address::Tcp(address) => Ok(Self { address, tls: false }),
+            Address::Tls(address) => Ok(Self { address, tls: true }),
+            Address::Unix(_) => Err("switches connect over TCP".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SwitchAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.tls { "tls:" } else { "" }, self.address)
+    }
+}
+
 /// What becomes of a switch whose datapath id no node of any pool has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum UnknownSwitches {
@@ -76,8 +121,8 @@ pub enum UnknownSwitches {
 pub enum ConfigError {
     /// A listener would be open to the network.
     #[error(
-        "{flag} {address} can be reached by other machines, and there are no credentials: listen on a loopback \
-         address or a unix socket, or accept it with --insecure"
+        "{flag} {address} can be reached by other machines, and has no TLS: say {flag} tls:{address}, or listen on a \
+         loopback address or a unix socket, or accept it with --insecure"
     )]
     Open {
         /// The flag.
@@ -89,7 +134,7 @@ pub enum ConfigError {
     #[error(
         "--openflow {0} is no address to connect to: say with --openflow-target which one switches are to use"
     )]
-    NoTarget(SocketAddr),
+    NoTarget(SwitchAddress),
 }
 
 impl Config {
@@ -100,15 +145,15 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.insecure {
             for (flag, addresses) in [("--listen", &self.listen), ("--metrics", &self.metrics)] {
-                if let Some(address) = addresses.iter().find(|address| !address.is_local()) {
+                if let Some(address) = addresses.iter().find(|address| address.is_open()) {
                     return Err(ConfigError::Open { flag, address: address.to_string() });
                 }
             }
-            if !self.openflow.ip().is_loopback() {
+            if !self.openflow.tls && !self.openflow.address.ip().is_loopback() {
                 return Err(ConfigError::Open { flag: "--openflow", address: self.openflow.to_string() });
             }
         }
-        if self.openflow_targets.is_empty() && self.openflow.ip().is_unspecified() {
+        if self.openflow_targets.is_empty() && self.openflow.address.ip().is_unspecified() {
             return Err(ConfigError::NoTarget(self.openflow));
         }
         Ok(())
@@ -118,7 +163,8 @@ impl Config {
     #[must_use]
     pub fn targets(&self) -> Vec<String> {
         if self.openflow_targets.is_empty() {
-            vec![format!("tcp:{}:{}", self.bracketed_ip(), self.openflow.port())]
+            let scheme = if self.openflow.tls { "ssl" } else { "tcp" };
+            vec![format!("{scheme}:{}:{}", self.bracketed_ip(), self.openflow.address.port())]
         } else {
             self.openflow_targets.clone()
         }
@@ -131,8 +177,22 @@ impl Config {
         (self.node_lease / 3).clamp(SWITCH_IDLE_MIN, SWITCH_IDLE_MAX)
     }
 
+    /// What the controller's certificate bears beside what all bear.
+    #[must_use]
+    pub fn certificate_names(&self) -> Vec<String> {
+        let listeners = self.listen.iter().chain(&self.metrics).filter_map(|address| match address {
+            Address::Tls(address) => Some(address.ip()),
+            Address::Tcp(_) | Address::Unix(_) => None,
+        });
+        let addresses = listeners.chain([self.openflow.address.ip()]);
+        let addresses = addresses.filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
+        let names: BTreeSet<String> =
+            addresses.map(|ip| ip.to_string()).chain(self.tls_names.iter().cloned()).collect();
+        names.into_iter().collect()
+    }
+
     fn bracketed_ip(&self) -> String {
-        match self.openflow {
+        match self.openflow.address {
             SocketAddr::V4(address) => address.ip().to_string(),
             SocketAddr::V6(address) => format!("[{}]", address.ip()),
         }
@@ -213,6 +273,16 @@ mod tests {
     }
 
     #[test]
+    fn listeners_with_tls_need_not_and_their_addresses_are_in_the_certificate() {
+        let flags =
+            ["--listen", "tls:0.0.0.0:7400", "--openflow", "tls:10.0.0.1:6653", "--tls-name", "weir.example"];
+        let config = config(&flags);
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!(config.targets(), ["ssl:10.0.0.1:6653"]);
+        assert_eq!(config.certificate_names(), ["10.0.0.1", "weir.example"]);
+    }
+
+    #[test]
     fn an_address_that_stands_for_all_needs_a_target() {
         let all = ["--openflow", "0.0.0.0:6653", "--insecure"];
         assert!(matches!(config(&all).check(), Err(ConfigError::NoTarget(_))));
@@ -226,6 +296,10 @@ mod tests {
         for flags in [
             ["--listen", "localhost"],
             ["--listen", "unix:"],
+            ["--listen", "tls:localhost"],
+            ["--openflow", "unix:/run/x"],
+            ["--ca-cert", "ca.crt"],
+            ["--certificate-life", "0s"],
             ["--openflow-target", "10.0.0.1"],
             ["--mac-refresh", "0s"],
             ["--address-cool-down", "soon"],

@@ -6,7 +6,10 @@
 //!    └──── board ──────────┘   ▲                       ▼
 //!                              └─SwitchEvent── network and openflow (compile, sessions)
 //! ```
+//!
+//! Who may connect and ask is `access`'s to say, to `serve` and `openflow`.
 
+pub mod access;
 pub mod config;
 pub mod intent;
 pub mod measure;
@@ -24,6 +27,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use access::{Access, Authority, tls::Acceptor};
 use config::{Config, UnknownSwitches};
 use intent::Intent;
 use intent::store::Store;
@@ -37,7 +41,7 @@ use openflow::board::Board;
 use openflow::{Audit, Surroundings};
 use orchestrate::{Orchestrator, Timing};
 use serve::Api;
-use serve::listen::Listener;
+use serve::listen::{Listener, Tls};
 
 /// What sessions may have told the network that it has not looked at.
 const FABRIC_EVENTS: usize = 4096;
@@ -63,6 +67,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let (orchestrator, switch_events) = Orchestrator::start(intent.clone(), timing, journal.clone());
 
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let authority =
+        Arc::new(Authority::open(&config.data_dir, config.ca_cert.as_deref().zip(config.ca_key.as_deref()))?);
+    let access = Access::new(intent.clone());
+    let acceptor = Acceptor::new(authority.clone(), config.certificate_names(), config.certificate_life)
+        .context("the controller's own certificate: is each --tls-name a name or an address?")?;
+    tasks.spawn(keep(access.clone().watch()));
+    tasks.spawn(keep(acceptor.clone().keep()));
     let board = Board::default();
     let (fabric, fabric_events) = mpsc::channel(FABRIC_EVENTS);
     let around = Surroundings {
@@ -75,8 +86,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         term,
         switch_idle: config.switch_idle(),
         learns: config.unknown_switches == UnknownSwitches::Learn,
+        access: Some(access.clone()),
     };
-    let switches = TcpListener::bind(config.openflow)
+    let switches = TcpListener::bind(config.openflow.address)
         .await
         .with_context(|| format!("cannot listen on {} for switches", config.openflow))?;
     tracing::info!(address = %config.openflow, "serving OpenFlow");
@@ -89,31 +101,38 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     // Before switches are listened to: one that came earlier would be a stranger.
     let network =
         network::run::start(Fabric::new(board.clone(), pace), intent.clone(), fabric_events, measures);
-    tasks.spawn(async move {
-        network.await;
-        Ok(())
-    });
-    tasks.spawn(async move {
-        openflow::listen(switches, around).await;
-        Ok(())
-    });
+    tasks.spawn(keep(network));
+    if config.openflow.tls {
+        tasks.spawn(keep(openflow::listen_tls(switches, acceptor.listener(&[])?, around)));
+    } else {
+        tasks.spawn(keep(openflow::listen(switches, around)));
+    }
 
     let late = metrics.times("event_loop_lag", "How late a timer of the event loop fired");
-    tasks.spawn(async move {
-        measure::lag::watch(late).await;
-        Ok(())
-    });
-    let api = Api::new(orchestrator, metrics, config.targets()).with_switches(board);
+    tasks.spawn(keep(measure::lag::watch(late)));
+    let tls = Tls { acceptor, access: access.clone() };
+    let api = Api::new(orchestrator, metrics, config.targets()).with_switches(board).with_access(
+        access,
+        authority,
+        config.certificate_life,
+    );
     let apis = config.listen.iter().map(|address| (address, "gRPC", api.routes()));
     let metrics = config.metrics.iter().map(|address| (address, "metrics", api.metrics()));
     for (address, what, routes) in apis.chain(metrics) {
-        let listener =
-            Listener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = Listener::bind(address, Some(&tls))
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
         tracing::info!(%address, "serving {what}");
         let serving = listener.serve(routes, stop.clone());
         tasks.spawn(async move { serving.await.with_context(|| format!("serving {what}")) });
     }
     supervise(&intent, tasks, stop).await
+}
+
+/// A part that goes on for as long as the controller.
+async fn keep(part: impl Future<Output = ()>) -> anyhow::Result<()> {
+    part.await;
+    Ok(())
 }
 
 /// Has the metrics look up how much there is and how much of it waits.

@@ -91,7 +91,7 @@ async fn bad_networks_are_refused_and_leave_nothing() {
         (
             Network { pool: "q".to_owned(), vlan: 150, ..base() },
             Code::AlreadyExists,
-            "taken by the network `net`",
+            "taken by a network of another pool",
         ),
         (Network { vlan: 4095, ..base() }, Code::InvalidArgument, "1 to 4094"),
         (Network { vni: 5, ..base() }, Code::InvalidArgument, "has no VNI"),

@@ -49,6 +49,7 @@ impl Side {
                 term: 1,
                 switch_idle,
                 learns,
+                access: None,
             },
         ));
         Self { address, board, metrics }

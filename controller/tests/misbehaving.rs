@@ -61,6 +61,7 @@ impl Controller {
             term: 1,
             switch_idle: Duration::from_secs(5),
             learns: false,
+            access: None,
         };
         tokio::spawn(listen(listener, around));
         Self { board, metrics, events, fabric: Some(fabric_events), address }

@@ -93,7 +93,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 /// Each operation once, in an order in which each finds what it needs: its id, what its path and query are to be, its body.
-const CALLS: [(&str, &str, &str); 31] = [
+const CALLS: [(&str, &str, &str); 37] = [
     ("CreatePool", "/v1/pools", r#"{"name":"q"}"#),
     ("ListPools", "/v1/pools?page_size=1", ""),
     ("GetPool", "/v1/pools/q", ""),
@@ -129,7 +129,13 @@ const CALLS: [(&str, &str, &str); 31] = [
     ("DeleteContainer", "/v1/pools/p/containers/job", ""),
     ("DeleteNetwork", "/v1/pools/q/networks/n", ""),
     ("DeletePool", "/v1/pools/q", ""),
+    ("RevokeNode", "/v1/pools/p/nodes/n1/revoke", "{}"),
     ("DeleteNode", "/v1/pools/p/nodes/n1", ""),
+    ("CreateToken", "/v1/tokens", r#"{"pool":"p","role":"POOL","description":"the one of `p`"}"#),
+    ("CreateTokenInPool", "/v1/pools/p/tokens", r#"{"role":"JOIN","ttl_s":"60","uses":3}"#),
+    ("ListTokens", "/v1/tokens?page_size=1", ""),
+    ("ListTokensInPool", "/v1/pools/p/tokens", ""),
+    ("RevokeToken", "/v1/tokens/ID", ""),
 ];
 
 #[tokio::test]
@@ -141,7 +147,7 @@ async fn each_operation_answers_as_the_document_says() {
     let operations = operations(&document);
     let called: BTreeSet<_> = CALLS.iter().map(|(id, ..)| (*id).to_owned()).collect();
     assert_eq!(operations.iter().map(|o| o.id.clone()).collect::<BTreeSet<_>>(), called);
-    let mut agent = Some(one);
+    let (mut agent, mut token) = (Some(one), String::new());
     for (id, path, body) in CALLS {
         let operation = operations.iter().find(|operation| operation.id == id).unwrap();
         let is_its_path = path.split(['?']).next().unwrap().split('/').zip(operation.path.split('/'));
@@ -163,7 +169,9 @@ async fn each_operation_answers_as_the_document_says() {
             continue;
         }
         let kind = if request.is_null() { &[][..] } else { &[("content-type", "application/json")] };
-        let mut response = http.open(&operation.method, path, kind, body).await;
+        // What it is called nobody knows before.
+        let path = path.replace("ID", &token);
+        let mut response = http.open(&operation.method, &path, kind, body).await;
         let (status, got) =
             (response.status(), response.headers()["content-type"].to_str().unwrap().to_owned());
         let content = operation.value["responses"]["200"]["content"].as_object().unwrap();
@@ -177,7 +185,11 @@ async fn each_operation_answers_as_the_document_says() {
         match promised.as_str() {
             "application/json" => {
                 let body = response.into_body().collect().await.unwrap().to_bytes();
-                conforms(&validator, &serde_json::from_slice(&body).unwrap(), id);
+                let answer: Value = serde_json::from_slice(&body).unwrap();
+                conforms(&validator, &answer, id);
+                if let Some(id) = answer["token"]["id"].as_str() {
+                    id.clone_into(&mut token);
+                }
             }
             "text/event-stream" => {
                 let frame =
@@ -216,7 +228,7 @@ async fn reflection_tells_the_services_and_health_whether_they_serve() {
         panic!("no list")
     };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    for name in ["Pools", "Networks", "Nodes", "Containers", "Status", "Agents"] {
+    for name in ["Pools", "Networks", "Nodes", "Containers", "Status", "Agents", "Tokens", "Enrolment"] {
         assert!(names.contains(&format!("weir.v1.{name}")), "{names:?}");
     }
     let symbol = MessageRequest::FileContainingSymbol("weir.v1.Container".to_owned());

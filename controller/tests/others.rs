@@ -65,6 +65,7 @@ impl Controller {
             audit: Audit::new(audit, 1_000_000),
             term,
             learns: false,
+            access: None,
             switch_idle: Duration::from_secs(5),
         };
         tokio::spawn(listen(listener, around));

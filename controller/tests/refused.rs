@@ -72,6 +72,7 @@ async fn one_bad_flow_mod_keeps_its_whole_bundle_out() {
         term: 1,
         switch_idle,
         learns: false,
+        access: None,
     };
     tokio::spawn(listen(listener, around));
 

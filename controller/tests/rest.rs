@@ -94,6 +94,7 @@ async fn bad_requests_are_refused_with_the_field_and_change_nothing() {
     let none = String::new;
     let long = "x".repeat(64);
     let stale: &[(&str, &str)] = &[("if-match", "\"1\"")];
+    let tokens = "/v1/tokens";
     let (bad, missing, conflict) = ("INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS");
     let cases: Vec<Refused<'_>> = vec![
         // Missing.
@@ -256,6 +257,17 @@ async fn bad_requests_are_refused_with_the_field_and_change_nothing() {
         ("DELETE", "/v1/pools/p/nodes/n1", &[], none(), 409, "FAILED_PRECONDITION", ""),
         ("POST", "/v1/pools/p/containers/web/stop", &[], "{}".to_owned(), 409, "FAILED_PRECONDITION", ""),
         ("GET", "/v1/pools/p/containers/web/log", &[], none(), 409, "FAILED_PRECONDITION", ""),
+        // Tokens and revocation.
+        ("POST", tokens, &[], r#"{"role":"POOL"}"#.to_owned(), 400, bad, "pool"),
+        ("POST", tokens, &[], r#"{"role":"ADMIN","pool":"p"}"#.to_owned(), 400, bad, "pool"),
+        ("POST", tokens, &[], r#"{"role":"BOSS"}"#.to_owned(), 400, bad, "role"),
+        ("POST", tokens, &[], "{}".to_owned(), 400, bad, "role"),
+        ("POST", tokens, &[], r#"{"role":"ADMIN","ttl_s":"999999999999"}"#.to_owned(), 400, bad, "ttl_s"),
+        ("POST", "/v1/pools/none/tokens", &[], r#"{"role":"JOIN"}"#.to_owned(), 404, missing, "pool"),
+        ("POST", tokens, &[("idempotency-key", "k")], "{}".to_owned(), 400, bad, "Idempotency-Key"),
+        ("GET", "/v1/tokens?page_token=few", &[], none(), 400, bad, "page_token"),
+        ("DELETE", "/v1/tokens/none", &[], none(), 404, missing, "id"),
+        ("POST", "/v1/pools/p/nodes/none/revoke", &[], "{}".to_owned(), 404, missing, "name"),
         // HTTP's own.
         ("POST", pools, &[], "{".to_owned(), 400, bad, ""),
         ("POST", pools, &[], "[]".to_owned(), 400, bad, ""),
@@ -263,7 +275,7 @@ async fn bad_requests_are_refused_with_the_field_and_change_nothing() {
         ("DELETE", "/v1/pools/p", &[], "{}".to_owned(), 400, bad, ""),
         ("GET", "/v1/pools/%ff", &[], none(), 400, bad, "path"),
         ("GET", "/v1/spaceships", &[], none(), 404, missing, ""),
-        ("PATCH", "/v1/pools/p", &[], "{}".to_owned(), 405, "UNIMPLEMENTED", ""),
+        ("PUT", "/v1/pools/p", &[], "{}".to_owned(), 405, "UNIMPLEMENTED", ""),
     ];
     let n = cases.len();
     for (method, path, headers, body, status, code, field) in cases {
@@ -280,7 +292,7 @@ async fn bad_requests_are_refused_with_the_field_and_change_nothing() {
     }
     let plain = http.ask("POST", pools, &[("content-type", "text/plain")], r#"{"name":"q"}"#).await;
     assert_eq!((plain.status, world.revision()), (415, before), "a form of another origin may be sent so");
-    assert_eq!(http.send("PATCH", "/v1/pools/p", &[], "").await.header("allow"), "GET,HEAD,DELETE");
+    assert_eq!(http.send("PUT", "/v1/pools/p", &[], "").await.header("allow"), "GET,HEAD,DELETE");
     eprintln!("{n} bad requests");
 }
 

@@ -181,6 +181,7 @@ async fn a_switch_that_reads_nothing_costs_no_memory_and_holds_up_nobody() {
         audit: Audit::new(Duration::from_secs(3600), 1),
         term: 1,
         learns: false,
+        access: None,
         switch_idle: Duration::from_secs(3600),
     };
     tokio::spawn(listen(listener, around));

@@ -44,7 +44,9 @@ use self::{
 };
 use crate::{
     bridge::{self, BR_INT, BR_PHY, MONITORED, Switch},
-    config::Config,
+    config::{Config, ControllerAddress},
+    credentials::{Credentials, CredentialsError, Current},
+    enrol,
     identity::{Identity, IdentityFile},
     link::{LinkError, Links, Underlay, keep_underlay},
     northbound::{self, Client, Event},
@@ -71,6 +73,14 @@ pub enum AgentError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The node's key and certificate cannot be read.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The controller asks for a certificate, and there is none, or it is another node's.
+    #[error(
+        "{0}: have this node join with `weir-agent join`, under the name and pool that the agent is started with"
+    )]
+    NotJoined(String),
     /// No netlink socket: not even as root without a kernel that has it.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -120,6 +130,8 @@ struct Agent {
     may_offload: watch::Sender<bool>,
     /// Up to which revision the switch has confirmed its flows.
     confirmed: watch::Sender<u64>,
+    /// The node's key and certificate, if it has joined; others when they are renewed.
+    credentials: Option<watch::Receiver<Current>>,
     docker: mpsc::Receiver<docker::Event>,
     plugin: mpsc::Receiver<plugin::Request>,
     plugin_problem: watch::Receiver<Option<String>>,
@@ -174,6 +186,7 @@ impl Agent {
         let state = |source| AgentError::State { directory: config.state_dir.display().to_string(), source };
         let identity_file = IdentityFile::open(&config.state_dir).map_err(state)?;
         let identity = identity_file.load();
+        let joined = joined(&config)?;
         let client = ovsdb::Client::start(ovsdb::Config::new(
             config.ovsdb.clone(),
             ovsdb::Settings::new("Open_vSwitch", MONITORED),
@@ -192,6 +205,7 @@ impl Agent {
             links: Links::open().map_err(LinkError::namespace("open", "/proc/self/ns/net"))?,
         };
         let mut tasks = JoinSet::new();
+        let credentials = joined.map(|current| keep_credentials(&config, current, &mut tasks));
         let northbound = attach(&config, &mut tasks);
         let (may_offload, underlay_problem) = keep_address(&config, &mut tasks);
         let (table, table_events) = keep_table(&config, &mut tasks);
@@ -205,7 +219,10 @@ impl Agent {
         Ok(Self {
             table,
             table_events,
-            desired_bridges: desired_bridges(&config, identity),
+            desired_bridges: bridge::Desired {
+                ssl: credentials.as_ref().map(|current| ssl_files(&current.borrow())),
+                ..desired_bridges(&config, identity)
+            },
             bridges: Reconciled { due: true, ..Reconciled::default() },
             endpoints: Endpoints::default(),
             seen_up: BTreeSet::new(),
@@ -222,6 +239,7 @@ impl Agent {
             underlay_problem,
             may_offload,
             confirmed,
+            credentials,
             docker,
             plugin,
             plugin_problem,
@@ -281,6 +299,10 @@ impl Agent {
             },
             Some(event) = self.table_events.recv() => self.handle_table(event),
             Ok(()) = self.underlay_problem.changed() => self.handle_underlay(),
+            Some(current) = renewed(&mut self.credentials) => {
+                self.desired_bridges.ssl = Some(ssl_files(&current));
+                self.bridges.due = true;
+            }
             Some(event) = self.docker.recv() => self.handle_docker(event),
             Some(request) = self.plugin.recv() => self.handle_plugin(request),
             Ok(()) = self.plugin_problem.changed() => {
@@ -563,12 +585,73 @@ fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<
         }),
     };
     let (events, northbound) = mpsc::channel(EVENTS);
-    let controller = config.controller.clone();
+    let controller = northbound::Controller {
+        address: config.controller.clone(),
+        credentials: Credentials::of(&config.state_dir),
+    };
     tasks.spawn(async move {
         northbound::attach(controller, register, events).await;
         "the connection to the controller"
     });
     northbound
+}
+
+/// The node's key and certificate, if it has joined.
+fn joined(config: &Config) -> Result<Option<Current>, AgentError> {
+    let current = Credentials::of(&config.state_dir).current()?;
+    let wants_tls = matches!(config.controller, ControllerAddress::Https(_));
+    match &current {
+        None if wants_tls => Err(AgentError::NotJoined("this node has not joined".to_owned())),
+        Some(Current { about, .. }) if (&about.pool, &about.node) != (&config.pool, &config.name) => {
+            let (pool, node) = (&about.pool, &about.node);
+            Err(AgentError::NotJoined(format!("this node has joined the pool `{pool}` as `{node}`")))
+        }
+        _ => Ok(current),
+    }
+}
+
+/// Starts the task that renews the node's certificate.
+fn keep_credentials(
+    config: &Config,
+    current: Current,
+    tasks: &mut JoinSet<&'static str>,
+) -> watch::Receiver<Current> {
+    let (renewed, credentials) = watch::channel(current);
+    let kept = Credentials::of(&config.state_dir);
+    // By any other way nobody is asked who it is.
+    if let ControllerAddress::Https(controller) = config.controller.clone() {
+        tasks.spawn(async move {
+            enrol::keep(controller, kept, renewed).await;
+            "the keeper of the node's certificate"
+        });
+    } else {
+        tracing::warn!(
+            not_after = ?current_end(&credentials),
+            "the node has joined, but its controller's address is not https://: its certificate is not renewed"
+        );
+    }
+    credentials
+}
+
+fn current_end(credentials: &watch::Receiver<Current>) -> std::time::SystemTime {
+    credentials.borrow().about.not_after
+}
+
+/// The node's key and certificate, when there are others.
+async fn renewed(credentials: &mut Option<watch::Receiver<Current>>) -> Option<Current> {
+    let credentials = credentials.as_mut()?;
+    credentials.changed().await.ok()?;
+    Some(credentials.borrow_and_update().clone())
+}
+
+fn ssl_files(current: &Current) -> bridge::SslFiles {
+    // ovs-vswitchd has a working directory of its own.
+    let text = |path: std::path::PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
+    bridge::SslFiles {
+        private_key: text(current.key()),
+        certificate: text(current.certificate()),
+        ca_cert: text(current.authority()),
+    }
 }
 
 /// Starts the task that serves Docker's drivers.
@@ -641,6 +724,7 @@ fn desired_bridges(config: &Config, identity: Option<Identity>) -> bridge::Desir
         tunnel_address: IpAddr::V4(config.tunnel_address.addr()),
         datapath_id: config.datapath_id(),
         targets: identity.map(|identity| identity.openflow_targets).unwrap_or_default(),
+        ssl: None,
         userspace_tso: config.userspace_tso,
     }
 }

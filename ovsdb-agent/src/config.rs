@@ -20,7 +20,8 @@ use crate::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "weir-agent", version, args_override_self = true)]
 pub struct Config {
-    /// The controller's gRPC address: http://HOST:PORT, HOST:PORT or unix:PATH.
+    /// The controller's gRPC address: https://HOST:PORT for a node that has joined, http://HOST:PORT, HOST:PORT (the
+    /// same) or unix:PATH.
     #[arg(long, env = "WEIR_CONTROLLER", value_name = "ADDRESS", default_value = "http://127.0.0.1:7400")]
     pub controller: ControllerAddress,
     /// The pool this node belongs to.
@@ -115,13 +116,15 @@ impl Config {
 pub enum ControllerAddress {
     /// `http://HOST:PORT` or `HOST:PORT`; an IPv6 host in brackets.
     Http(String),
+    /// `https://HOST:PORT`: with TLS; what follows the scheme.
+    Https(String),
     /// `unix:PATH`
     Unix(PathBuf),
 }
 
 /// The text is no address of a controller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither http://HOST:PORT nor HOST:PORT nor unix:PATH")]
+#[error("`{0}` is none of https://HOST:PORT, http://HOST:PORT, HOST:PORT and unix:PATH")]
 pub struct BadAddress(String);
 
 impl FromStr for ControllerAddress {
@@ -132,13 +135,12 @@ impl FromStr for ControllerAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(bad()) } else { Ok(Self::Unix(path.into())) };
         }
-        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-        let (host, port) = authority.rsplit_once(':').ok_or_else(bad)?;
-        let plain = !host.is_empty() && !host.contains(['/', ' ']);
-        if !plain || port.parse::<u16>().is_err() {
-            return Err(bad());
+        let rest = |text: &str| authority(text.trim_end_matches('/')).map_err(|_| bad());
+        match text.strip_prefix("https://") {
+            Some(text) => rest(text).map(Self::Https),
+            None => rest(text.strip_prefix("http://").unwrap_or(text))
+                .map(|it| Self::Http(format!("http://{it}"))),
         }
-        Ok(Self::Http(format!("http://{authority}")))
     }
 }
 
@@ -146,13 +148,22 @@ impl fmt::Display for ControllerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(uri) => f.write_str(uri),
+            Self::Https(authority) => write!(f, "https://{authority}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
+/// `HOST:PORT`.
+pub(crate) fn authority(text: &str) -> Result<String, String> {
+    let is_whole = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains(['/', ' ']) && port.parse::<u16>().is_ok()
+    });
+    if is_whole { Ok(text.to_owned()) } else { Err("it should look like HOST:PORT".to_owned()) }
+}
+
 /// A pool's or node's name: what the controller takes, and nothing that would mean something in a path.
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let begins_plain = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if begins_plain && text.len() <= 63 && text.bytes().all(plain) {
@@ -203,11 +214,12 @@ mod tests {
             ("http://10.0.0.1:7400", "http://10.0.0.1:7400"),
             ("10.0.0.1:7400", "http://10.0.0.1:7400"),
             ("[::1]:7400", "http://[::1]:7400"),
+            ("https://controller:7400/", "https://controller:7400"),
             ("unix:/run/weir.sock", "unix:/run/weir.sock"),
         ] {
             assert_eq!(text.parse::<ControllerAddress>().unwrap().to_string(), is);
         }
-        for text in ["", "unix:", "http://host", "host:port", ":7400", "https://host:1", "http://a/b:1"] {
+        for text in ["", "unix:", "http://host", "host:port", ":7400", "https://host", "http://a/b:1"] {
             assert!(text.parse::<ControllerAddress>().is_err(), "{text}");
         }
     }

@@ -4,6 +4,8 @@ pub mod agent;
 pub mod bridge;
 pub mod capacity;
 pub mod config;
+pub mod credentials;
+pub mod enrol;
 pub mod identity;
 pub mod jsonrpc;
 pub mod link;

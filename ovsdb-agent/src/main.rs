@@ -2,21 +2,47 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use clap::Parser;
-use ovsdb_agent::{agent, config::Config};
+use clap::{Args, CommandFactory, FromArgMatches};
+use ovsdb_agent::{
+    agent,
+    config::Config,
+    enrol::{self, Join},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let config = Config::parse();
-    match start(config) {
+    let join = Join::augment_args(clap::Command::new("join"));
+    let command = Config::command().subcommand(join).subcommand_negates_reqs(true);
+    let mut arguments = command.get_matches();
+    let result = match arguments.remove_subcommand() {
+        Some((_, mut arguments)) => {
+            Join::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(|it| join_pool(&it))
+        }
+        None => Config::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(start),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weir-agent: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn join_pool(join: &Join) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let joined = runtime.block_on(enrol::join(join))?;
+    println!("joined the pool `{}` as `{}`", joined.about.pool, joined.about.node);
+    println!(
+        "weir-agent --controller https://{} --pool {} --name {} … finds the certificate in {}",
+        join.controller,
+        joined.about.pool,
+        joined.about.node,
+        joined.directory.display()
+    );
+    Ok(())
 }
 
 fn start(config: Config) -> anyhow::Result<()> {

@@ -15,12 +15,17 @@ use tonic::{
     Streaming,
     transport::{Channel, Endpoint, Uri},
 };
-use weir_api::v1::{
-    AgentMessage, ControllerMessage, Register, agent_message, agents_client::AgentsClient, controller_message,
+use weir_api::{
+    tls::{self, TlsError},
+    v1::{
+        AgentMessage, ControllerMessage, Register, agent_message, agents_client::AgentsClient,
+        controller_message,
+    },
 };
 
 use crate::{
     config::ControllerAddress,
+    credentials::{Credentials, CredentialsError},
     identity::{BadIdentity, Identity},
 };
 
@@ -66,16 +71,31 @@ enum Ended {
     NotRegistered,
     #[error("the controller registered the node with bad data: {0}")]
     Identity(#[from] BadIdentity),
+    #[error("the node has not joined: have it do so with `weir-agent join`")]
+    NotJoined,
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the agent is ending")]
     Ending,
 }
 
+/// Where the controller is, and how the node proves who it is.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    /// Its address.
+    pub address: ControllerAddress,
+    /// Looked at anew for each connection with TLS.
+    pub credentials: Credentials,
+}
+
 /// Keeps a stream to the controller open for ever; ends when the receiver of `events` is dropped.
-pub async fn attach(address: ControllerAddress, register: Register, events: mpsc::Sender<Event>) {
+pub async fn attach(controller: Controller, register: Register, events: mpsc::Sender<Event>) {
     let mut backoff = FIRST_BACKOFF;
     loop {
         let mut attached = false;
-        let ended = converse(&address, &register, &events, &mut attached).await;
+        let ended = converse(&controller, &register, &events, &mut attached).await;
         if attached {
             backoff = FIRST_BACKOFF;
         }
@@ -94,12 +114,12 @@ pub async fn attach(address: ControllerAddress, register: Register, events: mpsc
 
 /// One stream from its opening to its end.
 async fn converse(
-    address: &ControllerAddress,
+    controller: &Controller,
     register: &Register,
     events: &mpsc::Sender<Event>,
     attached: &mut bool,
 ) -> Result<std::convert::Infallible, Ended> {
-    let channel = connect(address).await?;
+    let channel = connect(controller).await?;
     let mut client = weir_api::client::agents(channel);
     let (reports, outgoing) = mpsc::channel(REPORTS);
     let first = AgentMessage { message: Some(agent_message::Message::Register(register.clone())) };
@@ -133,11 +153,12 @@ async fn next(
     Ok(messages.message().await.map_err(Box::new)?.ok_or(Ended::Closed)?.message)
 }
 
-async fn connect(address: &ControllerAddress) -> Result<Channel, Ended> {
+async fn connect(Controller { address, credentials }: &Controller) -> Result<Channel, Ended> {
     let uri = match address {
         ControllerAddress::Http(uri) => uri.clone(),
         // Only names the peer in HTTP/2; the connector below decides where it goes.
         ControllerAddress::Unix(_) => "http://localhost".to_owned(),
+        ControllerAddress::Https(authority) => format!("http://{authority}"),
     };
     let endpoint = Endpoint::from_shared(uri)?
         .connect_timeout(CONNECT_LIMIT)
@@ -147,6 +168,10 @@ async fn connect(address: &ControllerAddress) -> Result<Channel, Ended> {
         .keep_alive_while_idle(true);
     match address {
         ControllerAddress::Http(_) => Ok(endpoint.connect().await?),
+        ControllerAddress::Https(authority) => {
+            let (trust, identity) = credentials.current()?.ok_or(Ended::NotJoined)?.load()?;
+            Ok(tls::connect(endpoint, authority.clone(), tls::client(&trust, Some(identity))?).await?)
+        }
         ControllerAddress::Unix(path) => {
             let path = path.clone();
             let connector = tower::service_fn(move |_: Uri| {

@@ -19,6 +19,7 @@ fn desired(targets: &[&str]) -> Desired {
         tunnel_address: "172.31.0.1".parse().unwrap(),
         datapath_id: 0x00c0_ffee_0000_0001,
         targets: targets.iter().map(|&target| target.to_owned()).collect(),
+        ssl: None,
         userspace_tso: false,
     }
 }

@@ -33,6 +33,7 @@ async fn node() -> Node {
         tunnel_address: "172.31.0.1".parse().unwrap(),
         datapath_id: 0x77,
         targets: vec!["tcp:127.0.0.1:6653".to_owned()],
+        ssl: None,
         userspace_tso: false,
     };
     switch.reconcile(&desired).await.unwrap();

@@ -1,7 +1,8 @@
-//! Where the controller is, and how to get a gRPC channel to it: over TCP or a unix socket.
+//! Where the controller is, and how to get a gRPC channel to it: over TCP, with TLS or without, or a unix socket.
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,17 +11,20 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
+use weir_api::tls::{self, TlsError, Trust};
 
 /// Where a controller listens when nobody says otherwise.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7400";
 
 /// A controller's address.
 ///
-/// Shape: `http://host:port`, `host:port` (the same) or `unix:/path/to/socket`.
+/// Shape: `https://host:port`, `http://host:port`, `host:port` (the same) or `unix:/path/to/socket`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
     /// `http://host:port`.
     Http(Uri),
+    /// `https://host:port`; the same, with the scheme `http`: it only names the peer.
+    Https(Uri),
     /// The path of a listening unix socket.
     Unix(PathBuf),
 }
@@ -28,8 +32,6 @@ pub enum Server {
 /// A text that is no [`Server`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerError {
-    /// `https://`: the controller does not serve TLS.
-    Tls,
     /// `unix:` without a path.
     NoPath,
     /// Anything else; with what was given.
@@ -40,18 +42,42 @@ pub enum ServerError {
 #[derive(Debug)]
 pub struct Unreachable {
     server: Server,
-    cause: tonic::transport::Error,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Transport(tonic::transport::Error),
+    Tls(TlsError),
+    /// Nobody has said whom to trust.
+    NoTrust,
 }
 
 impl Server {
-    /// Connects, giving up after `timeout`.
+    /// Whether what is said can be read by others on the way.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        let Server::Http(uri) = self else { return false };
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        !is_loopback && host != "localhost"
+    }
+
+    /// Connects, giving up after `timeout`; over TLS to whom is trusted.
     ///
     /// The channel notices within half a minute that its peer is gone, also while only a stream is open.
     ///
     /// # Errors
     /// [`Unreachable`] if nothing listens there, or does not answer in time.
-    pub async fn connect(&self, timeout: Duration) -> Result<Channel, Unreachable> {
+    pub async fn connect(&self, timeout: Duration, trust: Option<&Trust>) -> Result<Channel, Unreachable> {
+        let failed = |cause| Unreachable { server: self.clone(), cause };
         let connected = match self {
+            Server::Https(uri) => {
+                let config = tls::client(trust.ok_or_else(|| failed(Cause::NoTrust))?, None);
+                let config = config.map_err(|error| failed(Cause::Tls(error)))?;
+                let authority = uri.authority().map_or_else(String::new, ToString::to_string);
+                tls::connect(endpoint(uri.clone(), timeout), authority, config).await
+            }
             Server::Http(uri) => endpoint(uri.clone(), timeout).connect().await,
             Server::Unix(path) => {
                 // The URI only fills the request's authority; the connector ignores it.
@@ -65,7 +91,7 @@ impl Server {
                     .await
             }
         };
-        connected.map_err(|cause| Unreachable { server: self.clone(), cause })
+        connected.map_err(|cause| failed(Cause::Transport(cause)))
     }
 }
 
@@ -84,14 +110,17 @@ impl FromStr for Server {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(ServerError::NoPath) } else { Ok(Server::Unix(path.into())) };
         }
-        if text.starts_with("https://") {
-            return Err(ServerError::Tls);
-        }
         let malformed = || ServerError::Malformed(text.to_owned());
-        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let (rest, tls) = match text.strip_prefix("https://") {
+            Some(rest) => (rest, true),
+            None => (text.strip_prefix("http://").unwrap_or(text), false),
+        };
+        let authority = rest.trim_end_matches('/');
         let uri: Uri = format!("http://{authority}/").parse().map_err(|_| malformed())?;
         match (uri.host(), uri.port_u16(), uri.path()) {
-            (Some(host), Some(_), "/") if !host.is_empty() => Ok(Server::Http(uri)),
+            (Some(host), Some(_), "/") if !host.is_empty() => {
+                Ok(if tls { Server::Https(uri) } else { Server::Http(uri) })
+            }
             _ => Err(malformed()),
         }
     }
@@ -101,6 +130,10 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Server::Http(uri) => write!(f, "{}", uri.to_string().trim_end_matches('/')),
+            Server::Https(uri) => match uri.authority() {
+                Some(authority) => write!(f, "https://{authority}"),
+                None => f.write_str("https:"),
+            },
             Server::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -109,10 +142,9 @@ impl fmt::Display for Server {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ServerError::Tls => write!(f, "TLS is not supported; use http://host:port or unix:/path"),
             ServerError::NoPath => write!(f, "unix: lacks the socket's path, as in unix:/run/weir/weir.sock"),
             ServerError::Malformed(text) => {
-                write!(f, "'{text}' is none of http://host:port, host:port and unix:/path")
+                write!(f, "'{text}' is none of https://host:port, http://host:port, host:port and unix:/path")
             }
         }
     }
@@ -122,12 +154,18 @@ impl Error for ServerError {}
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The transport's own words ("transport error") say nothing; the innermost cause does.
-        let mut cause: &dyn Error = &self.cause;
-        while let Some(inner) = cause.source() {
-            cause = inner;
+        match &self.cause {
+            Cause::Transport(error) => {
+                // The transport's own words ("transport error") say nothing; the innermost cause does.
+                let mut cause: &dyn Error = error;
+                while let Some(inner) = cause.source() {
+                    cause = inner;
+                }
+                write!(f, "no controller answers at {}: {cause}", self.server)
+            }
+            Cause::Tls(error) => write!(f, "{error}"),
+            Cause::NoTrust => write!(f, "it is not known whom to trust at {}", self.server),
         }
-        write!(f, "no controller answers at {}: {cause}", self.server)
     }
 }
 
@@ -145,7 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_three_forms_of_an_address() {
+    fn reads_all_forms_of_an_address() {
+        assert_eq!(shown("https://controller:7400/"), "https://controller:7400");
         assert_eq!(shown("http://127.0.0.1:7400"), "http://127.0.0.1:7400");
         assert_eq!(shown("http://127.0.0.1:7400/"), "http://127.0.0.1:7400");
         assert_eq!(shown("controller:7400"), "http://controller:7400");
@@ -155,8 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn knows_what_others_can_read_on_the_way() {
+        let is_clear = |text: &str| text.parse::<Server>().unwrap().is_clear();
+        for text in ["http://10.0.0.1:1", "controller:7400", "[fd00::1]:1"] {
+            assert!(is_clear(text), "{text}");
+        }
+        for text in ["https://10.0.0.1:1", "127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/x"] {
+            assert!(!is_clear(text), "{text}");
+        }
+    }
+
+    #[test]
     fn refuses_what_is_no_address() {
-        assert_eq!("https://a:1".parse::<Server>(), Err(ServerError::Tls));
         assert_eq!("unix:".parse::<Server>(), Err(ServerError::NoPath));
         for text in ["", "localhost", "http://", "http://:7400", "a:b", "a:7400/path", "ftp://a:1"] {
             assert_eq!(text.parse::<Server>(), Err(ServerError::Malformed(text.to_owned())), "{text:?}");

@@ -6,7 +6,10 @@ use std::process::{Command, Output};
 
 fn weir() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.env_remove("WEIR_SERVER").env_remove("WEIR_POOL");
+    for name in ["SERVER", "POOL", "TOKEN", "TOKEN_FILE", "CA_CERT"] {
+        command.env_remove(format!("WEIR_{name}"));
+    }
+    command.env("WEIR_CONFIG", "/dev/null");
     command
 }
 
@@ -86,9 +89,33 @@ fn nothing_listening_is_told_with_the_address_tried() {
 
 #[test]
 fn a_bad_address_is_a_usage_error() {
-    assert!(refused("--server https://a:1 status").contains("TLS"));
+    assert!(refused("--server ftp://a:1 status").contains("https://host:port"));
     let output = weir().env("WEIR_SERVER", "nowhere").arg("status").output().expect("the program starts");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn credentials_that_do_not_go_together_are_refused_before_anything_is_sent() {
+    assert!(refused("--server https://a:1 status").contains("--ca-cert"));
+    assert!(refused("--server https://a:1 --ca-cert /nowhere status").contains("/nowhere"));
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let token = |kind: &str| format!("{kind}.{}.{}.{}\n", "ab".repeat(5), "cd".repeat(16), "ef".repeat(32));
+    let (user, node) = (file("user", &token("weir-api")), file("node", &token("weir-join")));
+    let said = refused(&format!("--server http://10.0.0.1:1 --token-file {user} status"));
+    assert!(said.contains("in the clear"), "{said}");
+    assert!(!said.contains("cdcd"), "{said}");
+    let said = refused(&format!("--server https://10.0.0.1:1 --token-file {node} status"));
+    assert!(said.contains("for nodes"), "{said}");
+    let config = file("config.toml", "server = \"https://10.0.0.1:1\"\ntoken_file = \"node\"\n");
+    assert!(refused(&format!("--config {config} status")).contains("for nodes"));
+    let config = file("wrong.toml", "sever = \"x\"\n");
+    assert!(refused(&format!("--config {config} status")).contains("sever"));
+    assert!(refused("--config /nowhere status").contains("/nowhere"));
 }
 
 #[test]

@@ -5,10 +5,12 @@ use tonic::transport::Channel;
 
 use crate::v1::agents_client::AgentsClient;
 use crate::v1::containers_client::ContainersClient;
+use crate::v1::enrolment_client::EnrolmentClient;
 use crate::v1::networks_client::NetworksClient;
 use crate::v1::nodes_client::NodesClient;
 use crate::v1::pools_client::PoolsClient;
 use crate::v1::status_client::StatusClient;
+use crate::v1::tokens_client::TokensClient;
 
 /// The largest message that a client takes, in bytes.
 pub const MESSAGE_LIMIT: usize = 64 << 20;
@@ -47,4 +49,16 @@ pub fn status(channel: Channel) -> StatusClient<Channel> {
 #[must_use]
 pub fn agents(channel: Channel) -> AgentsClient<Channel> {
     AgentsClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT)
+}
+
+/// A client of the service `weir.v1.Tokens`.
+#[must_use]
+pub fn tokens(channel: Channel) -> TokensClient<Channel> {
+    TokensClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT)
+}
+
+/// A client of the service `weir.v1.Enrolment`.
+#[must_use]
+pub fn enrolment(channel: Channel) -> EnrolmentClient<Channel> {
+    EnrolmentClient::new(channel)
 }

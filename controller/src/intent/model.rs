@@ -22,6 +22,9 @@ pub struct Settings {
     pub last_node: u32,
     /// The last number given to an endpoint.
     pub last_endpoint: u32,
+    /// The last number given to an admission.
+    #[serde(default)]
+    pub last_admission: u32,
     /// The store's revision at the last change.
     pub revision: u64,
 }
@@ -343,6 +346,57 @@ pub struct Neighbour {
     pub revision: u64,
 }
 
+/// What a token lets its bearer do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Have nodes join a pool.
+    Join,
+    /// See and change what is in a pool.
+    Pool,
+    /// See and change everything.
+    Admin,
+}
+
+/// A token: lets nodes join, or a user in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// What it is called, unique in the store.
+    pub id: String,
+    /// What it is for.
+    pub role: Role,
+    /// Of which pool; none with [`Role::Admin`].
+    pub pool: Option<PoolId>,
+    /// The SHA-256 of its secret, which itself is not stored.
+    pub hash: [u8; 32],
+    /// What its owner says of it.
+    pub description: String,
+    /// When it was made: milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// From when on it is good for nothing; `None`: never.
+    pub expires_ms: Option<u64>,
+    /// How many nodes may still join with it; `None`: any number.
+    pub uses_left: Option<u32>,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// That a node may act, by the certificates that bear its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// The node's pool.
+    pub pool: PoolId,
+    /// The node's name; its record may be yet to come.
+    pub node: String,
+    /// Its number: a node that joins again gets another one.
+    pub number: u32,
+    /// The SHA-256 of the public key that it joined with: the same request again is known by that.
+    pub key: [u8; 32],
+    /// It may act no longer.
+    pub revoked: bool,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
 /// What identifies a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // The variants are those of `Record`, and hold what its types call unique.
@@ -356,6 +410,8 @@ pub enum Key {
     Retiring(EndpointId),
     Cooling(NetworkId, Ipv4Addr),
     Neighbour(NetworkId, Ipv4Addr),
+    Token(String),
+    Admission(PoolId, String),
 }
 
 /// A container's pool and name.
@@ -374,6 +430,8 @@ pub enum Record {
     Retiring(Arc<Retiring>),
     Cooling(Arc<Cooling>),
     Neighbour(Arc<Neighbour>),
+    Token(Arc<Token>),
+    Admission(Arc<Admission>),
 }
 
 impl Record {
@@ -390,6 +448,8 @@ impl Record {
             Self::Retiring(retiring) => Key::Retiring(retiring.endpoint.id),
             Self::Cooling(cooling) => Key::Cooling(cooling.network, cooling.address),
             Self::Neighbour(host) => Key::Neighbour(host.network, host.address),
+            Self::Token(token) => Key::Token(token.id.clone()),
+            Self::Admission(admission) => Key::Admission(admission.pool, admission.node.clone()),
         }
     }
 
@@ -418,6 +478,8 @@ impl Record {
             Self::Retiring(record) => record.revision,
             Self::Cooling(record) => record.revision,
             Self::Neighbour(record) => record.revision,
+            Self::Token(record) => record.revision,
+            Self::Admission(record) => record.revision,
         }
     }
 }

@@ -23,6 +23,12 @@ pub enum Refusal {
     /// Addresses or numbers are used up.
     #[error("{0}")]
     Exhausted(String),
+    /// It is not known who asks.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// It is known who asks, and that one may not.
+    #[error("{0}")]
+    Denied(String),
     /// Nobody is there to do it now.
     #[error("{0}")]
     Unavailable(String),

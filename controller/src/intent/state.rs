@@ -11,7 +11,8 @@ use flowlib::types::{DatapathId, VlanVid, Vni};
 
 use super::hosted::{Hosted, NOTHING_HOSTED};
 use super::model::{
-    Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring, Settings,
+    Admission, Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring, Role,
+    Settings, Token,
 };
 use super::space::{NO_SPACE, Space};
 
@@ -25,6 +26,8 @@ pub struct State {
     nodes: BTreeMap<NodeId, Arc<Node>>,
     containers: BTreeMap<ContainerKey, Arc<Container>>,
     retiring: BTreeMap<EndpointId, Arc<Retiring>>,
+    tokens: BTreeMap<String, Arc<Token>>,
+    admissions: BTreeMap<(PoolId, String), Arc<Admission>>,
     pool_names: HashMap<String, PoolId>,
     network_names: HashMap<(PoolId, String), NetworkId>,
     node_names: HashMap<(PoolId, String), NodeId>,
@@ -196,6 +199,35 @@ impl State {
         self.retiring.values()
     }
 
+    /// All tokens.
+    pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.tokens.values()
+    }
+
+    /// A token by what it is called.
+    #[must_use]
+    pub fn token(&self, id: &str) -> Option<&Arc<Token>> {
+        self.tokens.get(id)
+    }
+
+    /// Whether there is a token of an administrator, even one that has expired: from its making on, users must show who
+    /// they are.
+    #[must_use]
+    pub fn has_admin_token(&self) -> bool {
+        self.tokens.values().any(|token| token.role == Role::Admin)
+    }
+
+    /// A node's admission.
+    #[must_use]
+    pub fn admission(&self, pool: PoolId, node: &str) -> Option<&Arc<Admission>> {
+        self.admissions.get(&(pool, node.to_owned()))
+    }
+
+    /// The admissions of a pool's nodes.
+    pub fn admissions_of(&self, pool: PoolId) -> impl Iterator<Item = &Arc<Admission>> {
+        self.admissions.range((pool, String::new())..).map(|(_, a)| a).take_while(move |a| a.pool == pool)
+    }
+
     /// Every record, in an order in which what is referred to comes before what refers to it.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
@@ -211,6 +243,8 @@ impl State {
         }
         records.extend(self.containers.values().cloned().map(Record::Container));
         records.extend(self.retiring.values().cloned().map(Record::Retiring));
+        records.extend(self.tokens.values().cloned().map(Record::Token));
+        records.extend(self.admissions.values().cloned().map(Record::Admission));
         records
     }
 
@@ -224,6 +258,8 @@ impl State {
             Key::Node(id) => self.nodes.get(id).cloned().map(Record::Node),
             Key::Container(key) => self.containers.get(key).cloned().map(Record::Container),
             Key::Retiring(id) => self.retiring.get(id).cloned().map(Record::Retiring),
+            Key::Token(id) => self.tokens.get(id).cloned().map(Record::Token),
+            Key::Admission(pool, node) => self.admission(*pool, node).cloned().map(Record::Admission),
             Key::Block(network, prefix) => {
                 self.space(*network).blocks.get(prefix).cloned().map(Record::Block)
             }
@@ -302,6 +338,10 @@ impl State {
             Record::Neighbour(host) => {
                 self.spaces.entry(host.network).or_default().neighbours.insert(host.address, host.clone());
             }
+            Record::Token(token) => drop(self.tokens.insert(token.id.clone(), token.clone())),
+            Record::Admission(admission) => {
+                self.admissions.insert((admission.pool, admission.node.clone()), admission.clone());
+            }
         }
     }
 
@@ -366,6 +406,10 @@ impl State {
             }
             Record::Neighbour(host) => {
                 prune(&mut self.spaces, host.network, |space| space.neighbours.remove(&host.address));
+            }
+            Record::Token(token) => drop(self.tokens.remove(&token.id)),
+            Record::Admission(admission) => {
+                self.admissions.remove(&(admission.pool, admission.node.clone()));
             }
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use flowlib::compile::model::{EndpointId, NetworkId, NodeId, PoolId};
 
 use super::model::{
-    Block, Change, Container, Cooling, Key, Neighbour, Network, Node, Pool, Record, Retiring, Settings,
+    Admission, Block, Change, Container, Cooling, Key, Neighbour, Network, Node, Pool, Record, Retiring,
+    Settings, Token,
 };
 use super::state::State;
 
@@ -35,7 +36,7 @@ macro_rules! stored {
     )*};
 }
 
-stored!(Settings, Pool, Network, Node, Block, Container, Retiring, Cooling, Neighbour);
+stored!(Settings, Pool, Network, Node, Block, Container, Retiring, Cooling, Neighbour, Token, Admission);
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(state: &'a mut State) -> Self {
@@ -90,6 +91,11 @@ impl<'a> Transaction<'a> {
     /// A number for a new endpoint.
     pub fn new_endpoint_id(&mut self) -> EndpointId {
         EndpointId(self.number(|settings| &mut settings.last_endpoint))
+    }
+
+    /// A number for a new admission.
+    pub fn new_admission_number(&mut self) -> u32 {
+        self.number(|settings| &mut settings.last_admission)
     }
 
     fn number(&mut self, counter: impl Fn(&mut Settings) -> &mut u32) -> u32 {

@@ -40,7 +40,7 @@ pub enum Fault {
     UnknownDatapath,
     /// Another connection with its datapath id is being served.
     DatapathTaken,
-    /// What it sent is not OpenFlow 1.3, or not in its order.
+    /// What it sent is not OpenFlow 1.3, or not in its order; or it speaks no TLS where that is asked for.
     BadMessages,
     /// It does not answer, or does not read.
     NoAnswer,
@@ -48,6 +48,8 @@ pub enum Fault {
     Refusal,
     /// It shows more packets than its share.
     TooManyPackets,
+    /// It may not connect: no certificate, not a good one, or another node's; or its node is revoked.
+    NotAdmitted,
 }
 
 /// A complaint.
@@ -92,6 +94,7 @@ impl Fault {
             Self::NoAnswer => "NoAnswer",
             Self::Refusal => "Refusal",
             Self::TooManyPackets => "TooManyPackets",
+            Self::NotAdmitted => "NotAdmitted",
         }
     }
 
@@ -103,6 +106,7 @@ impl Fault {
                 End::Closed(CloseReason::HelloTimeout | CloseReason::Unresponsive | CloseReason::Backlog),
             ) => Some(Self::NoAnswer),
             (_, End::Closed(_)) => Some(Self::BadMessages),
+            (Err(SessionError::NotAdmitted(_) | SessionError::Revoked), _) => Some(Self::NotAdmitted),
             (Err(SessionError::NoSeat(NoSeat::Unknown(_))), _) => Some(Self::UnknownDatapath),
             (Err(SessionError::NoSeat(NoSeat::Taken(_))), _) => Some(Self::DatapathTaken),
             (Err(SessionError::Switch(SwitchError::Silent(_))), _) => Some(Self::NoAnswer),

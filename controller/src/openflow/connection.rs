@@ -1,17 +1,18 @@
 //! One connection: bytes between a socket and the channel, requests joined to answers, one bundle at a time.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::ErrorKind;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use flowlib::channel::{Channel, CloseReason, Config, Event};
 use flowlib::openflow::{BundleAdd, BundleControl, BundleControlType, BundleFlags, ErrorMsg, Message};
 use flowlib::segment::Step;
 use flowlib::types::Xid;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+use futures::FutureExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 
 use super::complaints::Culprit;
@@ -28,6 +29,8 @@ const BACKLOG_MAX: usize = 16 << 20;
 const READ: usize = 16 << 10;
 /// Room for bytes to be sent that a connection keeps.
 const KEPT: usize = 4 << 10;
+/// How long a peer may take to hear that its connection is closed.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Requests that may wait before those are forgotten for which nobody waits any more.
 const ABANDONED_MAX: usize = 64;
 
@@ -39,7 +42,7 @@ pub(super) enum End {
     Closed(#[from] CloseReason),
     /// The socket failed.
     #[error("the connection failed: {0}")]
-    Socket(#[from] std::io::Error),
+    Socket(#[from] io::Error),
     /// The switch hung up.
     #[error("the switch closed the connection")]
     HungUp,
@@ -85,8 +88,8 @@ pub(super) struct Hearers {
 }
 
 #[derive(Debug)]
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     channel: Channel,
     commands: mpsc::Receiver<Command>,
     hearers: Hearers,
@@ -96,6 +99,8 @@ pub(super) struct Connection {
     bundles: VecDeque<(Vec<Step>, Reply<Outcome>)>,
     last_bundle: u32,
     outgoing: Vec<u8>,
+    /// The stream has taken what it has not sent yet, as TLS does.
+    unflushed: bool,
     /// Of all bytes that wait for slow switches, those of this one.
     backlog: Share,
     counts: Counts,
@@ -103,8 +108,8 @@ pub(super) struct Connection {
 
 /// An open connection that another kind of session goes on with.
 #[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) stream: TcpStream,
+pub(super) struct Parts<S> {
+    pub(super) stream: S,
     pub(super) channel: Channel,
     /// Bytes that the socket has not taken yet.
     pub(super) outgoing: Vec<u8>,
@@ -112,9 +117,9 @@ pub(super) struct Parts {
 
 const ATOMIC: BundleFlags = BundleFlags::ATOMIC.union(BundleFlags::ORDERED);
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: S,
         commands: mpsc::Receiver<Command>,
         hearers: Hearers,
         open: oneshot::Sender<()>,
@@ -132,6 +137,7 @@ impl Connection {
             bundles: VecDeque::new(),
             last_bundle: 0,
             outgoing: Vec::new(),
+            unflushed: false,
             backlog: Share::of(&around.counts.backlog),
             counts: around.counts.clone(),
         }
@@ -139,12 +145,12 @@ impl Connection {
 
     /// Serves the connection until it ends; gives back what another session could go on with. Whoever waits for an answer,
     /// or for what is said unasked, learns that it has ended.
-    pub(super) async fn run(mut self) -> (End, Parts) {
+    pub(super) async fn run(mut self) -> (End, Parts<S>) {
         let end = self.serve().await;
         (end, Parts { stream: self.stream, channel: self.channel, outgoing: self.outgoing })
     }
 
-    /// Cancel safety: `readable` takes nothing, `write` nothing that it does not return, `recv` loses nothing.
+    /// Cancel safety: `transfer` loses nothing, since what it does is done at once; `recv` loses nothing.
     async fn serve(&mut self) -> End {
         loop {
             if let Some(bytes) = self.channel.poll_transmit() {
@@ -158,19 +164,16 @@ impl Connection {
                 return End::Released;
             }
             let deadline = self.channel.poll_timeout().map(tokio::time::Instant::from_std);
-            let (reader, mut writer) = self.stream.split();
+            let Self { stream, channel, commands, outgoing, unflushed, .. } = self;
+            let is_slow = outgoing.len() >= BACKLOG;
+            let transfer = std::future::poll_fn(|cx| transfer(stream, channel, outgoing, unflushed, cx));
             tokio::select! {
-                ready = reader.readable() => match ready.and_then(|()| read(&reader, &mut self.channel)) {
-                    Ok(0) => return End::HungUp,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                transferred = transfer => match transferred {
+                    Ok(true) => {}
+                    Ok(false) => return End::HungUp,
                     Err(error) => return error.into(),
                 },
-                n = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match n {
-                    Ok(n) => self.written(n),
-                    Err(error) => return error.into(),
-                },
-                command = self.commands.recv(), if self.outgoing.len() < BACKLOG => match command {
+                command = commands.recv(), if !is_slow => match command {
                     Some(command) => self.command(command),
                     None => return End::Released,
                 },
@@ -182,22 +185,16 @@ impl Connection {
         }
     }
 
-    /// What the socket has taken is not kept, nor the room that a large bundle had.
-    fn written(&mut self, n: usize) {
-        self.outgoing.drain(..n);
-        if self.outgoing.is_empty() {
-            self.outgoing.shrink_to(KEPT);
-        }
-    }
-
     /// Sends what is still to be sent to a peer that is told why it is closed, without waiting for a slow one.
     async fn last_words(&mut self, reason: CloseReason) -> End {
         self.outgoing.extend(self.channel.poll_transmit().unwrap_or_default());
-        if let Err(error) = self.stream.try_write(&self.outgoing) {
+        if let Some(Err(error)) = self.stream.write(&self.outgoing).now_or_never() {
             tracing::debug!(%error, "peer not told why its connection is closed");
         }
-        if let Err(error) = self.stream.shutdown().await {
-            tracing::debug!(%error, "connection not shut down in order");
+        match tokio::time::timeout(FAREWELL, self.stream.shutdown()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "connection not shut down in order"),
+            Err(_) => tracing::debug!("connection not shut down in time"),
         }
         reason.into()
     }
@@ -353,12 +350,46 @@ impl Connection {
     }
 }
 
+/// Hands over what has come, and sends what is to be sent; ready as soon as any of that was possible. `false`: the peer has
+/// hung up.
+fn transfer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    channel: &mut Channel,
+    outgoing: &mut Vec<u8>,
+    unflushed: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<bool>> {
+    let received = read(stream, channel, cx)?;
+    if received == Poll::Ready(0) {
+        return Poll::Ready(Ok(false));
+    }
+    let mut progress = received.is_ready();
+    if !outgoing.is_empty() {
+        if let Poll::Ready(n) = Pin::new(&mut *stream).poll_write(cx, outgoing)? {
+            (progress, *unflushed) = (true, true);
+            // What the socket has taken is not kept, nor the room that a large bundle had.
+            outgoing.drain(..n);
+            if outgoing.is_empty() {
+                outgoing.shrink_to(KEPT);
+            }
+        }
+    } else if *unflushed && Pin::new(stream).poll_flush(cx)?.is_ready() {
+        *unflushed = false;
+    }
+    if progress { Poll::Ready(Ok(true)) } else { Poll::Pending }
+}
+
 /// Hands over what has come; gives back how much that was.
-fn read(reader: &ReadHalf<'_>, channel: &mut Channel) -> std::io::Result<usize> {
+fn read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    channel: &mut Channel,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
     let mut buffer = [0; READ];
-    let n = reader.try_read(&mut buffer)?;
-    channel.handle_bytes(Instant::now(), &buffer[..n]);
-    Ok(n)
+    let mut buffer = ReadBuf::new(&mut buffer);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    channel.handle_bytes(Instant::now(), buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// Waits until then; for ever if never.

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowlib::types::DatapathId;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument;
 
 use super::board::NoSeat;
-use super::complaints::Culprit;
+use super::complaints::{Culprit, Fault};
 use super::connection::{Connection, End, Hearers, Parts};
 use super::counts::Counts;
 use super::learning;
@@ -17,6 +18,7 @@ use super::places::places;
 use super::session::{self, Heard, SessionError, Surroundings};
 use super::switch::Switch;
 use super::watch::Watch;
+use crate::access::{NodeName, tls};
 
 /// Requests that may wait for a connection.
 const COMMANDS: usize = 64;
@@ -25,6 +27,15 @@ const UNASKED: usize = 256;
 
 /// Serves switches that connect to `listener`, for ever.
 pub async fn listen(listener: TcpListener, around: Surroundings) {
+    accept(listener, None, around).await;
+}
+
+/// Serves switches that connect to `listener` and show their nodes' certificates over TLS, for ever.
+pub async fn listen_tls(listener: TcpListener, tls: tls::Listener, around: Surroundings) {
+    accept(listener, Some(tls), around).await;
+}
+
+async fn accept(listener: TcpListener, tls: Option<tls::Listener>, around: Surroundings) {
     let places = Arc::new(Semaphore::new(places()));
     loop {
         if places.available_permits() == 0 {
@@ -34,7 +45,7 @@ pub async fn listen(listener: TcpListener, around: Surroundings) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let span = tracing::info_span!("switch", %peer);
-                let serve = serve(stream, peer, around.clone());
+                let serve = serve(stream, peer, tls.clone(), around.clone());
                 tokio::spawn(
                     async move {
                         serve.await;
@@ -52,40 +63,70 @@ pub async fn listen(listener: TcpListener, around: Surroundings) {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, around: Surroundings) {
+async fn serve(stream: TcpStream, peer: SocketAddr, tls: Option<tls::Listener>, around: Surroundings) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
+    let culprit = Arc::new(Culprit::new(around.board.complaints().clone(), peer.ip()));
+    let Some(tls) = tls else {
+        let (end, parts, result) = converse(stream, None, &around, &culprit).await;
+        if around.learns
+            && let (Err(SessionError::NoSeat(NoSeat::Unknown(datapath))), End::Released) = (&result, &end)
+        {
+            return learn(parts, *datapath, peer, &around).await;
+        }
+        return over(&around, &culprit, &end, result);
+    };
+    let (fault, reason) = match tls.accept(stream).await {
+        Ok((stream, Ok(Some(name)))) => {
+            let (end, _, result) = converse(stream, Some(name), &around, &culprit).await;
+            return over(&around, &culprit, &end, result);
+        }
+        Ok((_, Ok(None))) => (Fault::NotAdmitted, "the switch shows no certificate".to_owned()),
+        Ok((_, Err(reason))) => (Fault::NotAdmitted, reason),
+        Err(error) => (Fault::BadMessages, format!("no TLS: {error}")),
+    };
+    around.counts.refused_connections.add(1);
+    tracing::warn!(reason, "switch refused");
+    culprit.complain(fault, || reason);
+}
+
+/// Serves a connection, whose peer has shown a certificate of that node, until it ends.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    shown: Option<NodeName>,
+    around: &Surroundings,
+    culprit: &Arc<Culprit>,
+) -> (End, Parts<S>, Result<(), SessionError>) {
     let (commands, received) = mpsc::channel(COMMANDS);
     let (unasked, said) = mpsc::channel(UNASKED);
     let (open, opened) = oneshot::channel();
     let watch = Watch::new(around.counts.flows_changed_by_others.clone());
-    let culprit = Arc::new(Culprit::new(around.board.complaints().clone(), peer.ip()));
     let hearers = Hearers { unasked, watch: watch.clone(), culprit: culprit.clone() };
-    let connection = Connection::new(stream, received, hearers, open, &around);
+    let connection = Connection::new(stream, received, hearers, open, around);
     let kept = around.clone();
     let session = async {
         if opened.await.is_ok() {
-            session::serve(Switch::new(commands), Heard { unasked: said, watch }, kept, &culprit).await
+            let heard = Heard { unasked: said, watch };
+            session::serve(Switch::new(commands), heard, kept, shown.as_ref(), culprit).await
         } else {
             Ok(())
         }
     };
     let ((end, parts), result) = tokio::join!(connection.run(), session);
-    if around.learns
-        && let (Err(SessionError::NoSeat(NoSeat::Unknown(datapath))), End::Released) = (&result, &end)
-    {
-        return learn(parts, *datapath, peer, &around).await;
-    }
-    culprit.explain(&end, &result);
+    (end, parts, result)
+}
+
+fn over(around: &Surroundings, culprit: &Culprit, end: &End, result: Result<(), SessionError>) {
+    culprit.explain(end, &result);
     match result {
-        Err(error) => refused(&around.counts, &error, &end),
+        Err(error) => refused(&around.counts, &error, end),
         Ok(()) => tracing::info!(reason = %end, "connection ended"),
     }
 }
 
 /// Goes on with a connection that has no other session as with that of a learning switch.
-async fn learn(parts: Parts, datapath: DatapathId, peer: SocketAddr, around: &Surroundings) {
+async fn learn(parts: Parts<TcpStream>, datapath: DatapathId, peer: SocketAddr, around: &Surroundings) {
     match around.board.seat_learner(datapath, peer) {
         Ok(seat) => {
             around.counts.sessions.add(1);

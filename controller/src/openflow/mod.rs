@@ -32,6 +32,6 @@ mod watch;
 pub use audit::Audit;
 pub use counts::Counts;
 pub use event::{FabricEvent, Rejection, Subject, SwitchEvent};
-pub use listener::listen;
+pub use listener::{listen, listen_tls};
 pub use session::Surroundings;
 pub use switch::{Committed, Outcome, Refusal, Switch, SwitchError};

@@ -22,6 +22,7 @@ use super::event::{FabricEvent, SwitchEvent};
 use super::suspicion::Suspicion;
 use super::switch::{Committed, Refusal, Switch, SwitchError};
 use super::watch::Watch;
+use crate::access::{Access, NodeName, Pass, Refused};
 use crate::measure::Milestone;
 use crate::measure::journey::Journal;
 
@@ -56,6 +57,8 @@ pub struct Surroundings {
     pub switch_idle: Duration,
     /// Whether a switch that no node has is served as a learning switch; otherwise it is refused.
     pub learns: bool,
+    /// Who says which switch may connect; nobody: all may.
+    pub access: Option<Access>,
 }
 
 /// What a switch says unasked.
@@ -77,6 +80,12 @@ pub(super) enum SessionError {
     /// There is no place for it.
     #[error(transparent)]
     NoSeat(#[from] NoSeat),
+    /// It is not the switch of the node whose certificate it shows, or that node may act no longer.
+    #[error(transparent)]
+    NotAdmitted(#[from] Refused),
+    /// The node was revoked meanwhile.
+    #[error("the node is revoked")]
+    Revoked,
     /// The node was deleted.
     #[error("the node is no more")]
     NodeGone,
@@ -106,11 +115,12 @@ pub(super) struct Session {
 
 /// Serves a switch until its connection ends, or it cannot be served.
 ///
-/// Tells `culprit` which node's it is.
+/// Tells `culprit` which node's it is. `shown` is whose certificate the switch has shown.
 pub(super) async fn serve(
     switch: Switch,
     heard: Heard,
     around: Surroundings,
+    shown: Option<&NodeName>,
     culprit: &Culprit,
 ) -> Result<(), SessionError> {
     let Message::FeaturesReply(features) = switch.request("its features", Message::FeaturesRequest).await?
@@ -118,6 +128,8 @@ pub(super) async fn serve(
         return Err(SwitchError::Mismatch("its features").into());
     };
     let datapath = features.datapath_id;
+    let access = around.access.as_ref();
+    let pass = access.map(|access| access.admit_switch(shown, datapath)).transpose()?.flatten();
     let mut seated = around.board.seat(datapath)?;
     let node = seated.node;
     culprit.is(node);
@@ -125,7 +137,7 @@ pub(super) async fn serve(
         Ok(()) => {
             around.counts.sessions.add(1);
             tracing::info!(%node, dpid = %datapath, term = around.term, "switch connected");
-            converse(node, switch, heard, &around, (&mut seated.changed, culprit)).await
+            converse(node, switch, heard, &around, (&mut seated.changed, pass.as_ref(), culprit)).await
         }
         Err(error) => Err(error.into()),
     };
@@ -148,7 +160,7 @@ async fn converse(
     switch: Switch,
     heard: Heard,
     around: &Surroundings,
-    (changed, culprit): (&mut watch::Receiver<()>, &Culprit),
+    (changed, pass, culprit): (&mut watch::Receiver<()>, Option<&Pass>, &Culprit),
 ) -> Result<(), SessionError> {
     around.tell_lifecycle(SwitchEvent::Connected { node }).await?;
     around.tell_fabric(FabricEvent::Up { node, switch: switch.clone() }).await?;
@@ -163,10 +175,19 @@ async fn converse(
     let result = tokio::select! {
         result = session.run(changed, &watch) => result,
         result = show(node, unasked, around, culprit) => result,
+        () = cut(pass) => Err(SessionError::Revoked),
     };
     around.tell_fabric(FabricEvent::Down { node, switch }).await?;
     around.tell_lifecycle(SwitchEvent::Disconnected { node }).await?;
     result
+}
+
+/// Waits until the switch is to be cut off.
+async fn cut(pass: Option<&Pass>) {
+    match pass {
+        Some(pass) => pass.cut().cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Hands packet-ins to the fabric and logs what happens to ports, until the connection ends.

@@ -22,7 +22,7 @@ use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId};
 use flowlib::types::PortNo;
 use ipnet::Ipv4Net;
 
-use crate::intent::model::{Change, Container, ContainerKey, Endpoint, Record, Scheduling};
+use crate::intent::model::{Admission, Change, Container, ContainerKey, Endpoint, Node, Record, Scheduling};
 use crate::intent::{Commit, State};
 use crate::measure::Milestone;
 use crate::measure::journey::Journal;
@@ -267,6 +267,7 @@ impl Lifecycle {
                         }
                     }
                     Record::Node(node) if state.node(node.id).is_none() => self.forget_node(node.id),
+                    Record::Admission(admission) => self.turn_out(state, admission),
                     _ => {}
                 }
             }
@@ -441,7 +442,7 @@ impl Lifecycle {
     }
 
     fn attached(&mut self, state: &State, (node, session): (NodeId, u64), outbox: Arc<Outbox>, now: Now) {
-        if state.node(node).is_none() {
+        if state.node(node).is_none_or(|node| is_revoked(state, node)) {
             return outbox.close();
         }
         outbox.set_all(state.revision(), all_desired(state, node));
@@ -659,6 +660,17 @@ impl Lifecycle {
         }
     }
 
+    /// Closes the stream of a revoked node's agent.
+    fn turn_out(&self, state: &State, admission: &Admission) {
+        let node = state.node_named(admission.pool, &admission.node);
+        let agent = node.and_then(|node| self.nodes.get(&node.id)?.agent.as_ref());
+        if let Some(agent) = agent
+            && node.is_some_and(|node| is_revoked(state, node))
+        {
+            agent.outbox.close();
+        }
+    }
+
     fn forget_node(&mut self, node: NodeId) {
         if let Some(agent) = self.nodes.remove(&node).and_then(|node| node.agent) {
             agent.outbox.close();
@@ -669,6 +681,10 @@ impl Lifecycle {
         self.evacuation.forget(node);
         self.changed_at.remove(&node);
     }
+}
+
+fn is_revoked(state: &State, node: &Node) -> bool {
+    state.admission(node.pool, &node.name).is_some_and(|admission| admission.revoked)
 }
 
 fn is_in_sync(state: &State, id: NodeId, own_revision: u64, switch: &SwitchReports) -> bool {

@@ -3,6 +3,7 @@
 //! Requests are functions of a transaction (a file for each kind of thing); [`Orchestrator`] is the handle by which the
 //! API calls them. One task (`task.rs`) owns what is reported, in [`lifecycle::Lifecycle`].
 
+pub mod admissions;
 pub mod board;
 mod condition;
 pub mod containers;
@@ -26,6 +27,7 @@ pub mod process;
 pub mod scheduler;
 pub mod status;
 mod task;
+pub mod tokens;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,12 +39,13 @@ use flowlib::types::MacAddr;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::intent::model::{Container, ContainerKey, Network, Node, Pool, Scheduling};
+use crate::intent::model::{Admission, Container, ContainerKey, Network, Node, Pool, Scheduling, Token};
 use crate::intent::{Committed, Intent, IntentError, Refusal, State, Transaction};
 use crate::measure::Milestone;
 use crate::measure::journey::{Begun, Journal, Request};
 use crate::openflow::SwitchEvent;
 
+use admissions::Joining;
 use board::{Board, Posted};
 use containers::{ContainerSpec, Surroundings};
 use lifecycle::{AgentEvent, Lifecycle, NodeCondition};
@@ -55,6 +58,7 @@ use plain::{Lease, LeaseSpec};
 use pools::PoolSpec;
 use scheduler::Placement;
 use status::{Condition, Phase};
+use tokens::TokenSpec;
 
 /// Messages that wait for the lifecycle task.
 const QUEUE: usize = 1024;
@@ -246,6 +250,38 @@ impl Orchestrator {
         };
         self.intent().transact(delete).await?;
         Ok(())
+    }
+
+    /// Admits a node: [`admissions::join`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn join(&self, joining: Joining) -> Result<Arc<Admission>, IntentError> {
+        Ok(self.intent().transact(move |tx| admissions::join(tx, &joining, now_ms())).await?.value)
+    }
+
+    /// Has a node act no longer: [`admissions::revoke`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn revoke_node(&self, pool: String, name: String) -> Result<(), IntentError> {
+        self.intent().transact(move |tx| admissions::revoke(tx, &pool, &name)).await.map(drop)
+    }
+
+    /// Makes a token: [`tokens::create`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn create_token(&self, spec: TokenSpec) -> Result<Arc<Token>, IntentError> {
+        Ok(self.intent().transact(move |tx| tokens::create(tx, spec, now_ms())).await?.value)
+    }
+
+    /// Revokes a token: [`tokens::revoke`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn revoke_token(&self, pool: String, id: String) -> Result<(), IntentError> {
+        self.intent().transact(move |tx| tokens::revoke(tx, &pool, &id)).await.map(drop)
     }
 
     /// Says whether a node is given containers: [`nodes::schedule`]; if it is `at` a revision, where one is named.

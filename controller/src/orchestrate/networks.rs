@@ -293,7 +293,7 @@ fn vlan(state: &State, pool: &Pool, asked: Option<VlanVid>) -> Result<VlanVid, R
     };
     asked.map_or_else(next, |vid| {
         holder(vid)
-            .map_or(Ok(vid), |other| Err(taken(state, &format!("VLAN {}", vid.get()), other).of("vlan")))
+            .map_or(Ok(vid), |other| Err(taken(pool, &format!("VLAN {}", vid.get()), other).of("vlan")))
     })
 }
 
@@ -307,13 +307,17 @@ fn vni(state: &State, pool: &Pool, asked: Option<Vni>) -> Result<Vni, Refusal> {
         })
     };
     asked.map_or_else(next, |vni| {
-        holder(vni).map_or(Ok(vni), |other| Err(taken(state, &format!("VNI {}", vni.get()), other).of("vni")))
+        holder(vni).map_or(Ok(vni), |other| Err(taken(pool, &format!("VNI {}", vni.get()), other).of("vni")))
     })
 }
 
-fn taken(state: &State, what: &str, other: &Network) -> Refusal {
-    let pool = state.pool(other.pool).map_or("", |pool| &pool.name);
-    Refusal::Exists(format!("{what} is taken by the network `{}` of the pool `{pool}`", other.name))
+/// Another pool's network is not named: whoever asks need not know that it is there.
+fn taken(pool: &Pool, what: &str, other: &Network) -> Refusal {
+    Refusal::Exists(if other.pool == pool.id {
+        format!("{what} is taken by the network `{}` of the pool `{}`", other.name, pool.name)
+    } else {
+        format!("{what} is taken by a network of another pool")
+    })
 }
 
 fn is_same(network: &Network, spec: &NetworkSpec, wanted: &Wanted) -> bool {

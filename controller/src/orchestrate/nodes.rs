@@ -10,7 +10,7 @@ use flowlib::types::{DatapathId, MacAddr};
 use crate::intent::model::{Key, Node, Pool, Resources, Scheduling};
 use crate::intent::{Refusal, State, Transaction};
 
-use super::{containers, name, pools};
+use super::{admissions, containers, name, pools};
 
 /// A node as its agent describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +47,12 @@ pub fn find<'a>(state: &'a State, pool: &Pool, name: &str) -> Result<&'a Arc<Nod
 ///
 /// # Errors
 /// [`Refusal::NotFound`]: no such pool. [`Refusal::Exists`]: another node has its datapath id or tunnel address.
-/// [`Refusal::Invalid`]: name, labels, datapath id or tunnel address.
+/// [`Refusal::Invalid`]: name, labels, datapath id or tunnel address. [`Refusal::Denied`]: it is revoked.
 pub fn register(tx: &mut Transaction<'_>, spec: NodeSpec) -> Result<Arc<Node>, Refusal> {
     name::check("node", &spec.name)?;
     name::check_labels(&spec.labels)?;
     let pool = pools::find(tx.state(), &spec.pool)?.clone();
+    admissions::check(tx.state(), &pool, &spec.name)?;
     check_identity(tx.state(), &pool, &spec)?;
     let known = tx.state().node_named(pool.id, &spec.name).cloned();
     let (id, nat_mac) = match &known {
@@ -91,11 +92,12 @@ fn check_identity(state: &State, pool: &Pool, spec: &NodeSpec) -> Result<(), Ref
     }
     let is_other = |node: &Node| node.pool != pool.id || node.name != spec.name;
     if let Some(other) = state.node_of_datapath(spec.datapath_id).filter(|node| is_other(node)) {
-        let pool = state.pool(other.pool).map_or("", |pool| &pool.name);
-        return Err(Refusal::Exists(format!(
-            "the datapath id {} is that of the node `{}` of the pool `{pool}`",
-            spec.datapath_id, other.name
-        )));
+        let whose = if other.pool == pool.id {
+            format!("the node `{}` of the pool `{}`", other.name, pool.name)
+        } else {
+            "a node of another pool".to_owned()
+        };
+        return Err(Refusal::Exists(format!("the datapath id {} is that of {whose}", spec.datapath_id)));
     }
     let mut members = state.members(pool.id).nodes.iter().filter_map(|id| state.node(*id));
     match members.find(|node| node.tunnel_address == address && is_other(node)) {
@@ -135,7 +137,7 @@ fn nat_mac(salt: u16, id: NodeId) -> MacAddr {
 /// Forgets a node, its blocks, and what is left of containers that were deleted from it.
 ///
 /// # Errors
-/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has containers or its agent is connected.
+/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has containers, or its agent is connected and has no certificate.
 pub fn delete(
     tx: &mut Transaction<'_>,
     pool: &str,
@@ -153,7 +155,9 @@ pub fn delete(
             hosted.live.len()
         )));
     }
-    if agent_connected(node.id) {
+    // One that was admitted by a certificate is so no longer, and does not come back.
+    let is_admitted = tx.state().admission(pool.id, name).is_some();
+    if !is_admitted && agent_connected(node.id) {
         return Err(Refusal::Precondition(format!(
             "the agent of the node `{name}` of the pool `{}` is connected: stop it first, or it comes back",
             pool.name
@@ -166,5 +170,6 @@ pub fn delete(
         tx.delete(&Key::Block(network, prefix));
     }
     tx.delete(&Key::Node(node.id));
+    tx.delete(&Key::Admission(pool.id, node.name.clone()));
     Ok(node)
 }

@@ -11,13 +11,13 @@ use flowlib::compile::model::EndpointId;
 use flowlib::pipeline::VIRTUAL_MAC;
 use flowlib::types::MacAddr;
 
-use crate::intent::model::{Container, Endpoint, Resources, RestartPolicy};
+use crate::intent::model::{Container, Endpoint, Pool, Resources, RestartPolicy};
 use crate::intent::{Refusal, State, Transaction};
 use crate::network::ipam::Ask;
 
 use super::containers::{self, Surroundings};
 use super::outbox::DesiredEndpoint;
-use super::{lifecycle, networks, nodes, plan, pools};
+use super::{admissions, lifecycle, networks, nodes, plan, pools};
 
 /// The runtime of these endpoints.
 pub const PLAIN: &str = "docker-plain";
@@ -69,8 +69,9 @@ pub fn check(container: &Container) -> Result<(), Refusal> {
 /// Gives a node an endpoint, and says how the node is to make it.
 ///
 /// # Errors
-/// [`Refusal::NotFound`]: pool, node or network. [`Refusal::Exists`]: the address is taken. [`Refusal::Invalid`]: no
-/// endpoint may have it. [`Refusal::Exhausted`]: there is no address, or no port number, left.
+/// [`Refusal::NotFound`]: pool, node or network. [`Refusal::Denied`]: the node is revoked. [`Refusal::Exists`]: the address
+/// is taken. [`Refusal::Invalid`]: no endpoint may have it. [`Refusal::Exhausted`]: there is no address, or no port number,
+/// left.
 pub fn lease(
     tx: &mut Transaction<'_>,
     spec: &LeaseSpec,
@@ -78,6 +79,7 @@ pub fn lease(
 ) -> Result<DesiredEndpoint, Refusal> {
     let pool = pools::find(tx.state(), &spec.pool)?.clone();
     let node = nodes::find(tx.state(), &pool, &spec.node)?.clone();
+    admissions::check(tx.state(), &pool, &node.name)?;
     let network = networks::find(tx.state(), &pool, &spec.network)?.clone();
     let state = tx.state();
     let ask = Ask {
@@ -126,7 +128,7 @@ pub fn lease(
 /// # Errors
 /// [`Refusal::NotFound`]: the node has no such endpoint. [`Refusal::Invalid`]: it cannot be had.
 pub fn set_mac(tx: &mut Transaction<'_>, lease: &Lease, mac: MacAddr) -> Result<DesiredEndpoint, Refusal> {
-    check_mac(tx.state(), mac)?;
+    check_mac(tx.state(), pools::find(tx.state(), &lease.pool)?, mac)?;
     let container = find(tx.state(), lease)?.ok_or_else(|| {
         Refusal::NotFound(format!("the node `{}` has no endpoint {} for its Docker", lease.node, lease.id.0))
     })?;
@@ -138,7 +140,7 @@ pub fn set_mac(tx: &mut Transaction<'_>, lease: &Lease, mac: MacAddr) -> Result<
 }
 
 /// What the translation of MAC addresses cannot have: those that mean something else to it.
-fn check_mac(state: &State, mac: MacAddr) -> Result<(), Refusal> {
+fn check_mac(state: &State, pool: &Pool, mac: MacAddr) -> Result<(), Refusal> {
     let invalid = |why: &str| Err(Refusal::Invalid(format!("the MAC address {mac} cannot be had: {why}")));
     if mac.is_multicast() || mac == MacAddr::ZERO {
         return invalid("it is no interface's");
@@ -147,7 +149,11 @@ fn check_mac(state: &State, mac: MacAddr) -> Result<(), Refusal> {
         return invalid("all containers know each other by it");
     }
     match state.nodes().find(|node| node.nat_mac == mac) {
-        Some(node) => invalid(&format!("the node `{}` shows it to the fabric", node.name)),
+        Some(node) if node.pool == pool.id => {
+            invalid(&format!("the node `{}` shows it to the fabric", node.name))
+        }
+        // Whoever asks need not know another pool's nodes.
+        Some(_) => invalid("a node of another pool shows it to the fabric"),
         None => Ok(()),
     }
 }

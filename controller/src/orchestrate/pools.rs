@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::intent::model::{Key, NumberRange, Pool, Strategy};
 use crate::intent::{Refusal, State, Transaction};
 
-use super::name;
+use super::{admissions, name};
 
 /// VLAN ids of a pool that names none.
 pub const DEFAULT_VLANS: NumberRange = NumberRange { first: 100, last: 199 };
@@ -13,7 +13,7 @@ pub const DEFAULT_VLANS: NumberRange = NumberRange { first: 100, last: 199 };
 pub const DEFAULT_VNIS: NumberRange = NumberRange { first: 10_000, last: 19_999 };
 
 /// A pool as asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolSpec {
     /// Its name.
     pub name: String,
@@ -94,7 +94,7 @@ fn range(
     )))
 }
 
-/// Deletes an empty pool.
+/// Deletes an empty pool, and its tokens with it.
 ///
 /// # Errors
 /// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has nodes or networks.
@@ -108,6 +108,7 @@ pub fn delete(tx: &mut Transaction<'_>, name: &str) -> Result<(), Refusal> {
             members.nodes.len()
         )));
     }
+    admissions::forget_pool(tx, pool.id);
     tx.delete(&Key::Pool(pool.id));
     Ok(())
 }

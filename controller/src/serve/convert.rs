@@ -186,6 +186,12 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
             Scheduling::Draining => v1::node::Scheduling::Draining,
         }
         .into(),
+        admission: match state.admission(node.pool, &node.name) {
+            None => v1::node::Admission::Unspecified,
+            Some(admission) if admission.revoked => v1::node::Admission::Revoked,
+            Some(_) => v1::node::Admission::Admitted,
+        }
+        .into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where the API is served: TCP addresses and unix sockets.
+//! Where the API is served: TCP addresses, with TLS and without, and unix sockets.
 
 use std::fmt;
 use std::io;
@@ -8,22 +8,32 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio_stream::wrappers::UnixListenerStream;
+use futures::Stream;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+
+use super::link::Link;
+use crate::access::{Access, Peer, tls};
 
 /// How often a silent peer is asked for a sign of life, and how long it may take: a node that lost its power leaves no
 /// other trace.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// Handshakes under way on one listener; further connections wait in the kernel's queue.
+const HANDSHAKES: usize = 256;
+/// Between tries to accept: there are no file descriptors left, most likely.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A TCP socket.
     Tcp(SocketAddr),
+    /// A TCP socket with TLS.
+    Tls(SocketAddr),
     /// A unix socket at a path.
     Unix(PathBuf),
 }
@@ -32,32 +42,39 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("a unix socket needs a path, as in unix:/run/weir/api.sock".to_owned()),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                format!("`{text}` is no address to listen on: it should look like 127.0.0.1:7400 or unix:/run/weir/api.sock")
-            }),
+        match (text.strip_prefix("unix:"), text.strip_prefix("tls:")) {
+            (Some(""), _) => Err("a unix socket needs a path, as in unix:/run/weir/api.sock".to_owned()),
+            (Some(path), _) => Ok(Self::Unix(path.into())),
+            (None, Some(address)) => address.parse().map(Self::Tls).map_err(|_| bad(text)),
+            (None, None) => text.parse().map(Self::Tcp).map_err(|_| bad(text)),
         }
     }
+}
+
+fn bad(text: &str) -> String {
+    format!(
+        "`{text}` is no address to listen on: it should look like 127.0.0.1:7400, tls:10.0.0.1:7400 or \
+         unix:/run/weir/api.sock"
+    )
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Tls(address) => write!(f, "tls:{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
 impl Address {
-    /// Whether only this machine can reach it.
+    /// Whether other machines can reach it, and what is said on it can be read on the way.
     #[must_use]
-    pub fn is_local(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         match self {
-            Self::Tcp(address) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
+            Self::Tcp(address) => !address.ip().is_loopback(),
+            Self::Tls(_) | Self::Unix(_) => false,
         }
     }
 }
@@ -67,18 +84,34 @@ impl Address {
 pub enum Listener {
     /// On a TCP socket.
     Tcp(TcpListener),
+    /// On a TCP socket, with TLS.
+    Tls(TcpListener, Tls),
     /// On a unix socket.
     Unix(UnixListener),
+}
+
+/// What a listener with TLS needs.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Shakes hands.
+    pub acceptor: tls::Acceptor,
+    /// Knows which nodes may connect.
+    pub access: Access,
 }
 
 impl Listener {
     /// Binds. A socket file that nobody listens on any more is replaced.
     ///
     /// # Errors
-    /// The system's; `AddrInUse` also if somebody listens on the socket file.
-    pub async fn bind(address: &Address) -> io::Result<Self> {
+    /// The system's; `AddrInUse` also if somebody listens on the socket file; `InvalidInput` if the address wants TLS and
+    /// there is none.
+    pub async fn bind(address: &Address, tls: Option<&Tls>) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Address::Tls(address) => {
+                let tls = tls.ok_or(io::ErrorKind::InvalidInput)?;
+                TcpListener::bind(address).await.map(|listener| Self::Tls(listener, tls.clone()))
+            }
             Address::Unix(path) => {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
@@ -99,17 +132,94 @@ impl Listener {
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE));
         let router = server.add_routes(routes);
+        let stop = stop.cancelled_owned();
         match self {
             Self::Tcp(listener) => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
+                let incoming = accept(async move || listener.accept().await.map(|(stream, _)| tcp(stream)));
+                router.serve_with_incoming_shutdown(incoming, stop).await
+            }
+            Self::Tls(listener, tls) => {
+                router.serve_with_incoming_shutdown(handshakes(listener, tls), stop).await
             }
             Self::Unix(listener) => {
-                let incoming = UnixListenerStream::new(listener);
-                router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
+                let incoming =
+                    accept(async move || listener.accept().await.map(|(stream, _)| Link::unix(stream)));
+                router.serve_with_incoming_shutdown(incoming, stop).await
             }
         }
     }
+}
+
+fn tcp(stream: TcpStream) -> Link {
+    Link::tcp(without_delay(stream))
+}
+
+fn without_delay(stream: TcpStream) -> TcpStream {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    stream
+}
+
+/// Connections, one after the other, for ever.
+fn accept<T>(mut next: impl AsyncFnMut() -> io::Result<T>) -> impl Stream<Item = io::Result<T>> {
+    async_stream::stream! {
+        loop {
+            match next().await {
+                Ok(link) => yield Ok(link),
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Connections that have shaken hands, for ever. Nobody waits for another's handshake.
+fn handshakes(listener: TcpListener, tls: Tls) -> impl Stream<Item = io::Result<Link>> {
+    async_stream::stream! {
+        let protocols: [&[u8]; 2] = [b"h2", b"http/1.1"];
+        let acceptor = match tls.acceptor.listener(&protocols) {
+            Ok(acceptor) => acceptor,
+            Err(error) => {
+                tracing::error!(%error, "no TLS");
+                return;
+            }
+        };
+        let mut under_way = JoinSet::new();
+        loop {
+            // Cancel safe: both take nothing unless they win.
+            let done = tokio::select! {
+                accepted = listener.accept(), if under_way.len() < HANDSHAKES => match accepted {
+                    Ok((stream, peer)) => {
+                        let (acceptor, access) = (acceptor.clone(), tls.access.clone());
+                        under_way.spawn(async move {
+                            let link = shake(stream, &acceptor, &access).await;
+                            link.inspect_err(|error| tracing::info!(%peer, %error, "no TLS handshake")).ok()
+                        });
+                        None
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "cannot accept a connection");
+                        tokio::time::sleep(PAUSE).await;
+                        None
+                    }
+                },
+                Some(done) = under_way.join_next() => done.ok().flatten(),
+            };
+            if let Some(link) = done {
+                yield Ok(link);
+            }
+        }
+    }
+}
+
+async fn shake(stream: TcpStream, acceptor: &tls::Listener, access: &Access) -> io::Result<Link> {
+    let (stream, shown) = acceptor.accept(without_delay(stream)).await?;
+    // One that is not admitted may say what it wants, and is told each time that it is not.
+    let pass = shown.as_ref().ok().and_then(Option::as_ref).and_then(|name| access.admit(name).ok());
+    Ok(Link::tls(stream, Peer::Tls(shown), pass))
 }
 
 async fn remove_stale(path: &Path) -> io::Result<()> {

@@ -6,10 +6,13 @@ mod condition;
 mod containers;
 mod convert;
 mod deadline;
+mod enrolment;
 mod events;
 mod exec;
 mod fault;
+mod guard;
 mod health;
+mod link;
 pub mod listen;
 mod logs;
 mod metrics;
@@ -20,21 +23,27 @@ mod pools;
 mod relay;
 mod rest;
 mod status;
+mod tokens;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tonic::service::Routes;
 use tonic::{Request, Status};
 use tonic_health::pb::health_server::HealthServer;
 use weir_api::v1::agents_server::AgentsServer;
 use weir_api::v1::containers_server::ContainersServer;
+use weir_api::v1::enrolment_server::EnrolmentServer;
 use weir_api::v1::networks_server::NetworksServer;
 use weir_api::v1::nodes_server::NodesServer;
 use weir_api::v1::pools_server::PoolsServer;
 use weir_api::v1::status_server::StatusServer;
+use weir_api::v1::tokens_server::TokensServer;
 use weir_api::v1::{ExecContainerRequest, ExecContainerResponse, LogContainerResponse, RelayLogResponse};
 
+use crate::access::{Access, Authority};
 use crate::intent::store::StoreError;
 use crate::intent::{IntentError, Refusal};
 use crate::measure::Metrics;
@@ -46,6 +55,9 @@ use relay::Relays;
 #[derive(Clone, Debug)]
 pub struct Api {
     orchestrator: Orchestrator,
+    access: Access,
+    /// Signs nodes' certificates, each for so long.
+    authority: Option<(Arc<Authority>, Duration)>,
     metrics: Arc<Metrics>,
     openflow_targets: Arc<[String]>,
     switches: Board,
@@ -59,6 +71,8 @@ impl Api {
     #[must_use]
     pub fn new(orchestrator: Orchestrator, metrics: Arc<Metrics>, openflow_targets: Vec<String>) -> Self {
         Self {
+            access: Access::new(orchestrator.intent().clone()),
+            authority: None,
             orchestrator,
             metrics,
             openflow_targets: openflow_targets.into(),
@@ -67,6 +81,12 @@ impl Api {
             logs: Arc::default(),
             started: SystemTime::now(),
         }
+    }
+
+    /// Has it let in whom `access` lets in, and have nodes join: their certificates are signed by `authority` for so long.
+    #[must_use]
+    pub fn with_access(self, access: Access, authority: Arc<Authority>, life: Duration) -> Self {
+        Self { access, authority: Some((authority, life)), ..self }
     }
 
     /// Has it show what the switches of a board should hold, and its learning switches.
@@ -78,16 +98,22 @@ impl Api {
     /// All that is served: gRPC, HTTP and JSON, and `/metrics`.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        // What decides who may ask goes around these: requests by HTTP and JSON come through it like all others.
-        let services = self.services();
+        // Requests by HTTP and JSON become calls of these, and so come through the guard like all others.
+        let services = Routes::from(self.guarded(self.services().into_axum_router()));
         let rest = rest::router(&services);
-        services.into_axum_router().merge(rest).merge(metrics::router(self.metrics.clone())).into()
+        let metrics = self.guarded(metrics::router(self.metrics.clone()));
+        services.into_axum_router().merge(rest).merge(metrics).into()
     }
 
     /// `/metrics` alone.
     #[must_use]
     pub fn metrics(&self) -> Routes {
-        metrics::router(self.metrics.clone()).into()
+        self.guarded(metrics::router(self.metrics.clone())).into()
+    }
+
+    /// Lets in whom the guard lets in.
+    fn guarded(&self, router: Router) -> Router {
+        router.layer(from_fn_with_state(self.access.clone(), guard::guard))
     }
 
     fn services(&self) -> Routes {
@@ -97,6 +123,8 @@ impl Api {
             .add_service(ContainersServer::with_interceptor(self.clone(), Arrived::note))
             .add_service(StatusServer::new(self.clone()))
             .add_service(AgentsServer::new(self.clone()))
+            .add_service(TokensServer::new(self.clone()))
+            .add_service(EnrolmentServer::new(self.clone()))
             .add_service(HealthServer::new(self.clone()))
             .add_service(reflection().build_v1().expect(DESCRIBED))
             .add_service(reflection().build_v1alpha().expect(DESCRIBED))
@@ -104,7 +132,8 @@ impl Api {
 }
 
 /// The services of the package `weir.v1`.
-const SERVICES: [&str; 6] = ["Pools", "Networks", "Nodes", "Containers", "Status", "Agents"];
+const SERVICES: [&str; 8] =
+    ["Pools", "Networks", "Nodes", "Containers", "Status", "Agents", "Tokens", "Enrolment"];
 const DESCRIBED: &str = "the build script has compiled them";
 
 /// What a client can ask that does not have the protocol definitions.
@@ -152,6 +181,8 @@ fn refusal_status(refusal: Refusal, message: String) -> Status {
         Refusal::Exists(_) => Status::already_exists(message),
         Refusal::Precondition(_) => Status::failed_precondition(message),
         Refusal::Exhausted(_) => Status::resource_exhausted(message),
+        Refusal::Unauthenticated(_) => Status::unauthenticated(message),
+        Refusal::Denied(_) => Status::permission_denied(message),
         Refusal::Unavailable(_) => Status::unavailable(message),
         Refusal::Stale(_) => fault::stale(message),
         Refusal::Field { field, refusal } => {

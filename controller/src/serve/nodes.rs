@@ -8,7 +8,8 @@ use tonic::{Request, Response, Status};
 use weir_api::v1::nodes_server::Nodes;
 use weir_api::v1::{
     DeleteNodeRequest, DeleteNodeResponse, GetNodeRequest, ListNodeFlowsRequest, ListNodeFlowsResponse,
-    ListNodesRequest, ListNodesResponse, Node, SetNodeSchedulingRequest,
+    ListNodesRequest, ListNodesResponse, Node, RevokeNodeRequest, RevokeNodeResponse,
+    SetNodeSchedulingRequest,
 };
 
 use super::page::Page;
@@ -69,6 +70,15 @@ impl Nodes for Api {
         let DeleteNodeRequest { pool, name } = request.into_inner();
         self.orchestrator.delete_node(pool, name, at).await.map_err(refused)?;
         Ok(Response::new(DeleteNodeResponse {}))
+    }
+
+    async fn revoke_node(
+        &self,
+        request: Request<RevokeNodeRequest>,
+    ) -> Result<Response<RevokeNodeResponse>, Status> {
+        let RevokeNodeRequest { pool, name } = request.into_inner();
+        self.orchestrator.revoke_node(pool, name).await.map_err(refused)?;
+        Ok(Response::new(RevokeNodeResponse {}))
     }
 
     async fn list_node_flows(

@@ -31,10 +31,11 @@ impl Pools for Api {
         &self,
         request: Request<ListPoolsRequest>,
     ) -> Result<Response<ListPoolsResponse>, Status> {
-        let ListPoolsRequest { page_size, page_token } = request.into_inner();
+        let ListPoolsRequest { page_size, page_token, name } = request.into_inner();
         let page = Page::of(page_size, &page_token)?;
         let pools = self.orchestrator.intent().read(|state| {
-            let mut pools: Vec<Pool> = state.pools().map(|pool| convert::pool(pool)).collect();
+            let wanted = state.pools().filter(|pool| name.is_empty() || pool.name == name);
+            let mut pools: Vec<Pool> = wanted.map(|pool| convert::pool(pool)).collect();
             pools.sort_by(|a, b| a.name.cmp(&b.name));
             pools
         });

@@ -5,6 +5,7 @@ use weir_api::v1::status_server::Status;
 use weir_api::v1::{self, GetStatusRequest, GetStatusResponse, Node, Problem};
 
 use super::{Api, convert, refused};
+use crate::access::Caller;
 use crate::intent::store::StoreError;
 use crate::intent::{Refusal, State, Trouble};
 use crate::openflow::complaints::{About, Complaint};
@@ -22,6 +23,8 @@ impl Status for Api {
         &self,
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, GrpcStatus> {
+        // What is no pool's is not shown to a pool's user.
+        let sees_all = !matches!(request.extensions().get(), Some(Caller::Pool(_)));
         let pool = request.into_inner().pool;
         let nodes = self.list(&pool).await?;
         let mut answer = GetStatusResponse {
@@ -29,10 +32,12 @@ impl Status for Api {
             started: Some(convert::timestamp(self.started)),
             problems: nodes.iter().flat_map(node_problems).collect(),
             nodes,
-            learning_switches: self.switches.learning().into_iter().map(learning_switch).collect(),
-            counters: self.metrics.totals().into_iter().collect(),
             ..GetStatusResponse::default()
         };
+        if sees_all {
+            answer.learning_switches = self.switches.learning().into_iter().map(learning_switch).collect();
+            answer.counters = self.metrics.totals().into_iter().collect();
+        }
         let fill = |state: &State| self.fill(state, &pool, &mut answer);
         self.orchestrator.intent().read(fill).map_err(refused)?;
         if let Some(trouble) = self.orchestrator.intent().trouble().await {
@@ -42,6 +47,7 @@ impl Status for Api {
         let told = |state: &State| {
             let told = complaints
                 .iter()
+                .filter(|complaint| sees_all || matches!(complaint.about, About::Node(_)))
                 .filter_map(|complaint| switch_problem(state, &pool, complaint))
                 .collect::<Vec<_>>();
             answer.problems.extend(told);

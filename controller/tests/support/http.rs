@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    async fn whole(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("an end of the body");
+        Self { status: head.status.as_u16(), headers: head.headers, body: body.unwrap().to_bytes() }
+    }
+
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -57,7 +64,7 @@ impl Http {
 
     pub async fn serve(api: &Api, stop: CancellationToken) -> Self {
         let any = Address::Tcp("127.0.0.1:0".parse().unwrap());
-        let listener = Listener::bind(&any).await.unwrap();
+        let listener = Listener::bind(&any, None).await.unwrap();
         let Listener::Tcp(socket) = &listener else { panic!("{listener:?}") };
         let address = socket.local_addr().unwrap();
         tokio::spawn(listener.serve(api.routes(), stop));
@@ -75,9 +82,18 @@ impl Http {
     }
 
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let (head, body) = self.open(method, path, headers, body).await.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("an end of the body");
-        Answer { status: head.status.as_u16(), headers: head.headers, body: body.unwrap().to_bytes() }
+        Answer::whole(self.open(method, path, headers, body).await).await
+    }
+
+    /// The same on a connection that is there already.
+    pub async fn ask_on(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        Answer::whole(send_on(stream, self.request(method, path, headers, "")).await).await
     }
 
     /// The head of the answer, and a body that is still to be read.
@@ -88,11 +104,8 @@ impl Http {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Response<Incoming> {
-        let stream = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
-        let (mut client, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        let request = self.request(method, path, headers, body);
-        tokio::time::timeout(PATIENCE, client.send_request(request)).await.expect("a head in time").unwrap()
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        send_on(stream, self.request(method, path, headers, body)).await
     }
 
     /// The same by HTTP/2.
@@ -112,4 +125,13 @@ impl Http {
         }
         request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap()
     }
+}
+
+async fn send_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Response<Incoming> {
+    let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    tokio::time::timeout(PATIENCE, client.send_request(request)).await.expect("a head in time").unwrap()
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::access::{Access, Authority};
 use controller::intent::Intent;
 use controller::intent::store::embedded::Embedded;
 use controller::measure::Metrics;
@@ -72,9 +73,14 @@ impl World {
         let (orchestrator, switches) = Orchestrator::start(intent.clone(), timing, journal.clone());
         let targets = vec!["tcp:127.0.0.1:6653".to_owned()];
         let board = Board::default();
-        let api = Api::new(orchestrator, metrics, targets).with_switches(board.clone());
+        let authority = Arc::new(Authority::open(dir.path(), None).unwrap());
+        let api = Api::new(orchestrator, metrics, targets).with_switches(board.clone()).with_access(
+            Access::new(intent.clone()),
+            authority,
+            Duration::from_secs(3600),
+        );
         let socket = dir.path().join("api.sock");
-        let listener = Listener::bind(&Address::Unix(socket.clone())).await.unwrap();
+        let listener = Listener::bind(&Address::Unix(socket.clone()), None).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(listener.serve(api.routes(), stop.clone()));
         let channel = connect(&socket).await;

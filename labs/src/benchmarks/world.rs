@@ -110,6 +110,7 @@ impl World {
             warmup: count / 5,
             rate: None,
             timeout: PATIENCE,
+            authorization: None,
         };
         // Nobody stops it.
         let (_stop, stopped) = watch::channel(false);

@@ -30,8 +30,9 @@ pub const INACTIVITY_PROBE_MS: i64 = 5000;
 pub const MONITORED: &[TableRequest] = &[
     TableRequest {
         table: "Open_vSwitch",
-        columns: &["bridges", "other_config", "external_ids", "next_cfg", "cur_cfg", "ovs_version"],
+        columns: &["bridges", "other_config", "external_ids", "next_cfg", "cur_cfg", "ovs_version", "ssl"],
     },
+    TableRequest { table: "SSL", columns: &["private_key", "certificate", "ca_cert"] },
     TableRequest {
         table: "Bridge",
         columns: &["name", "ports", "controller", "fail_mode", "datapath_type", "protocols", "other_config"],
@@ -73,8 +74,21 @@ pub struct Desired {
     /// Empty means unknown: a br-int that is there keeps the controllers it has, one that is not there is not made. An
     /// agent that has not reached its controller yet passes what it remembers from the last time.
     pub targets: Vec<String>,
+    /// By which files ovs-vswitchd proves who it is where a controller is `ssl:`; `None` leaves what is set.
+    pub ssl: Option<SslFiles>,
     /// Ask ovs-vswitchd to run with userspace TSO from its next start on; false leaves the setting as it is.
     pub userspace_tso: bool,
+}
+
+/// What ovs-vswitchd needs for TLS. It reads key and certificate again only if both have other names or times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SslFiles {
+    /// The private key.
+    pub private_key: String,
+    /// Its certificate.
+    pub certificate: String,
+    /// The certificate of the controllers' authority.
+    pub ca_cert: String,
 }
 
 /// An endpoint's port on br-int.

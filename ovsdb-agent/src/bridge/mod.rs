@@ -14,7 +14,7 @@ pub mod offload;
 pub mod reconcile;
 pub mod switch;
 
-pub use desired::{BR_INT, BR_PHY, Desired, EndpointPort, MONITORED};
+pub use desired::{BR_INT, BR_PHY, Desired, EndpointPort, MONITORED, SslFiles};
 pub use endpoint::{EndpointState, PlugError};
 pub use reconcile::reconcile;
 pub use switch::{Switch, SwitchError};

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bridge::desired::{
-    BR_INT, BR_PHY, Desired, EndpointPort, INACTIVITY_PROBE_MS, MAX_BACKOFF_MS, TUNNEL, TUNNEL_OFPORT,
-    UPLINK, UPLINK_OFPORT, UPLINK_PEER, endpoint_of,
+    BR_INT, BR_PHY, Desired, EndpointPort, INACTIVITY_PROBE_MS, MAX_BACKOFF_MS, SslFiles, TUNNEL,
+    TUNNEL_OFPORT, UPLINK, UPLINK_OFPORT, UPLINK_PEER, endpoint_of,
 };
 use crate::bridge::offload;
 use crate::ovsdb::operation::Columns;
@@ -26,6 +26,9 @@ pub fn reconcile(replica: &Replica, desired: &Desired) -> Vec<Operation> {
     }
     if desired.userspace_tso {
         plan.operations.extend(offload::request(replica));
+    }
+    if let Some(files) = &desired.ssl {
+        plan.ssl(files);
     }
     plan.bridge(&phy_spec(desired), &[]);
     if replica.named("Bridge", BR_INT).is_some() || !desired.targets.is_empty() {
@@ -217,6 +220,26 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// The one SSL row of the root names these files, all changed in one step.
+    fn ssl(&mut self, files: &SslFiles) {
+        let columns: Columns = vec![
+            ("private_key", files.private_key.as_str().into()),
+            ("certificate", files.certificate.as_str().into()),
+            ("ca_cert", files.ca_cert.as_str().into()),
+        ];
+        let present = self.replica.rows("Open_vSwitch").flat_map(|(_, root)| root.references("ssl")).next();
+        if let Some((uuid, row)) = present.and_then(|uuid| Some((uuid, self.replica.row("SSL", uuid)?))) {
+            return self.update("SSL", uuid, row, &columns);
+        }
+        let name = self.name("ssl");
+        self.operations.push(Operation::Insert { table: "SSL", name: Some(name.clone()), row: columns });
+        self.operations.push(Operation::Update {
+            table: "Open_vSwitch",
+            conditions: Vec::new(),
+            row: vec![("ssl", Atom::NamedUuid(name).into())],
+        });
+    }
+
     fn bridge(&mut self, spec: &BridgeSpec, targets: &[String]) {
         match self.replica.named("Bridge", spec.name) {
             None => self.create_bridge(spec, targets),
@@ -392,6 +415,7 @@ mod tests {
             tunnel_address: "172.31.0.1".parse().unwrap(),
             datapath_id: 0xabc,
             targets: targets.iter().map(|&target| target.to_owned()).collect(),
+            ssl: None,
             userspace_tso: false,
         }
     }
@@ -443,6 +467,39 @@ mod tests {
             _ => false,
         };
         assert!(!operations.iter().any(sets_controllers));
+    }
+
+    #[test]
+    fn files_for_tls_are_named_once_and_replaced_together() {
+        let files = |n: u32| SslFiles {
+            private_key: format!("/c/{n}/key.pem"),
+            certificate: format!("/c/{n}/certificate.pem"),
+            ca_cert: format!("/c/{n}/ca.pem"),
+        };
+        let wants = |n| Desired { ssl: Some(files(n)), ..desired(&[]) };
+        let operations = reconcile(&Replica::default(), &wants(1));
+        let inserted_rows: Vec<_> = inserted(&operations, "SSL").collect();
+        assert_eq!(value(inserted_rows[0], "private_key"), &"/c/1/key.pem".into());
+        let mut replica = with_br_int();
+        replica.put("Open_vSwitch", Uuid(50), row([("ssl", Uuid(60).into())]));
+        let there = [
+            ("private_key", "/c/1/key.pem".into()),
+            ("certificate", "/c/1/certificate.pem".into()),
+            ("ca_cert", "/c/1/ca.pem".into()),
+        ];
+        replica.put("SSL", Uuid(60), row(there));
+        let ssl = |operations: &[Operation]| {
+            let of_ssl = |operation: &&Operation| {
+                matches!(
+                    operation,
+                    Operation::Update { table: "SSL", .. } | Operation::Insert { table: "SSL", .. }
+                )
+            };
+            operations.iter().filter(of_ssl).count()
+        };
+        assert_eq!(ssl(&reconcile(&replica, &wants(1))), 0);
+        assert_eq!(ssl(&reconcile(&replica, &wants(2))), 1);
+        assert_eq!(ssl(&reconcile(&replica, &desired(&[]))), 0);
     }
 
     #[test]

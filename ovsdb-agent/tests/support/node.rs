@@ -19,6 +19,8 @@ pub(crate) const TARGET: &str = "tcp:127.0.0.1:6653";
 pub(crate) struct Node {
     /// Whether the agent asks for userspace TSO.
     pub(crate) tso: bool,
+    /// Where the agent's controller is; `None`: the one that the test plays.
+    pub(crate) controller: Option<String>,
     pub(crate) agent: Option<Daemon>,
     pub(crate) switch: Option<Daemon>,
     pub(crate) database: Database,
@@ -29,7 +31,8 @@ impl Node {
         run("ip link set lo up");
         run("ip link add nic type veth peer name wire");
         run("ip link set wire up");
-        let mut node = Self { tso: false, agent: None, switch: None, database: Database::start() };
+        let mut node =
+            Self { tso: false, controller: None, agent: None, switch: None, database: Database::start() };
         node.start_switch();
         node
     }
@@ -53,7 +56,10 @@ impl Node {
     pub(crate) fn start_agent(&mut self) {
         self.agent = None;
         let arguments = [
-            format!("--controller=unix:{}", self.path("weir.sock")),
+            self.controller.as_ref().map_or_else(
+                || format!("--controller=unix:{}", self.path("weir.sock")),
+                |controller| format!("--controller={controller}"),
+            ),
             "--pool=pool2".to_owned(),
             "--name=n1".to_owned(),
             format!("--ovsdb=unix:{}", self.path("db.sock")),

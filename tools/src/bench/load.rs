@@ -7,6 +7,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use weir_api::v1;
@@ -27,6 +28,8 @@ pub struct Load {
     pub rate: Option<f64>,
     /// How long each create and each delete may take.
     pub timeout: Duration,
+    /// What each request shows.
+    pub authorization: Option<MetadataValue<Ascii>>,
 }
 
 /// One create and its delete.
@@ -153,11 +156,11 @@ async fn one(channel: Channel, load: &Load, number: usize) -> (usize, Result<Sam
     let container = v1::Container { name: name.clone(), ..load.container.clone() };
     let start = Instant::now();
     let create = v1::CreateContainerRequest { container: Some(container), wait: true };
-    let created = client.create_container(timed(create, load.timeout)).await;
+    let created = client.create_container(timed(create, load)).await;
     let answered = start.elapsed();
     let start = Instant::now();
     let delete = v1::DeleteContainerRequest { pool, name: name.clone(), wait: true };
-    let deleted = client.delete_container(timed(delete, load.timeout)).await;
+    let deleted = client.delete_container(timed(delete, load)).await;
     let gone = start.elapsed();
     let left = match &deleted {
         Ok(_) => Vec::new(),
@@ -175,8 +178,11 @@ async fn one(channel: Channel, load: &Load, number: usize) -> (usize, Result<Sam
     (number, result)
 }
 
-fn timed<T>(message: T, timeout: Duration) -> Request<T> {
+fn timed<T>(message: T, load: &Load) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(timeout);
+    request.set_timeout(load.timeout);
+    if let Some(token) = &load.authorization {
+        request.metadata_mut().insert("authorization", token.clone());
+    }
     request
 }

@@ -1,11 +1,12 @@
 //! The command line: global options and the tree of commands.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{bench, container, events, network, node, pool};
-use crate::connect::{DEFAULT_SERVER, Server};
+use super::{bench, container, events, network, node, pool, token};
+use crate::connect::Server;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -28,17 +29,49 @@ pub(super) struct Arguments {
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Args)]
 pub(super) struct Globals {
-    /// The controller: http://HOST:PORT, HOST:PORT or unix:/PATH
+    /// The controller: https://HOST:PORT, http://HOST:PORT, HOST:PORT or unix:/PATH [default: http://127.0.0.1:7400]
     #[arg(
         long,
         global = true,
         env = "WEIR_SERVER",
         hide_env_values = true,
         value_name = "ADDRESS",
-        default_value = DEFAULT_SERVER,
         help_heading = "Global options"
     )]
-    pub(super) server: Server,
+    pub(super) server: Option<Server>,
+    /// A file with the token that lets the user in
+    #[arg(
+        long,
+        global = true,
+        env = "WEIR_TOKEN_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(super) token_file: Option<PathBuf>,
+    // In the environment only: other users see command lines.
+    #[arg(long, hide = true, global = true, env = "WEIR_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+    /// The certificate of the controller's authority, PEM [default: the one that the token knows]
+    #[arg(
+        long,
+        global = true,
+        env = "WEIR_CA_CERT",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(super) ca_cert: Option<PathBuf>,
+    /// Where server, pool, token, token_file and ca_cert are set [default: ~/.config/weir/config.toml]
+    #[arg(
+        long,
+        global = true,
+        env = "WEIR_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(super) config: Option<PathBuf>,
     /// The pool to work in
     #[arg(
         long,
@@ -84,6 +117,11 @@ pub(super) enum Command {
     Pool {
         #[command(subcommand)]
         command: pool::Command,
+    },
+    /// What lets users in
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
     },
     /// Networks of a pool
     Network {

@@ -28,6 +28,7 @@ pub(super) async fn run(session: &Session, arguments: Events) -> Result<(), Fail
     let Events { container, past } = arguments;
     // No deadline: the events last as long as their reader wants.
     let request = v1::WatchEventsRequest { pool: session.pool_or_all(), container, past_only: past };
+    let request = session.endless(request);
     let mut client = container::client(session).await?;
     let mut events = session.opened("asking", client.watch_events(request)).await?;
     while let Some(event) = events.message().await? {

@@ -64,6 +64,9 @@ impl Failure {
             Failure::Refused(status) => match status.code() {
                 Code::NotFound => Some("'list' of pool, network, node or container shows what there is."),
                 Code::AlreadyExists => Some("Choose another, or delete what is there first."),
+                Code::Unauthenticated => Some(
+                    "'weir token create' makes tokens; --token-file, WEIR_TOKEN or the config file give them.",
+                ),
                 Code::Unavailable => Some("'weir status' says which nodes are connected."),
                 Code::Unimplemented => Some("The controller is of another version; see 'weir status'."),
                 Code::Internal | Code::Unknown | Code::DataLoss => Some("The controller's log says more."),

@@ -1,6 +1,6 @@
 //! `weir`, the orchestration client: reads its arguments, asks the controller, shows the answer.
 //!
-//! One file or folder a resource (`pool`, `network`, `node`, `container`), each with its arguments, requests and views;
+//! One file or folder a resource (`pool`, `token`, `network`, `node`, `container`), each with its arguments, requests and views;
 //! `setting` and `published` parse what users write and do nothing else; `output` alone writes to standard output, `failure` alone
 //! decides what an error says and with which code the process ends.
 
@@ -16,7 +16,9 @@ mod pool;
 mod published;
 mod session;
 mod setting;
+mod setup;
 mod status;
+mod token;
 
 use std::process::ExitCode;
 
@@ -62,9 +64,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         completions(shell)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let session = Session::new(globals);
+    let session = Session::new(&globals)?;
     match command {
         Command::Pool { command } => pool::run(&session, command).await?,
+        Command::Token { command } => token::run(&session, command).await?,
         Command::Network { command } => network::run(&session, command).await?,
         Command::Node { command } => node::run(&session, command).await?,
         Command::Container { command } => return container::run(&session, command).await,

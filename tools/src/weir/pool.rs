@@ -9,6 +9,7 @@ use weir_api::v1::pool;
 use super::failure::Failure;
 use super::output::{self, View, or_dash};
 use super::session::Session;
+use super::token;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -19,7 +20,12 @@ pub(super) enum Command {
     List,
     /// Show one pool
     Show(Named),
-    /// Delete a pool without nodes and networks
+    /// What lets nodes join a pool
+    Token {
+        #[command(subcommand)]
+        command: token::JoinCommand,
+    },
+    /// Delete a pool without nodes and networks; its tokens go with it
     #[command(visible_alias = "rm")]
     Delete(Named),
 }
@@ -55,6 +61,9 @@ pub(super) struct Named {
 }
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    if let Command::Token { command } = command {
+        return token::run_join(session, command).await;
+    }
     let mut client = weir_api::client::pools(session.channel().await?);
     match command {
         Command::Create(Create { name, vlans, vnis, default_image, placement }) => {
@@ -78,6 +87,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
             let pool = session.patiently("asking", client.get_pool(request)).await?;
             output::show(session.format(), &PoolView::from(pool))
         }
+        Command::Token { .. } => Ok(()),
         Command::Delete(Named { name }) => {
             let request = session.request(v1::DeletePoolRequest { name: name.clone() });
             session.patiently("deleting", client.delete_pool(request)).await?;

@@ -1,27 +1,33 @@
-//! What every command needs: the global options, the channel to the controller, requests with a deadline.
+//! What every command needs: the global options, the channel to the controller, requests with a deadline and the user's token.
 
 use std::future::Future;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::arguments::{Format, Globals};
 use super::failure::Failure;
+use super::setup::Setup;
 
 /// One run of the client.
 pub(super) struct Session {
-    globals: Globals,
+    setup: Setup,
+    format: Format,
+    timeout: Option<Duration>,
 }
 
 impl Session {
-    pub(super) fn new(globals: Globals) -> Session {
-        Session { globals }
+    /// # Errors
+    /// As [`Setup::read`].
+    pub(super) fn new(globals: &Globals) -> Result<Session, Failure> {
+        Ok(Session { setup: Setup::read(globals)?, format: globals.output, timeout: globals.timeout })
     }
 
     pub(super) fn format(&self) -> Format {
-        self.globals.output
+        self.format
     }
 
     /// The pool the user named.
@@ -29,7 +35,7 @@ impl Session {
     /// # Errors
     /// `Usage` if there is none.
     pub(super) fn pool(&self) -> Result<String, Failure> {
-        match self.globals.pool.as_deref() {
+        match self.setup.pool.as_deref() {
             Some(pool) if !pool.is_empty() => Ok(pool.to_owned()),
             _ => Err(Failure::Usage("which pool? add --pool POOL, or set WEIR_POOL".to_owned())),
         }
@@ -37,19 +43,33 @@ impl Session {
 
     /// The pool the user named; empty, which the API reads as all of them, if there is none.
     pub(super) fn pool_or_all(&self) -> String {
-        self.globals.pool.clone().unwrap_or_default()
+        self.setup.pool.clone().unwrap_or_default()
     }
 
     pub(super) async fn channel(&self) -> Result<Channel, Failure> {
         let timeout = self.timeout().min(CONNECT_TIMEOUT);
-        Ok(self.globals.server.connect(timeout).await?)
+        Ok(self.setup.server.connect(timeout, self.setup.trust.as_ref()).await?)
     }
 
     /// A request that carries `--timeout` as its deadline.
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
+        let mut request = self.endless(message);
         request.set_timeout(self.timeout());
         request
+    }
+
+    /// A request without a deadline.
+    pub(super) fn endless<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(token) = self.authorization() {
+            request.metadata_mut().insert("authorization", token);
+        }
+        request
+    }
+
+    /// What requests show.
+    pub(super) fn authorization(&self) -> Option<MetadataValue<Ascii>> {
+        self.setup.authorization.clone()
     }
 
     fn timeout(&self) -> Duration {
@@ -58,7 +78,7 @@ impl Session {
 
     /// What `--timeout` says; `default` if it is not given.
     pub(super) fn timeout_or(&self, default: Duration) -> Duration {
-        self.globals.timeout.unwrap_or(default)
+        self.timeout.unwrap_or(default)
     }
 
     /// Awaits a stream, for `--timeout` at most; once it is open it may last as long as it likes.

@@ -300,6 +300,13 @@ impl Nodes for Server {
         Err(Status::failed_precondition("node p/n1 has containers"))
     }
 
+    async fn revoke_node(
+        &self,
+        _: Request<v1::RevokeNodeRequest>,
+    ) -> Result<Response<v1::RevokeNodeResponse>, Status> {
+        Err(Status::not_found("there is no node `n1` in the pool `p`"))
+    }
+
     type ListNodeFlowsStream = tonic::codegen::BoxStream<v1::ListNodeFlowsResponse>;
 
     async fn list_node_flows(

@@ -19,6 +19,8 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Retiring(endpoint) => format!("retiring/{}", endpoint.0),
         Key::Cooling(network, address) => format!("cooling/{}/{address}", network.0),
         Key::Neighbour(network, address) => format!("neighbour/{}/{address}", network.0),
+        Key::Token(id) => format!("token/{id}"),
+        Key::Admission(pool, node) => format!("admission/{}/{node}", pool.0),
     }
 }
 
@@ -37,6 +39,8 @@ pub(super) fn value(record: &Record) -> Result<Vec<u8>, serde_json::Error> {
         Record::Retiring(record) => json(record),
         Record::Cooling(record) => json(record),
         Record::Neighbour(record) => json(record),
+        Record::Token(record) => json(record),
+        Record::Admission(record) => json(record),
     }
 }
 
@@ -59,6 +63,8 @@ pub(super) fn record(key: &str, value: &[u8]) -> Result<Record, String> {
         "retiring" => json(value).map(Record::Retiring),
         "cooling" => json(value).map(Record::Cooling),
         "neighbour" => json(value).map(Record::Neighbour),
+        "token" => json(value).map(Record::Token),
+        "admission" => json(value).map(Record::Admission),
         _ => return Err(format!("the record `{key}` is of an unknown kind")),
     }
     .map_err(|error| format!("the record `{key}` is not what it should be: {error}"))?;

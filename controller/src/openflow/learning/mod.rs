@@ -36,7 +36,8 @@ const BACKLOG: usize = 1 << 20;
 /// Serves a connection whose version is agreed on until it ends.
 ///
 /// Cancel safety: `read` takes nothing that it does not return, the others take nothing.
-pub(super) async fn serve(Parts { mut stream, mut channel, mut outgoing }: Parts, seat: LearnerSeat) -> End {
+pub(super) async fn serve(parts: Parts<TcpStream>, seat: LearnerSeat) -> End {
+    let Parts { mut stream, mut channel, mut outgoing } = parts;
     let known = seat.known.clone();
     let mut known = pin!(known.cancelled());
     let mut learner = Learner::new(Instant::now(), seat);

@@ -6,7 +6,7 @@
 //! HTTP ◀─ JSON, events, text (answer.rs), or a problem (problem.rs) ◀───── messages ◀── gRPC service
 //! ```
 //!
-//! It leaves everything that an answer says to the services, and who may ask to what is put around them: a call reaches
+//! It leaves everything that an answer says to the services, and who may ask to the guard around them: a call reaches
 //! them with the credentials and the connection of the HTTP request that it is made for. `/openapi.json` is made of the same
 //! table and the protocol definitions (openapi.rs).
 
@@ -59,6 +59,11 @@ pub(super) fn router(services: &Routes) -> Router {
         .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], document)))
         .route("/v1/{*rest}", any(nothing_here))
         .method_not_allowed_fallback(not_that_method)
+}
+
+/// A refusal, for who does not speak gRPC.
+pub(super) fn refused(status: Status) -> Response {
+    Problem::from(status).into_response()
 }
 
 async fn nothing_here(uri: Uri) -> Problem {

@@ -98,7 +98,7 @@ const fn act(verb: Verb, path: &'static str, call: (&'static str, &'static str))
     Route { verb, path, call, body: Body::Request, answer: Answer::One, takes: Takes::Revision }
 }
 
-/// All routes. `ExecContainer`, which needs a stream in either direction, and the service of the agents are not among them.
+/// All routes. `ExecContainer`, which needs a stream in either direction, and the services of the agents are not among them.
 pub(super) const ROUTES: &[Route] = &[
     create("/v1/pools", ("Pools", "CreatePool"), "pool"),
     get("/v1/pools", ("Pools", "ListPools"), Answer::List("pools")),
@@ -114,6 +114,7 @@ pub(super) const ROUTES: &[Route] = &[
     get("/v1/pools/{pool}/nodes/{name}", ("Nodes", "GetNode"), Answer::One),
     delete("/v1/pools/{pool}/nodes/{name}", ("Nodes", "DeleteNode")),
     act(Verb::Put, "/v1/pools/{pool}/nodes/{name}/scheduling", ("Nodes", "SetNodeScheduling")),
+    plainly(act(Verb::Post, "/v1/pools/{pool}/nodes/{name}/revoke", ("Nodes", "RevokeNode"))),
     get("/v1/pools/{pool}/nodes/{name}/flows", ("Nodes", "ListNodeFlows"), Answer::Text),
     get("/v1/containers", ("Containers", "ListContainers"), Answer::List("containers")),
     create("/v1/pools/{pool}/containers", ("Containers", "CreateContainer"), "container"),
@@ -124,17 +125,24 @@ pub(super) const ROUTES: &[Route] = &[
     act(Verb::Post, "/v1/pools/{pool}/containers/{name}/stop", ("Containers", "StopContainer")),
     act(Verb::Post, "/v1/pools/{pool}/containers/{name}/move", ("Containers", "MoveContainer")),
     get("/v1/pools/{pool}/containers/{name}/log", ("Containers", "LogContainer"), Answer::Text),
-    Route {
-        takes: Takes::Nothing,
-        ..create("/v1/pools/{pool}/preview", ("Containers", "PreviewContainer"), "container")
-    },
+    plainly(create("/v1/pools/{pool}/preview", ("Containers", "PreviewContainer"), "container")),
     watch("/v1/watch", ("Containers", "WatchContainers")),
     watch("/v1/pools/{pool}/watch", ("Containers", "WatchContainers")),
     get("/v1/events", ("Containers", "WatchEvents"), Answer::Events),
     get("/v1/pools/{pool}/events", ("Containers", "WatchEvents"), Answer::Events),
     get("/v1/status", ("Status", "GetStatus"), Answer::One),
     get("/v1/pools/{pool}/status", ("Status", "GetStatus"), Answer::One),
+    plainly(act(Verb::Post, "/v1/tokens", ("Tokens", "CreateToken"))),
+    get("/v1/tokens", ("Tokens", "ListTokens"), Answer::List("tokens")),
+    plainly(act(Verb::Post, "/v1/pools/{pool}/tokens", ("Tokens", "CreateToken"))),
+    get("/v1/pools/{pool}/tokens", ("Tokens", "ListTokens"), Answer::List("tokens")),
+    plainly(delete("/v1/tokens/{id}", ("Tokens", "RevokeToken"))),
 ];
+
+/// One that takes no header of its own.
+const fn plainly(route: Route) -> Route {
+    Route { takes: Takes::Nothing, ..route }
+}
 
 const fn watch(path: &'static str, call: (&'static str, &'static str)) -> Route {
     Route { takes: Takes::LastEvent, ..get(path, call, Answer::Events) }

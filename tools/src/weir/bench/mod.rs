@@ -76,6 +76,7 @@ pub(super) async fn run(session: &Session, arguments: Bench) -> Result<ExitCode,
         warmup: warmup as usize,
         rate,
         timeout: session.timeout_or(TIMEOUT),
+        authorization: session.authorization(),
     };
     let outcome = measured(&channel, &load, interrupts).await;
     // Also after a failure: what is left over would hold the network, which is said then.

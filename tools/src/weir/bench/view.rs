@@ -151,7 +151,15 @@ mod tests {
             ..v1::Container::default()
         };
         let timeout = Duration::from_secs(1);
-        let load = Load { container, prefix: "b".to_owned(), count: 2, warmup: 0, rate, timeout };
+        let load = Load {
+            container,
+            prefix: "b".to_owned(),
+            count: 2,
+            warmup: 0,
+            rate,
+            timeout,
+            authorization: None,
+        };
         let samples = vec![sample(1), sample(2)];
         BenchView::new(&load, &Outcome { samples, took: Duration::from_millis(30), stopped: false })
     }

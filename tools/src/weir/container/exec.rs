@@ -53,7 +53,7 @@ pub(super) async fn run(session: &Session, arguments: Exec) -> Result<ExitCode, 
     // The receiver is alive: it is handed over below.
     let start = ExecContainerRequest { request: Some(Request::Start(start)) };
     requests.try_send(start).map_err(|_| Failure::Usage("the request could not be queued".to_owned()))?;
-    let opening = client.exec_container(ReceiverStream::new(outgoing));
+    let opening = client.exec_container(session.endless(ReceiverStream::new(outgoing)));
     let outputs = session.opened("starting the command", opening).await?;
     match resizes {
         Some(resizes) => relay_terminal(requests, outputs, resizes).await,

@@ -35,6 +35,7 @@ pub(super) async fn run(session: &Session, arguments: Logs) -> Result<(), Failur
     let since = since.map(Into::into);
     // No deadline: a log lasts as long as it is read, and a long one takes its time.
     let request = v1::LogContainerRequest { pool, name, follow, tail, timestamps, since };
+    let request = session.endless(request);
     let mut client = client(session).await?;
     let mut log = session.opened("asking", client.log_container(request)).await?;
     let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());

@@ -31,7 +31,10 @@ pub(super) enum Command {
     Uncordon(Named),
     /// Move a node's containers elsewhere, and wait until only those are left that stay
     Drain(drain::Drain),
-    /// Forget a node whose agent is gone and that holds no containers
+    /// Let a node act no longer: its connections are cut, its containers placed elsewhere, and it needs a new join token to
+    /// come back
+    Revoke(Named),
+    /// Forget a node that holds no containers, and whose agent is gone or has a certificate
     #[command(visible_alias = "rm")]
     Delete(Named),
 }
@@ -61,6 +64,19 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
         Command::Cordon(Named { name }) => show_scheduled(session, name, Scheduling::Cordoned).await,
         Command::Uncordon(Named { name }) => show_scheduled(session, name, Scheduling::Active).await,
         Command::Drain(arguments) => drain::run(session, arguments).await,
+        Command::Revoke(Named { name }) => {
+            let request =
+                session.request(v1::RevokeNodeRequest { pool: session.pool()?, name: name.clone() });
+            let mut client = client(session).await?;
+            session.patiently("revoking", client.revoke_node(request)).await?;
+            let request = session.request(v1::GetNodeRequest { pool: session.pool()?, name });
+            match client.get_node(request).await {
+                Ok(node) => output::show(session.format(), &NodeView::from(node.into_inner())),
+                // It had joined, and never registered.
+                Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
+                Err(status) => Err(status.into()),
+            }
+        }
         Command::Delete(Named { name }) => {
             let pool = session.pool()?;
             let request = session.request(v1::DeleteNodeRequest { pool: pool.clone(), name: name.clone() });
@@ -77,7 +93,7 @@ async fn client(session: &Session) -> Result<NodesClient<tonic::transport::Chann
 
 /// Prints a flow a line as it comes, since there may be many.
 async fn flows(session: &Session, name: String) -> Result<(), Failure> {
-    let request = v1::ListNodeFlowsRequest { pool: session.pool()?, name };
+    let request = session.endless(v1::ListNodeFlowsRequest { pool: session.pool()?, name });
     let mut client = client(session).await?;
     let mut answer = session.opened("asking", client.list_node_flows(request)).await?;
     while let Some(v1::ListNodeFlowsResponse { flows }) = answer.message().await? {

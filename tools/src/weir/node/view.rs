@@ -21,6 +21,7 @@ pub(in super::super) struct NodeView {
     labels: BTreeMap<String, String>,
     revision: u64,
     scheduling: &'static str,
+    admission: Option<&'static str>,
     capacity: ResourcesView,
     status: NodeStatusView,
 }
@@ -47,6 +48,11 @@ pub(in super::super) struct NodeList(pub(in super::super) Vec<NodeView>);
 impl From<v1::Node> for NodeView {
     fn from(node: v1::Node) -> NodeView {
         let scheduling = scheduling_text(node.scheduling());
+        let admission = match node.admission() {
+            v1::node::Admission::Unspecified => None,
+            v1::node::Admission::Admitted => Some("admitted"),
+            v1::node::Admission::Revoked => Some("revoked"),
+        };
         let status = node.status.unwrap_or_default();
         NodeView {
             pool: node.pool,
@@ -58,6 +64,7 @@ impl From<v1::Node> for NodeView {
             labels: node.labels.into_iter().collect(),
             revision: node.revision,
             scheduling,
+            admission,
             capacity: node.capacity.unwrap_or_default().into(),
             status: NodeStatusView {
                 agent_connected: status.agent_connected,
@@ -80,6 +87,7 @@ impl NodeView {
     fn state(&self) -> (&'static str, Health) {
         let status = &self.status;
         match (status.agent_connected, status.switch_connected, status.in_sync) {
+            _ if self.admission == Some("revoked") => ("revoked", Health::Bad),
             _ if status.lost => ("lost", Health::Bad),
             (false, false, _) => ("unreachable", Health::Bad),
             (false, true, _) => ("no agent", Health::Bad),
@@ -109,6 +117,7 @@ impl View for NodeView {
             ("Node", format!("{}/{}", self.pool, self.name)),
             ("State", format!("{}{since}", self.state().0)),
             ("Scheduling", self.scheduling.to_owned()),
+            ("Certificate", self.admission.unwrap_or_default().to_owned()),
             ("Agent", up(status.agent_connected)),
             ("Switch", up(status.switch_connected)),
             ("Datapath id", self.datapath_id.clone()),

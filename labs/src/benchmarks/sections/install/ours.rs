@@ -43,6 +43,7 @@ pub(super) async fn install(bridge: &Bridge) -> anyhow::Result<Installed> {
         term: 1,
         switch_idle: Duration::from_secs(5),
         learns: false,
+        access: None,
     };
     // Threads of their own, as the daemon has: this one may encode while sessions send.
     let sessions = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -1,0 +1,77 @@
+//! The service `weir.v1.Enrolment`: how nodes come to their certificates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+use weir_api::token::{Kind, Token};
+use weir_api::v1::enrolment_server::Enrolment;
+use weir_api::v1::{Certificate, JoinRequest, RenewRequest};
+
+use super::{Api, convert, refused};
+use crate::access::{Authority, AuthorityError, Caller, NodeName, SigningRequest};
+use crate::orchestrate::admissions::Joining;
+
+#[tonic::async_trait]
+impl Enrolment for Api {
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<Certificate>, Status> {
+        let JoinRequest { token, node, signing_request } = request.into_inner();
+        let unauthenticated = |sentence: &str| Status::unauthenticated(sentence.to_owned());
+        let token: Token = token.parse().map_err(|error| Status::unauthenticated(format!("{error}")))?;
+        if token.kind != Kind::Join {
+            return Err(unauthenticated("the token is none to join with"));
+        }
+        let (authority, _) = self.authority()?;
+        if token.authority != authority.fingerprint() {
+            return Err(unauthenticated("the join token is another controller's"));
+        }
+        let request = SigningRequest::read(signing_request).map_err(not_signed)?;
+        let joining = Joining { hash: token.hash(), token: token.id, node: node.clone(), key: request.key };
+        let admission = self.orchestrator.join(joining).await.map_err(refused)?;
+        let pool = self.orchestrator.intent().read(|state| state.pool(admission.pool).cloned());
+        let pool = pool.ok_or_else(|| unauthenticated("the pool of the join token is gone"))?;
+        let name = NodeName { pool: pool.name.clone(), node, number: Some(admission.number) };
+        tracing::info!(pool = name.pool, node = name.node, number = admission.number, "node joined");
+        self.sign(request, name)
+    }
+
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<Certificate>, Status> {
+        let Some(Caller::Node(name)) = request.extensions().get::<Caller>().cloned() else {
+            return Err(Status::unauthenticated("that is for nodes that show their certificates"));
+        };
+        let request = SigningRequest::read(request.into_inner().signing_request).map_err(not_signed)?;
+        tracing::info!(pool = name.pool, node = name.node, "node's certificate renewed");
+        self.sign(request, name)
+    }
+}
+
+impl Api {
+    /// Who signs, and for how long.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION`: nobody.
+    pub(super) fn authority(&self) -> Result<(&Arc<Authority>, Duration), Status> {
+        let authority = self.authority.as_ref().map(|(authority, life)| (authority, *life));
+        authority.ok_or_else(|| Status::failed_precondition("this controller has no certificate authority"))
+    }
+
+    fn sign(&self, request: SigningRequest, name: NodeName) -> Result<Response<Certificate>, Status> {
+        let (authority, life) = self.authority()?;
+        let issued = authority.issue_node(request, &name, life).map_err(not_signed)?;
+        Ok(Response::new(Certificate {
+            pool: name.pool,
+            node: name.node,
+            certificate: issued.pem,
+            authority: authority.pem().to_owned(),
+            not_before: Some(convert::timestamp(issued.not_before)),
+            not_after: Some(convert::timestamp(issued.not_after)),
+        }))
+    }
+}
+
+fn not_signed(error: AuthorityError) -> Status {
+    match error {
+        AuthorityError::Request(_) => Status::invalid_argument(error.to_string()),
+        _ => Status::internal(error.to_string()),
+    }
+}
