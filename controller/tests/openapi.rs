@@ -93,9 +93,10 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 /// Each operation once, in an order in which each finds what it needs: its id, what its path and query are to be, its body.
-const CALLS: [(&str, &str, &str); 37] = [
+const CALLS: [(&str, &str, &str); 38] = [
     ("CreatePool", "/v1/pools", r#"{"name":"q"}"#),
     ("ListPools", "/v1/pools?page_size=1", ""),
+    ("UpdatePool", "/v1/pools/q", r#"{"max_containers":9,"max_memory_bytes":"0"}"#),
     ("GetPool", "/v1/pools/q", ""),
     ("CreateNetwork", "/v1/pools/q/networks", r#"{"name":"n","driver":"vlan","subnet":"10.9.0.0/24"}"#),
     ("ListNetworks", "/v1/networks", ""),

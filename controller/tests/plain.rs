@@ -95,6 +95,29 @@ async fn addresses_and_mac_addresses_that_cannot_be_had_are_refused_with_the_rea
 }
 
 #[tokio::test]
+async fn what_a_node_has_for_its_docker_counts_in_its_pools_quota_in_reserve_or_not() {
+    let (world, one, _two) = World::furnished().await;
+    let limit = |addresses, memory| UpdatePoolRequest {
+        name: "p".to_owned(),
+        max_addresses: Some(addresses),
+        max_memory_bytes: Some(memory),
+        ..UpdatePoolRequest::default()
+    };
+    world.pools().update_pool(limit(2, 0)).await.unwrap();
+    let reserved = lease(&world, "n1", "net", "").await.unwrap();
+    one.report(reserved.endpoint_id, State::Reserved, reserved.ofport).await;
+    lease(&world, "n2", "net", "").await.unwrap();
+    let says = "a quota of 2 addresses: 2 are used, and 1 more is asked for";
+    refused(lease(&world, "n1", "net", "").await, Code::ResourceExhausted, says);
+    refused(world.create(container("mine"), false).await, Code::ResourceExhausted, says);
+    let pool = world.pools().get_pool(GetPoolRequest { name: "p".to_owned() }).await.unwrap().into_inner();
+    assert_eq!(pool.used, Some(Quota { containers: 2, addresses: 2, ..Quota::default() }));
+    // What Docker gives its containers to use nobody else knows.
+    world.pools().update_pool(limit(3, 1000)).await.unwrap();
+    lease(&world, "n1", "net", "").await.unwrap();
+}
+
+#[tokio::test]
 async fn what_a_nodes_own_docker_runs_is_neither_started_nor_stopped_nor_moved() {
     let (world, one, _two) = World::furnished().await;
     let given = lease(&world, "n1", "net", "").await.unwrap();

@@ -68,6 +68,29 @@ async fn what_is_made_by_http_is_what_grpc_has() {
     assert!(text.starts_with("data: {") && text.contains("\"reason\":\"Ready\""), "{text}");
 }
 
+#[tokio::test]
+async fn a_quota_is_changed_in_part_as_it_was_seen_and_says_when_it_is_used_up() {
+    let (world, _one, _two) = World::furnished().await;
+    let http = Http::of(&world).await;
+    let seen = http.get("/v1/pools/p").await;
+    let as_seen = [("if-match", seen.header("etag"))];
+    let patch = async |headers: &[_], body| http.send("PATCH", "/v1/pools/p", headers, body).await;
+    let limited = patch(&as_seen, r#"{"max_containers":1,"max_addresses":9}"#).await;
+    assert_eq!(limited.ok()["quota"], json!({"containers": 1, "addresses": 9}));
+    let stale = patch(&as_seen, r#"{"max_containers":5}"#).await;
+    assert_eq!((stale.status, stale.json()["code"].as_str()), (412, Some("ABORTED")));
+    assert_eq!(patch(&[], r#"{"max_addresses":0}"#).await.ok()["quota"], json!({"containers": 1}));
+    let nowhere = http.send("PATCH", "/v1/pools/none", &[], "{}").await;
+    assert_eq!((nowhere.status, nowhere.blamed()), (404, vec!["name".to_owned()]));
+    let unknown = patch(&[], r#"{"max_nodes":1}"#).await;
+    assert_eq!(unknown.status, 400, "{unknown:?}");
+    world.create(container("one"), false).await.unwrap();
+    let over = http.send("POST", "/v1/pools/p/containers", &[], WEB).await;
+    assert_eq!((over.status, over.json()["code"].as_str()), (429, Some("RESOURCE_EXHAUSTED")));
+    assert!(over.json()["detail"].as_str().unwrap().contains("a quota of 1 containers"), "{over:?}");
+    assert_eq!(http.get("/v1/pools/p").await.ok()["used"], json!({"containers": 1, "addresses": 1}));
+}
+
 /// A request that must be refused: method, path, headers, body; then the status, the code, and the field that is blamed.
 type Refused<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], String, u16, &'a str, &'a str);
 
@@ -257,7 +280,9 @@ async fn bad_requests_are_refused_with_the_field_and_change_nothing() {
         ("DELETE", "/v1/pools/p/nodes/n1", &[], none(), 409, "FAILED_PRECONDITION", ""),
         ("POST", "/v1/pools/p/containers/web/stop", &[], "{}".to_owned(), 409, "FAILED_PRECONDITION", ""),
         ("GET", "/v1/pools/p/containers/web/log", &[], none(), 409, "FAILED_PRECONDITION", ""),
-        // Tokens and revocation.
+        // Quotas, tokens and revocation.
+        ("PATCH", "/v1/pools/p", &[], r#"{"max_containers":-1}"#.to_owned(), 400, bad, "max_containers"),
+        ("PATCH", "/v1/pools/p", stale, r#"{"max_containers":1}"#.to_owned(), 412, "ABORTED", "If-Match"),
         ("POST", tokens, &[], r#"{"role":"POOL"}"#.to_owned(), 400, bad, "pool"),
         ("POST", tokens, &[], r#"{"role":"ADMIN","pool":"p"}"#.to_owned(), 400, bad, "pool"),
         ("POST", tokens, &[], r#"{"role":"BOSS"}"#.to_owned(), 400, bad, "role"),
@@ -292,7 +317,7 @@ async fn bad_requests_are_refused_with_the_field_and_change_nothing() {
     }
     let plain = http.ask("POST", pools, &[("content-type", "text/plain")], r#"{"name":"q"}"#).await;
     assert_eq!((plain.status, world.revision()), (415, before), "a form of another origin may be sent so");
-    assert_eq!(http.send("PUT", "/v1/pools/p", &[], "").await.header("allow"), "GET,HEAD,DELETE");
+    assert_eq!(http.send("PUT", "/v1/pools/p", &[], "").await.header("allow"), "GET,HEAD,PATCH,DELETE");
     eprintln!("{n} bad requests");
 }
 

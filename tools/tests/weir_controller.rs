@@ -1,5 +1,6 @@
 //! The `weir` program with a real controller, as far as neither needs a node. Containers are tested in labs.
 
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 /// A controller with a store and a socket of its own, and `weir` linked as `cli`.
 struct Controller {
     dir: TempDir,
+    /// Where it serves TLS.
+    tls: SocketAddr,
     stop: CancellationToken,
     _runtime: Runtime,
 }
@@ -24,12 +27,22 @@ impl Controller {
         symlink(env!("CARGO_BIN_EXE_weir"), dir.path().join("cli")).expect("a link");
         let (listen, data) = (format!("unix:{}/weir.sock", dir.path().display()), dir.path().join("data"));
         let data = data.display().to_string();
-        let words =
-            ["weir-controller", "--listen", &listen, "--openflow", "127.0.0.1:0", "--data-dir", &data];
+        let tls = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a free port");
+        let with_tls = format!("--listen=tls:{tls}");
+        let words = [
+            "weir-controller",
+            "--listen",
+            &listen,
+            &with_tls,
+            "--openflow",
+            "127.0.0.1:0",
+            "--data-dir",
+            &data,
+        ];
         let config = Config::try_parse_from(words).expect("settings");
         let (runtime, stop) = (Runtime::new().expect("a runtime"), CancellationToken::new());
         runtime.spawn(controller::run(config, stop.clone()));
-        let controller = Controller { dir, stop, _runtime: runtime };
+        let controller = Controller { dir, tls, stop, _runtime: runtime };
         let end = Instant::now() + Duration::from_secs(10);
         while controller.cli("status").status.code() != Some(0) {
             assert!(Instant::now() < end, "the controller does not answer");
@@ -156,4 +169,41 @@ fn status_tells_an_empty_controller() {
     assert_eq!((&status["nodes"], &status["problems"]), (&Value::Array(vec![]), &Value::Array(vec![])));
     assert!(status["started"].as_str().is_some_and(|time| time.ends_with('Z')), "{status}");
     assert!(controller.ok("status").contains("Everything is as intended."));
+}
+
+#[test]
+fn a_token_opens_one_pool_over_tls_and_needs_nothing_else() {
+    let controller = Controller::start();
+    controller.ok("pool create p --max-containers 2 --max-memory 1g");
+    controller.ok("pool create q");
+    let token = controller.ok("--pool p token create --description me");
+    let listed = controller.json("token list");
+    assert_eq!((&listed[0]["role"], &listed[0]["description"]), (&Value::from("pool"), &Value::from("me")));
+    let as_user = |line: &str| {
+        let (server, token) = (format!("https://{}", controller.tls), token.trim());
+        let mut command = Command::new(controller.dir.path().join("cli"));
+        command.env("WEIR_SERVER", server).env("WEIR_TOKEN", token).env("WEIR_CONFIG", "/dev/null");
+        command.args(line.split_whitespace()).output().expect("the program starts")
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let pools = as_user("--output json pool list");
+    assert!(pools.status.success(), "{}", said(&pools));
+    let pools: Value = serde_json::from_slice(&pools.stdout).expect("one JSON document");
+    assert_eq!(pools.as_array().map(Vec::len), Some(1));
+    assert_eq!((&pools[0]["name"], &pools[0]["quota"]["containers"]), (&Value::from("p"), &Value::from(2)));
+    assert!(said(&as_user("--pool q network list")).contains("there is no pool `q`"));
+    assert!(said(&as_user("pool update p --max-containers none")).contains("administrators"));
+    controller.ok("pool update p --max-containers none --max-cpus 1.5");
+    let shown = controller.ok("pool show p");
+    assert!(
+        shown.contains("0 of no limit") && shown.contains("0 of 1.5") && shown.contains("0 B of 1 GiB"),
+        "{shown}"
+    );
+    let join = controller.ok("pool token create p --ttl 5m --uses 3");
+    assert!(join.starts_with("weir-join."), "{join}");
+    let joins = controller.json("pool token list p");
+    assert_eq!(joins[0]["uses_left"], Value::from(3));
+    let id = listed[0]["id"].as_str().expect("an id").to_owned();
+    controller.ok(&format!("token revoke {id}"));
+    assert!(said(&as_user("pool list")).contains("not known"));
 }

@@ -16,10 +16,9 @@ use flowlib::types::DatapathId;
 pub(crate) fn furnish(tx: &mut Transaction<'_>, links: &Links, n_nodes: u32) -> Result<(), Refusal> {
     let pool = PoolSpec {
         name: "p".to_owned(),
-        vlans: None,
-        vnis: None,
         default_image: String::new(),
         placement: Strategy::Spread,
+        ..PoolSpec::default()
     };
     pools::create(tx, pool)?;
     let network = NetworkSpec {

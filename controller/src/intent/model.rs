@@ -59,6 +59,19 @@ pub struct Resources {
     pub pids: u32,
 }
 
+/// What a pool may use at most, all together; 0: as much as there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Containers.
+    pub containers: u32,
+    /// Thousandths of a processor, as containers' limits say.
+    pub cpu_millis: u32,
+    /// Bytes of memory, as containers' limits say.
+    pub memory_bytes: u64,
+    /// Addresses.
+    pub addresses: u32,
+}
+
 /// Whether a process that has ended is started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
@@ -124,6 +137,9 @@ pub struct Pool {
     /// Where its containers go.
     #[serde(default)]
     pub placement: Strategy,
+    /// What it may use at most.
+    #[serde(default)]
+    pub quota: Quota,
     /// The key of the request that made it; empty: it had none.
     #[serde(default)]
     pub request_key: String,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId, PoolId};
 use flowlib::types::{DatapathId, VlanVid, Vni};
 
-use super::hosted::{Hosted, NOTHING_HOSTED};
+use super::hosted::{Hosted, NOTHING_HOSTED, Sum};
 use super::model::{
     Admission, Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring, Role,
     Settings, Token,
@@ -49,9 +49,18 @@ pub struct Members {
     pub networks: BTreeSet<NetworkId>,
     /// Its nodes.
     pub nodes: BTreeSet<NodeId>,
+    /// How many containers it has, deleting ones included.
+    pub containers: usize,
+    /// The limits of these together.
+    pub allocated: Sum,
 }
 
-static NO_MEMBERS: Members = Members { networks: BTreeSet::new(), nodes: BTreeSet::new() };
+static NO_MEMBERS: Members = Members {
+    networks: BTreeSet::new(),
+    nodes: BTreeSet::new(),
+    containers: 0,
+    allocated: Sum { cpu_millis: 0, memory_bytes: 0 },
+};
 
 impl State {
     /// The number of the last commit.
@@ -314,6 +323,9 @@ impl State {
             Record::Container(container) => {
                 let key = (container.pool, container.name.clone());
                 self.endpoints.insert(container.endpoint.id, key.clone());
+                let members = self.members.entry(container.pool).or_default();
+                members.containers += 1;
+                members.allocated = members.allocated.with(container.resources);
                 if let Some(endpoint) = container.live() {
                     let hosted = self.hosted.entry(endpoint.node).or_default();
                     hosted.live.insert(endpoint.id);
@@ -377,6 +389,10 @@ impl State {
             }
             Record::Container(container) => {
                 self.endpoints.remove(&container.endpoint.id);
+                prune(&mut self.members, container.pool, |members| {
+                    members.containers -= 1;
+                    members.allocated = members.allocated.without(container.resources);
+                });
                 if let Some(endpoint) = container.live() {
                     prune(&mut self.hosted, endpoint.node, |hosted| {
                         hosted.live.remove(&endpoint.id);

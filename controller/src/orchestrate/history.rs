@@ -87,10 +87,9 @@ impl World {
         let mut tx = Transaction::new(&mut state);
         let pool = PoolSpec {
             name: "p".to_owned(),
-            vlans: None,
-            vnis: None,
             default_image: String::new(),
             placement: model::Strategy::Spread,
+            ..PoolSpec::default()
         };
         pools::create(&mut tx, pool).unwrap();
         for (name, driver, subnet, gateway) in
@@ -295,10 +294,9 @@ async fn reopening_the_store_gives_the_same_state_and_commits_tell_all() {
         tokio::spawn(async move {
             let pool = PoolSpec {
                 name: format!("p{}", n % 150),
-                vlans: None,
-                vnis: None,
                 default_image: if n < 150 { "a" } else { "b" }.to_owned(),
                 placement: model::Strategy::Spread,
+                ..PoolSpec::default()
             };
             let created = intent.transact(move |tx| pools::create(tx, pool)).await.is_ok();
             let name = format!("p{}", n % 150);

@@ -24,6 +24,7 @@ pub mod plain;
 pub mod plan;
 pub mod pools;
 pub mod process;
+pub mod quota;
 pub mod scheduler;
 pub mod status;
 mod task;
@@ -55,7 +56,7 @@ use nodes::NodeSpec;
 use ofport::Ports;
 use outbox::{DesiredEndpoint, Outbox};
 use plain::{Lease, LeaseSpec};
-use pools::PoolSpec;
+use pools::{PoolSpec, QuotaChange};
 use scheduler::Placement;
 use status::{Condition, Phase};
 use tokens::TokenSpec;
@@ -187,6 +188,23 @@ impl Orchestrator {
             Ok(pool)
         };
         Ok(self.intent().transact(create).await?.value)
+    }
+
+    /// Changes what a pool may use: [`pools::set_quota`]; if it is `at` a revision, where one is named.
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn set_quota(
+        &self,
+        name: String,
+        change: QuotaChange,
+        at: Option<u64>,
+    ) -> Result<Arc<Pool>, IntentError> {
+        let set = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(pools::find(tx.state(), &name)?.revision))?;
+            pools::set_quota(tx, &name, change)
+        };
+        Ok(self.intent().transact(set).await?.value)
     }
 
     /// Deletes a pool: [`pools::delete`]; if it is `at` a revision, where one is named.

@@ -26,7 +26,7 @@ const VXLAN_OVERHEAD: u32 = 50;
 const MTU_RANGE: std::ops::RangeInclusive<u32> = 576..=9216;
 
 /// A network as asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSpec {
     /// Whose it is to be.
     pub pool: String,

@@ -17,7 +17,7 @@ use crate::network::ipam::Ask;
 
 use super::containers::{self, Surroundings};
 use super::outbox::DesiredEndpoint;
-use super::{admissions, lifecycle, networks, nodes, plan, pools};
+use super::{admissions, lifecycle, networks, nodes, plan, pools, quota};
 
 /// The runtime of these endpoints.
 pub const PLAIN: &str = "docker-plain";
@@ -71,7 +71,7 @@ pub fn check(container: &Container) -> Result<(), Refusal> {
 /// # Errors
 /// [`Refusal::NotFound`]: pool, node or network. [`Refusal::Denied`]: the node is revoked. [`Refusal::Exists`]: the address
 /// is taken. [`Refusal::Invalid`]: no endpoint may have it. [`Refusal::Exhausted`]: there is no address, or no port number,
-/// left.
+/// left, or the pool may have no more.
 pub fn lease(
     tx: &mut Transaction<'_>,
     spec: &LeaseSpec,
@@ -80,6 +80,7 @@ pub fn lease(
     let pool = pools::find(tx.state(), &spec.pool)?.clone();
     let node = nodes::find(tx.state(), &pool, &spec.node)?.clone();
     admissions::check(tx.state(), &pool, &node.name)?;
+    quota::check(tx.state(), &pool, PLAIN, Resources::default())?;
     let network = networks::find(tx.state(), &pool, &spec.network)?.clone();
     let state = tx.state();
     let ask = Ask {

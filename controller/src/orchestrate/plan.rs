@@ -11,7 +11,7 @@ use crate::network::ipam::{AddressError, Ask};
 
 use super::containers::{self, ContainerSpec, Surroundings, What};
 use super::scheduler::{self, Choice, Place, Placement};
-use super::{networks, nodes, pools};
+use super::{networks, nodes, pools, quota};
 
 /// A request that makes sense, completed from what is there.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl<'a> Plan<'a> {
     /// Looks for a place for a container of that name.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`]: the node that is named. What is wrong with the address that is asked for. That no node can
-    /// take it is part of the answer.
+    /// [`Refusal::NotFound`]: the node that is named. What is wrong with the address that is asked for. The pool's quota. That
+    /// no node can take it is part of the answer.
     pub(super) fn place(
         &self,
         state: &State,
@@ -67,6 +67,9 @@ impl<'a> Plan<'a> {
         let named = Some(spec.node.as_str()).filter(|node| !node.is_empty());
         let named = named.map(|node| nodes::find(state, &self.pool, node)).transpose()?.map(|node| node.id);
         let itself = self.existing.as_deref();
+        if itself.is_none() {
+            quota::check(state, &self.pool, &self.what.runtime, spec.resources)?;
+        }
         if let (Some(address), None) = (spec.address, itself) {
             let ask = Ask {
                 network: &self.network,

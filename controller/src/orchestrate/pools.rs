@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::intent::model::{Key, NumberRange, Pool, Strategy};
+use crate::intent::model::{Key, NumberRange, Pool, Quota, Strategy};
 use crate::intent::{Refusal, State, Transaction};
 
 use super::{admissions, name};
@@ -25,6 +25,21 @@ pub struct PoolSpec {
     pub default_image: String,
     /// Where its containers go.
     pub placement: Strategy,
+    /// What it may use at most.
+    pub quota: Quota,
+}
+
+/// A change of what a pool may use; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaChange {
+    /// Containers; 0: as many as there is room for, as with the others.
+    pub containers: Option<u32>,
+    /// Thousandths of a processor.
+    pub cpu_millis: Option<u32>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Addresses.
+    pub addresses: Option<u32>,
 }
 
 /// The pool of that name.
@@ -53,29 +68,50 @@ pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Ref
         let same = pool.vlans == vlans
             && pool.vnis == vnis
             && pool.default_image == spec.default_image
-            && pool.placement == spec.placement;
+            && pool.placement == spec.placement
+            && pool.quota == spec.quota;
         return if same {
             Ok(pool.clone())
         } else {
             Err(Refusal::Exists(format!(
-                "the pool `{}` exists with VLANs {}-{}, VNIs {}-{}, default image `{}` and placement {:?}",
+                "the pool `{}` exists with VLANs {}-{}, VNIs {}-{}, default image `{}`, placement {:?} and {:?}",
                 pool.name,
                 pool.vlans.first,
                 pool.vlans.last,
                 pool.vnis.first,
                 pool.vnis.last,
                 pool.default_image,
-                pool.placement
+                pool.placement,
+                pool.quota
             ))
             .of("name"))
         };
     }
     let id = tx.new_pool_id();
     let name = spec.name.clone();
-    let PoolSpec { default_image, placement, .. } = spec;
+    let PoolSpec { default_image, placement, quota, .. } = spec;
     let found = name.clone();
-    tx.put(Pool { id, name, vlans, vnis, default_image, placement, request_key: String::new(), revision: 0 });
+    let request_key = String::new();
+    tx.put(Pool { id, name, vlans, vnis, default_image, placement, quota, request_key, revision: 0 });
     find(tx.state(), &found).cloned()
+}
+
+/// Changes what a pool may use. What it uses already it keeps, even if that is more.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub fn set_quota(tx: &mut Transaction<'_>, name: &str, change: QuotaChange) -> Result<Arc<Pool>, Refusal> {
+    let pool = find(tx.state(), name).map_err(|refusal| refusal.of("name"))?.clone();
+    let quota = Quota {
+        containers: change.containers.unwrap_or(pool.quota.containers),
+        cpu_millis: change.cpu_millis.unwrap_or(pool.quota.cpu_millis),
+        memory_bytes: change.memory_bytes.unwrap_or(pool.quota.memory_bytes),
+        addresses: change.addresses.unwrap_or(pool.quota.addresses),
+    };
+    if quota != pool.quota {
+        tx.put(Pool { quota, ..Pool::clone(&pool) });
+    }
+    find(tx.state(), name).cloned()
 }
 
 fn range(

@@ -195,7 +195,7 @@ mod tests {
         let inner = Orchestrator::start(intent.clone(), timing, Arc::default()).0.inner;
         let registered = intent.transact(|tx| {
             let (name, default_image, placement) = ("p".to_owned(), String::new(), Strategy::Spread);
-            pools::create(tx, PoolSpec { name, vlans: None, vnis: None, default_image, placement })?;
+            pools::create(tx, PoolSpec { name, default_image, placement, ..PoolSpec::default() })?;
             nodes::register(tx, node())
         });
         let (node, session) = (registered.await.unwrap().value.id, 1);

@@ -13,7 +13,7 @@ use weir_api::v1;
 use super::fault;
 
 use crate::intent::model::{
-    Network, Node, NumberRange, Pool, Resources, RestartPolicy, Rule, Scheduling, Strategy,
+    Network, Node, NumberRange, Pool, Quota, Resources, RestartPolicy, Rule, Scheduling, Strategy,
 };
 use crate::intent::{State, Sum};
 use crate::measure::Milestone;
@@ -25,6 +25,7 @@ use crate::orchestrate::networks::{NetworkSpec, Route};
 use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Goal};
 use crate::orchestrate::plain::{Lease, LeaseSpec};
 use crate::orchestrate::pools::PoolSpec;
+use crate::orchestrate::quota;
 use crate::orchestrate::scheduler::{Choice, Placement, Scores, TurnedAway, Verdict};
 use crate::orchestrate::status::{Phase, PortReport, PortState, Process, Reason};
 
@@ -64,10 +65,17 @@ pub(super) fn pool_spec(pool: v1::Pool) -> PoolSpec {
         vnis: pool.vnis.map(range),
         placement,
         default_image: pool.default_image,
+        quota: pool.quota.map_or_else(Quota::default, |quota| Quota {
+            containers: quota.containers,
+            cpu_millis: quota.cpu_millis,
+            memory_bytes: quota.memory_bytes,
+            addresses: quota.addresses,
+        }),
     }
 }
 
-pub(super) fn pool(pool: &Pool) -> v1::Pool {
+pub(super) fn pool(state: &State, pool: &Pool) -> v1::Pool {
+    let used = quota::used(state, pool);
     let range = |range: NumberRange| v1::Range { first: range.first, last: range.last };
     v1::Pool {
         name: pool.name.clone(),
@@ -80,6 +88,18 @@ pub(super) fn pool(pool: &Pool) -> v1::Pool {
         }
         .into(),
         revision: pool.revision,
+        quota: Some(v1::Quota {
+            containers: pool.quota.containers,
+            cpu_millis: pool.quota.cpu_millis,
+            memory_bytes: pool.quota.memory_bytes,
+            addresses: pool.quota.addresses,
+        }),
+        used: Some(v1::Quota {
+            containers: u32::try_from(used.containers).unwrap_or(u32::MAX),
+            cpu_millis: u32::try_from(used.cpu_millis).unwrap_or(u32::MAX),
+            memory_bytes: u64::try_from(used.memory_bytes).unwrap_or(u64::MAX),
+            addresses: u32::try_from(used.addresses).unwrap_or(u32::MAX),
+        }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `weir pool`: pools and the ranges their networks take VLANs and VNIs from.
+//! `weir pool`: pools, the ranges their networks take VLANs and VNIs from, what they may use, and what lets nodes join them.
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Cell;
@@ -6,6 +6,7 @@ use serde::Serialize;
 use weir_api::v1;
 use weir_api::v1::pool;
 
+use super::container::amount;
 use super::failure::Failure;
 use super::output::{self, View, or_dash};
 use super::session::Session;
@@ -15,6 +16,8 @@ use super::token;
 pub(super) enum Command {
     /// Create a pool
     Create(Create),
+    /// Change what a pool may use; what it uses already it keeps
+    Update(Update),
     /// List all pools
     #[command(visible_alias = "ls")]
     List,
@@ -46,6 +49,33 @@ pub(super) struct Create {
     /// Where its containers go: to the emptiest node, or the fullest that can take them
     #[arg(long, value_enum, default_value = "spread")]
     pub(super) placement: Placement,
+    #[command(flatten)]
+    quota: Limits,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Update {
+    /// The pool's name
+    name: String,
+    #[command(flatten)]
+    quota: Limits,
+}
+
+/// What a pool may use at most.
+#[derive(Debug, Args)]
+struct Limits {
+    /// At most so many containers, or none for no limit
+    #[arg(long, value_name = "N", value_parser = limit::<u32>)]
+    max_containers: Option<u32>,
+    /// At most so many processors, as containers' limits say, for example 4.5, or none
+    #[arg(long, value_name = "NUMBER", value_parser = |text: &str| or_none(text, amount::cpus))]
+    max_cpus: Option<u32>,
+    /// At most so much memory, as containers' limits say, for example 16g, or none
+    #[arg(long, value_name = "BYTES", value_parser = |text: &str| or_none(text, amount::memory))]
+    max_memory: Option<u64>,
+    /// At most so many addresses, or none
+    #[arg(long, value_name = "N", value_parser = limit::<u32>)]
+    max_addresses: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,15 +96,38 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
     }
     let mut client = weir_api::client::pools(session.channel().await?);
     match command {
-        Command::Create(Create { name, vlans, vnis, default_image, placement }) => {
+        Command::Create(Create { name, vlans, vnis, default_image, placement, quota }) => {
             let placement = match placement {
                 Placement::Spread => pool::Placement::Spread,
                 Placement::Binpack => pool::Placement::Binpack,
             };
             let placement = placement.into();
-            let pool = v1::Pool { name, vlans, vnis, default_image, placement, ..v1::Pool::default() };
+            let quota = Some(v1::Quota {
+                containers: quota.max_containers.unwrap_or_default(),
+                cpu_millis: quota.max_cpus.unwrap_or_default(),
+                memory_bytes: quota.max_memory.unwrap_or_default(),
+                addresses: quota.max_addresses.unwrap_or_default(),
+            });
+            let pool = v1::Pool { name, vlans, vnis, default_image, placement, quota, ..v1::Pool::default() };
             let request = session.request(v1::CreatePoolRequest { pool: Some(pool) });
             let pool = session.patiently("creating", client.create_pool(request)).await?;
+            output::show(session.format(), &PoolView::from(pool))
+        }
+        Command::Update(Update { name, quota }) => {
+            let Limits {
+                max_containers,
+                max_cpus: max_cpu_millis,
+                max_memory: max_memory_bytes,
+                max_addresses,
+            } = quota;
+            let request = v1::UpdatePoolRequest {
+                name,
+                max_containers,
+                max_cpu_millis,
+                max_memory_bytes,
+                max_addresses,
+            };
+            let pool = session.patiently("updating", client.update_pool(session.request(request))).await?;
             output::show(session.format(), &PoolView::from(pool))
         }
         Command::List => {
@@ -94,6 +147,16 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
             output::show(session.format(), &output::Deleted { kind: "pool", pool: None, name })
         }
     }
+}
+
+/// Reads a number above 0, or `none`, which is 0.
+fn limit<T: std::str::FromStr + Default + PartialEq>(text: &str) -> Result<T, String> {
+    let number = |text: &str| text.parse().ok().filter(|number| *number != T::default());
+    or_none(text, |text| number(text).ok_or_else(|| "expected a number above 0, or none".to_owned()))
+}
+
+fn or_none<T: Default>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+    if text == "none" { Ok(T::default()) } else { read(text) }
 }
 
 /// Reads `FIRST-LAST`, or one number, which is a range of one.
@@ -118,7 +181,18 @@ struct PoolView {
     vnis: Option<RangeView>,
     default_image: String,
     placement: &'static str,
+    quota: QuotaView,
+    used: QuotaView,
     revision: u64,
+}
+
+/// Amounts; of a quota, 0 is no limit.
+#[derive(Serialize)]
+struct QuotaView {
+    containers: u32,
+    cpu_millis: u32,
+    memory_bytes: u64,
+    addresses: u32,
 }
 
 #[derive(Serialize)]
@@ -131,9 +205,10 @@ impl From<v1::Pool> for PoolView {
             pool::Placement::Unspecified | pool::Placement::Spread => "spread",
             pool::Placement::Binpack => "binpack",
         };
-        let v1::Pool { name, vlans, vnis, default_image, revision, .. } = pool;
+        let v1::Pool { name, vlans, vnis, default_image, revision, quota, used, .. } = pool;
         let (vlans, vnis) = (vlans.map(Into::into), vnis.map(Into::into));
-        PoolView { name, vlans, vnis, default_image, placement, revision }
+        let (quota, used) = (quota.unwrap_or_default().into(), used.unwrap_or_default().into());
+        PoolView { name, vlans, vnis, default_image, placement, quota, used, revision }
     }
 }
 
@@ -143,18 +218,35 @@ impl From<v1::Range> for RangeView {
     }
 }
 
+impl From<v1::Quota> for QuotaView {
+    fn from(v1::Quota { containers, cpu_millis, memory_bytes, addresses }: v1::Quota) -> QuotaView {
+        QuotaView { containers, cpu_millis, memory_bytes, addresses }
+    }
+}
+
+/// What is used, of how much.
+fn used_text<T: Default + PartialEq + Copy>(used: T, limit: T, text: impl Fn(T) -> String) -> String {
+    let of = if limit == T::default() { "no limit".to_owned() } else { text(limit) };
+    format!("{} of {of}", text(used))
+}
+
 fn range_text(range: Option<&RangeView>) -> String {
     range.map(|range| format!("{}-{}", range.first, range.last)).unwrap_or_default()
 }
 
 impl View for PoolView {
     fn to_text(&self) -> String {
+        let PoolView { used, quota, .. } = self;
         output::facts([
             ("Pool", self.name.clone()),
             ("VLANs", range_text(self.vlans.as_ref())),
             ("VNIs", range_text(self.vnis.as_ref())),
             ("Placement", self.placement.to_owned()),
             ("Default image", self.default_image.clone()),
+            ("Containers", used_text(used.containers, quota.containers, |n| n.to_string())),
+            ("CPUs", used_text(used.cpu_millis, quota.cpu_millis, amount::cpus_text)),
+            ("Memory", used_text(used.memory_bytes, quota.memory_bytes, amount::bytes_text)),
+            ("Addresses", used_text(used.addresses, quota.addresses, |n| n.to_string())),
         ])
     }
 }
@@ -179,6 +271,15 @@ impl View for PoolList {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_limits_and_none() {
+        assert_eq!((limit::<u32>("3"), limit::<u32>("none")), (Ok(3), Ok(0)));
+        assert!(limit::<u32>("0").is_err() && limit::<u32>("-1").is_err());
+        assert_eq!(or_none("1.5", amount::cpus), Ok(1500));
+        assert_eq!(used_text(2, 0, |n: u32| n.to_string()), "2 of no limit");
+        assert_eq!(used_text(2, 3, |n: u32| n.to_string()), "2 of 3");
+    }
 
     #[test]
     fn reads_ranges() {

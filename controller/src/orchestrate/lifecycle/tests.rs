@@ -36,7 +36,7 @@ impl World {
         let mut tx = Transaction::new(&mut state);
         let (name, default_image) = ("p".to_owned(), String::new());
         let placement = crate::intent::model::Strategy::Spread;
-        pools::create(&mut tx, PoolSpec { name, vlans: None, vnis: None, default_image, placement }).unwrap();
+        pools::create(&mut tx, PoolSpec { name, default_image, placement, ..PoolSpec::default() }).unwrap();
         let spec = NetworkSpec {
             pool: "p".to_owned(),
             name: "net".to_owned(),

@@ -48,6 +48,7 @@ fn verb(verb: Verb) -> &'static str {
         Verb::Get => "get",
         Verb::Post => "post",
         Verb::Put => "put",
+        Verb::Patch => "patch",
         Verb::Delete => "delete",
     }
 }

@@ -5,7 +5,7 @@ use axum::http::Method;
 /// One route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Route {
-    /// GET, POST, PUT or DELETE.
+    /// GET, POST, PUT, PATCH or DELETE.
     pub(super) verb: Verb,
     /// The path; what is in braces are fields of the resource in the body, or else of the request.
     pub(super) path: &'static str,
@@ -28,6 +28,8 @@ pub(super) enum Verb {
     Post,
     /// Sets something to what is given.
     Put,
+    /// Changes what is given, and leaves the rest.
+    Patch,
     /// Takes something away.
     Delete,
 }
@@ -38,6 +40,7 @@ impl From<Verb> for Method {
             Verb::Get => Self::GET,
             Verb::Post => Self::POST,
             Verb::Put => Self::PUT,
+            Verb::Patch => Self::PATCH,
             Verb::Delete => Self::DELETE,
         }
     }
@@ -103,6 +106,7 @@ pub(super) const ROUTES: &[Route] = &[
     create("/v1/pools", ("Pools", "CreatePool"), "pool"),
     get("/v1/pools", ("Pools", "ListPools"), Answer::List("pools")),
     get("/v1/pools/{name}", ("Pools", "GetPool"), Answer::One),
+    act(Verb::Patch, "/v1/pools/{name}", ("Pools", "UpdatePool")),
     delete("/v1/pools/{name}", ("Pools", "DeletePool")),
     get("/v1/networks", ("Networks", "ListNetworks"), Answer::List("networks")),
     create("/v1/pools/{pool}/networks", ("Networks", "CreateNetwork"), "network"),

@@ -9,7 +9,7 @@ use weir_api::v1::RestartPolicy;
 use weir_api::v1::restart_policy::Mode;
 
 /// Reads `--cpus`: processors with at most three decimals; gives thousandths of one.
-pub(super) fn cpus(text: &str) -> Result<u32, String> {
+pub(in super::super) fn cpus(text: &str) -> Result<u32, String> {
     let millis = scaled(text, 1000).and_then(|millis| u32::try_from(millis).ok());
     millis.filter(|millis| *millis > 0).ok_or_else(|| {
         "expected a number of processors above 0 with at most three decimals, such as 0.5; without the option \
@@ -19,7 +19,7 @@ pub(super) fn cpus(text: &str) -> Result<u32, String> {
 }
 
 /// Reads `--memory`: a number with a unit; gives bytes.
-pub(super) fn memory(text: &str) -> Result<u64, String> {
+pub(in super::super) fn memory(text: &str) -> Result<u64, String> {
     let expected = || {
         "expected an amount above 0 such as 134217728, 128m, 1.5g or 128MiB (b, k, m, g, t: powers of 1024); \
          without the option there is no limit"
