@@ -98,6 +98,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         compile: metrics.times("compile", "From a commit to its flows, compiled and published"),
     };
     look_up(&metrics, &orchestrator, &board);
+    let by_pool = orchestrator.clone();
+    metrics.look_up_families(move || by_pool.census());
     // Before switches are listened to: one that came earlier would be a stranger.
     let network =
         network::run::start(Fabric::new(board.clone(), pace), intent.clone(), fabric_events, measures);

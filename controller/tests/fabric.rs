@@ -141,6 +141,7 @@ fn node(id: u32) -> Node {
         tunnel_address: Ipv4Addr::new(172, 31, 0, id as u8),
         labels: BTreeMap::new(),
         capacity: Resources::default(),
+        metrics: None,
         scheduling: Scheduling::Active,
         revision: 0,
     }

@@ -56,6 +56,10 @@ fn metrics_are_served_beside_the_api_and_alone() {
     assert!(head.contains("application/openmetrics-text; version=1.0.0"), "{head}");
     assert!(body.contains("# UNIT weir_openflow_backlog_bytes bytes"), "{body}");
     assert!(body.contains("# TYPE weir_event_loop_lag_seconds histogram"), "{body}");
+    assert!(body.contains("# TYPE weir_node_states gauge"), "{body}");
+    let (head, found) = get(&alone, "/sd", "");
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/json"), "{head}");
+    assert_eq!(found, "[]");
     for (socket, status) in [(&api, "200"), (&alone, "404")] {
         let (head, _) = get(socket, "/weir.v1.Status/GetStatus", "");
         assert!(head.contains(status), "{head}: every path of the API is one of gRPC's");

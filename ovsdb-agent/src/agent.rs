@@ -23,6 +23,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 use weir_api::v1::{
     AgentMessage, ExecRequest, KeepAlive, LogRequest, Register, Resources, agent_message, controller_message,
 };
+
+use weir_metrics::Metrics;
 
 use self::{
     attachment::Attachments,
@@ -49,6 +52,7 @@ use crate::{
     enrol,
     identity::{Identity, IdentityFile},
     link::{LinkError, Links, Underlay, keep_underlay},
+    metrics::{self, Sampler, Source},
     northbound::{self, Client, Event},
     ovsdb,
     plugin::{self, Shelf},
@@ -139,6 +143,8 @@ struct Agent {
     keeper: Keeper,
     /// This node's pool and name.
     node: (String, String),
+    /// Whoever reads the metrics asks what should be here.
+    inquiries: mpsc::Receiver<metrics::Inquiry>,
     /// Tasks that live as long as the agent.
     tasks: JoinSet<&'static str>,
 }
@@ -191,14 +197,20 @@ impl Agent {
             config.ovsdb.clone(),
             ovsdb::Settings::new("Open_vSwitch", MONITORED),
         ));
+        let metrics = Arc::new(Metrics::default());
+        let help = "What transactions of the node's database took";
+        let client =
+            client.timed(metrics.times_by("agent_ovsdb_transaction", help, ("outcome", ["done", "failed"])));
         let (switch, sandboxes) = (Switch::new(client.clone(), PATIENCE), Sandboxes::new()?);
         let (confirmed, confirmed_revision) = watch::channel(0);
         let shelf = Shelf::open(config.state_dir.clone());
         let keeper = Keeper::new(&shelf, config.docker_reserve);
+        let docker = Docker::new(&config.docker);
         let tools = Tools {
             shelf: shelf.clone(),
             attachments: Attachments::new(switch.clone(), sandboxes.clone()),
-            docker: Docker::new(&config.docker),
+            sampler: Sampler::new(client.clone(), docker.clone(), &metrics),
+            docker,
             confirmed: confirmed_revision,
             switch,
             sandboxes,
@@ -210,7 +222,8 @@ impl Agent {
         let (may_offload, underlay_problem) = keep_address(&config, &mut tasks);
         let (table, table_events) = keep_table(&config, &mut tasks);
         // The driver first: Docker looks for it as soon as it starts a container.
-        let (plugin, plugin_problem) = serve_plugin(&config, shelf, &mut tasks);
+        let (plugin, plugin_problem) = serve_plugin(&config, shelf, &metrics, &mut tasks);
+        let inquiries = serve_metrics(&config, metrics, tools.sampler.clone(), &mut tasks);
         let docker = watch_docker(tools.docker.clone(), &mut tasks);
         let mut status = Status::default();
         status.set_runtimes(&[NETNS]);
@@ -245,6 +258,7 @@ impl Agent {
             plugin_problem,
             keeper,
             node: (config.pool, config.name),
+            inquiries,
             tasks,
         })
     }
@@ -310,6 +324,10 @@ impl Agent {
                 self.status.set(Part::Plugin, problem);
             }
             Ok(()) = self.keeper.changes.changed() => {}
+            Some(inquiry) = self.inquiries.recv() => {
+                // Whoever has stopped waiting need not be told.
+                drop(inquiry.send(self.endpoints.all_wanted()));
+            }
             Some(done) = self.jobs.join_next() => match done {
                 Ok(done) => self.handle_done(done),
                 Err(error) => tracing::error!(%error, "a job failed"),
@@ -583,6 +601,7 @@ fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<
             memory_bytes: config.capacity_memory.0,
             pids: 0,
         }),
+        metrics_address: config.metrics_address().map(|address| address.to_string()).unwrap_or_default(),
     };
     let (events, northbound) = mpsc::channel(EVENTS);
     let controller = northbound::Controller {
@@ -658,16 +677,37 @@ fn ssl_files(current: &Current) -> bridge::SslFiles {
 fn serve_plugin(
     config: &Config,
     shelf: Shelf,
+    metrics: &Metrics,
     tasks: &mut JoinSet<&'static str>,
 ) -> (mpsc::Receiver<plugin::Request>, watch::Receiver<Option<String>>) {
     let (sender, requests) = mpsc::channel(EVENTS);
     let (problem, plugin_problem) = watch::channel(None);
     let socket = config.docker_plugin.clone();
+    let calls = metrics.counters_by("agent_plugin_calls", "Calls of Docker's, by method and outcome");
     tasks.spawn(async move {
-        plugin::serve(&socket, shelf, sender, problem).await;
+        plugin::serve(&socket, shelf, sender, calls, problem).await;
         "Docker's network driver"
     });
     (requests, plugin_problem)
+}
+
+/// Starts the task that serves the metrics, if they are to be served.
+fn serve_metrics(
+    config: &Config,
+    metrics: Arc<Metrics>,
+    sampler: Sampler,
+    tasks: &mut JoinSet<&'static str>,
+) -> mpsc::Receiver<metrics::Inquiry> {
+    let (sender, inquiries) = mpsc::channel(1);
+    if let Some(address) = config.metrics {
+        let flows = config.ovs_rundir.join(format!("{BR_INT}.mgmt"));
+        let source = Source::new(&config.name, metrics, sampler, sender, flows);
+        tasks.spawn(async move {
+            metrics::serve(address, source).await;
+            "the metrics"
+        });
+    }
+    inquiries
 }
 
 /// Starts the task that watches Docker.

@@ -1,6 +1,12 @@
 //! The agent's command line and environment, checked.
 
-use std::{collections::HashMap, fmt, path::PathBuf, str::FromStr};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use clap::Parser;
 use ipnet::Ipv4Net;
@@ -92,6 +98,10 @@ pub struct Config {
     /// A label of this node, KEY=VALUE; repeatable.
     #[arg(long = "label", env = "WEIR_LABELS", value_name = "KEY=VALUE", value_parser = label, value_delimiter = ',')]
     pub labels: Vec<(String, String)>,
+    /// Where to serve /metrics for Prometheus, without credentials: ADDRESS:PORT. One that other machines can reach is told
+    /// to the controller, where Prometheus finds it; 0.0.0.0 stands for the tunnel address there [default: nowhere]
+    #[arg(long, env = "WEIR_METRICS", value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// What to log: a level (error, warn, info, debug, trace), or a filter such as `info,ovsdb_agent::link=debug`.
     #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -102,6 +112,14 @@ impl Config {
     #[must_use]
     pub fn datapath_id(&self) -> u64 {
         xxh3_64(format!("{}/{}", self.pool, self.name).as_bytes())
+    }
+
+    /// Where other machines find the metrics, if they can.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        let at = self.metrics.filter(|at| !at.ip().is_loopback())?;
+        let ip = if at.ip().is_unspecified() { IpAddr::V4(self.tunnel_address.addr()) } else { at.ip() };
+        Some(SocketAddr::new(ip, at.port()))
     }
 
     /// The labels by key; of two with the same key the last one.
@@ -233,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn metrics_that_others_can_reach_have_an_address_for_them() {
+        let address =
+            |at: &str| parse(&["--metrics", at]).unwrap().metrics_address().map(|at| at.to_string());
+        assert_eq!(address("0.0.0.0:7401").as_deref(), Some("172.31.0.1:7401"));
+        assert_eq!(address("10.0.0.1:7401").as_deref(), Some("10.0.0.1:7401"));
+        assert_eq!(address("127.0.0.1:7401"), None);
+        assert_eq!(parse(&[]).unwrap().metrics_address(), None);
+    }
+
+    #[test]
     fn refuses_bad_values() {
         for bad in [
             ["--name", "../x"],
@@ -241,6 +269,7 @@ mod tests {
             ["--tunnel-address", "172.31.0.1"],
             ["--label", "rack"],
             ["--ovsdb", "/run/db.sock"],
+            ["--metrics", "7401"],
         ] {
             let arguments: Vec<&str> = bad.to_vec();
             assert!(

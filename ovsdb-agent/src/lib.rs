@@ -9,6 +9,7 @@ pub mod enrol;
 pub mod identity;
 pub mod jsonrpc;
 pub mod link;
+pub mod metrics;
 pub mod northbound;
 pub mod ovsdb;
 pub mod plugin;

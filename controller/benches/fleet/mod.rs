@@ -46,6 +46,7 @@ pub(crate) fn furnish(tx: &mut Transaction<'_>, links: &Links, n_nodes: u32) -> 
             tunnel_address: Ipv4Addr::new(172, 31, high, low),
             labels: BTreeMap::from([("zone".to_owned(), format!("z{}", n % 2))]),
             capacity: Resources { cpu_millis: 64_000, memory_bytes: 256 << 30, pids: 0 },
+            metrics: None,
         };
         let id = nodes::register(tx, node)?.id;
         let offer = Some(offer.clone());

@@ -1,7 +1,7 @@
 //! The records of the store: what is intended, each with the revision of its last change.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId, PoolId};
@@ -193,6 +193,9 @@ pub struct Node {
     /// What containers may use of it, all together; 0 is not counted.
     #[serde(default)]
     pub capacity: Resources,
+    /// Where its agent serves metrics, if others can reach that.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
     /// Whether it is given containers.
     #[serde(default)]
     pub scheduling: Scheduling,

@@ -61,11 +61,28 @@ pub struct Board {
 struct Posts {
     containers: BTreeMap<ContainerKey, Posted>,
     revision: u64,
-    ready: usize,
     /// The last changes, the oldest first.
     past: VecDeque<Arc<Event>>,
     /// The first revision since which all changes are remembered; `None` before there is anything.
     remembered_since: Option<u64>,
+    /// How many containers there are of each pool and phase.
+    phases: BTreeMap<(PoolId, Phase), usize>,
+}
+
+impl Posts {
+    fn count_in(&mut self, posted: &Posted) {
+        *self.phases.entry((posted.container.pool, posted.condition.phase)).or_default() += 1;
+    }
+
+    fn count_out(&mut self, posted: &Posted) {
+        let key = (posted.container.pool, posted.condition.phase);
+        if let Some(n) = self.phases.get_mut(&key) {
+            *n -= 1;
+            if *n == 0 {
+                self.phases.remove(&key);
+            }
+        }
+    }
 }
 
 fn key_of(container: &Container) -> (PoolId, &str) {
@@ -117,7 +134,13 @@ impl Board {
     /// How many containers are ready.
     #[must_use]
     pub fn ready(&self) -> usize {
-        self.posts.read().unwrap_or_else(PoisonError::into_inner).ready
+        self.phases().iter().filter(|((_, phase), _)| *phase == Phase::Ready).map(|(_, n)| n).sum()
+    }
+
+    /// How many containers there are of each pool and phase; those of which there is none are left out.
+    #[must_use]
+    pub fn phases(&self) -> BTreeMap<(PoolId, Phase), usize> {
+        self.posts.read().unwrap_or_else(PoisonError::into_inner).phases.clone()
     }
 
     /// All that is there at a revision, and every change after it.
@@ -169,9 +192,9 @@ impl Board {
         let kind = if kept.is_some() { EventKind::Modified } else { EventKind::Added };
         let posted = Posted { container: container.clone(), condition, since };
         if let Some(old) = posts.containers.insert(key, posted.clone()) {
-            posts.ready -= usize::from(old.condition.phase == Phase::Ready);
+            posts.count_out(&old);
         }
-        posts.ready += usize::from(posted.condition.phase == Phase::Ready);
+        posts.count_in(&posted);
         self.tell(&mut posts, kind, posted);
         true
     }
@@ -180,7 +203,7 @@ impl Board {
     pub(super) fn remove(&self, key: &ContainerKey) {
         let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(posted) = posts.containers.remove(key) {
-            posts.ready -= usize::from(posted.condition.phase == Phase::Ready);
+            posts.count_out(&posted);
             self.tell(&mut posts, EventKind::Deleted, posted);
         }
     }
@@ -202,6 +225,31 @@ impl Board {
 mod tests {
     use super::*;
     use crate::orchestrate::status::tests::container;
+
+    #[test]
+    fn containers_are_counted_by_pool_and_phase() {
+        let board = Board::default();
+        let in_pool = |pool: u32, name: &str| {
+            Arc::new(Container { pool: PoolId(pool), name: name.to_owned(), ..container() })
+        };
+        let all = [in_pool(1, "a"), in_pool(1, "b"), in_pool(2, "a")];
+        let post = |container: &Arc<Container>, phase| {
+            let condition = Condition { phase, ..Condition::committed(container) };
+            board.post(container, condition, SystemTime::UNIX_EPOCH);
+        };
+        all.iter().for_each(|container| post(container, Phase::Starting));
+        post(&all[0], Phase::Ready);
+        post(&all[2], Phase::Ready);
+        let counts = [
+            ((PoolId(1), Phase::Starting), 1),
+            ((PoolId(1), Phase::Ready), 1),
+            ((PoolId(2), Phase::Ready), 1),
+        ];
+        assert_eq!((board.phases(), board.ready()), (BTreeMap::from(counts), 2));
+        board.remove(&(PoolId(1), "a".to_owned()));
+        board.remove(&(PoolId(2), "a".to_owned()));
+        assert_eq!((board.phases(), board.ready()), (BTreeMap::from([counts[0]]), 0));
+    }
 
     #[test]
     fn a_survey_shows_each_container_with_what_is_known_of_this_version_of_it() {

@@ -77,6 +77,7 @@ fn register(tx: &mut Transaction<'_>, node: u8) -> Result<NodeId, Refusal> {
         tunnel_address: Ipv4Addr::new(172, 31, 0, node + 1),
         labels: BTreeMap::new(),
         capacity: Resources::default(),
+        metrics: None,
     };
     nodes::register(tx, spec).map(|node| node.id)
 }

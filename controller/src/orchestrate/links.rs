@@ -13,6 +13,8 @@ pub struct Link {
     pub agent: bool,
     /// The switch's OpenFlow connection is up.
     pub switch: bool,
+    /// Neither has been heard of for a lease.
+    pub lost: bool,
     /// What the agent last said of the node; `None` before it has, and while its stream is not open.
     pub offer: Option<Arc<Offer>>,
 }
@@ -37,6 +39,15 @@ impl Links {
     #[must_use]
     pub fn of(&self, node: NodeId) -> Link {
         self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned().unwrap_or_default()
+    }
+
+    /// Shows the connections of all nodes that have anything to show.
+    pub fn survey(&self, mut see: impl FnMut(NodeId, &Link)) {
+        self.nodes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .for_each(|(node, link)| see(*node, link));
     }
 
     /// How many agents' streams are open.

@@ -5,6 +5,7 @@
 
 pub mod admissions;
 pub mod board;
+mod census;
 mod condition;
 pub mod containers;
 pub mod evacuation;
@@ -154,6 +155,12 @@ impl Orchestrator {
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.inner.journal
+    }
+
+    /// Which nodes can be reached.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.inner.links
     }
 
     /// How many nodes' agents are connected.

@@ -1,7 +1,7 @@
 //! Requests about nodes.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use flowlib::compile::model::NodeId;
@@ -27,6 +27,8 @@ pub struct NodeSpec {
     pub labels: BTreeMap<String, String>,
     /// What containers may use of it, all together; 0 is not counted.
     pub capacity: Resources,
+    /// Where its agent serves metrics, if others can reach that.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The node of that name.
@@ -71,6 +73,7 @@ pub fn register(tx: &mut Transaction<'_>, spec: NodeSpec) -> Result<Arc<Node>, R
         tunnel_address: spec.tunnel_address,
         labels: spec.labels,
         capacity: spec.capacity,
+        metrics: spec.metrics,
         scheduling: known.as_ref().map_or_else(Default::default, |node| node.scheduling),
         revision: known.as_ref().map_or(0, |node| node.revision),
     };

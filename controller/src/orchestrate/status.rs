@@ -7,7 +7,7 @@ use flowlib::types::PortNo;
 use crate::intent::model::Container;
 
 /// Where a container is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Committed; its flows or its port are not there yet.
     Starting,
@@ -19,6 +19,23 @@ pub enum Phase {
     Deleting,
     /// Its process has ended, or was stopped, and is not started again by itself.
     Ended,
+}
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Starting, Self::Ready, Self::Degraded, Self::Deleting, Self::Ended];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Deleting => "deleting",
+            Self::Ended => "ended",
+        }
+    }
 }
 
 /// Why a container is not ready, or not gone.

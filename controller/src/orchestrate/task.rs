@@ -184,6 +184,7 @@ mod tests {
             tunnel_address: Ipv4Addr::new(172, 31, 0, 1),
             labels: BTreeMap::new(),
             capacity: Resources::default(),
+            metrics: None,
         }
     }
 

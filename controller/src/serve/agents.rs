@@ -106,6 +106,8 @@ fn leased(endpoint: Result<DesiredEndpoint, IntentError>) -> Result<Response<Lea
 }
 
 fn node_spec(register: Register) -> Result<NodeSpec, Status> {
+    let metrics =
+        (!register.metrics_address.is_empty()).then(|| register.metrics_address.parse()).transpose();
     Ok(NodeSpec {
         tunnel_address: convert::ipv4(&register.tunnel_address, "tunnel address")?,
         pool: register.pool,
@@ -113,6 +115,7 @@ fn node_spec(register: Register) -> Result<NodeSpec, Status> {
         datapath_id: DatapathId(register.datapath_id),
         labels: convert::labels(register.labels),
         capacity: convert::resources_of(register.capacity),
+        metrics: metrics.map_err(|_| Status::invalid_argument("the metrics address is not ADDRESS:PORT"))?,
     })
 }
 

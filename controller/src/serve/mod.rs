@@ -95,20 +95,20 @@ impl Api {
         Self { switches, ..self }
     }
 
-    /// All that is served: gRPC, HTTP and JSON, and `/metrics`.
+    /// All that is served: gRPC, HTTP and JSON, `/metrics` and `/sd`.
     #[must_use]
     pub fn routes(&self) -> Routes {
         // Requests by HTTP and JSON become calls of these, and so come through the guard like all others.
         let services = Routes::from(self.guarded(self.services().into_axum_router()));
         let rest = rest::router(&services);
-        let metrics = self.guarded(metrics::router(self.metrics.clone()));
+        let metrics = self.guarded(metrics::router(self));
         services.into_axum_router().merge(rest).merge(metrics).into()
     }
 
-    /// `/metrics` alone.
+    /// `/metrics` and `/sd` alone.
     #[must_use]
     pub fn metrics(&self) -> Routes {
-        self.guarded(metrics::router(self.metrics.clone())).into()
+        self.guarded(metrics::router(self)).into()
     }
 
     /// Lets in whom the guard lets in.

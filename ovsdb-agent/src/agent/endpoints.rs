@@ -295,6 +295,15 @@ impl Endpoints {
         }
     }
 
+    /// Every endpoint that should be here.
+    pub(super) fn all_wanted(&self) -> Vec<Arc<EndpointSpec>> {
+        let spec = |entry: &Entry| match &entry.goal {
+            Goal::Present(spec) => Some(spec.clone()),
+            Goal::Absent(_) => None,
+        };
+        self.entries.values().filter_map(spec).collect()
+    }
+
     /// Forgets what the controller is owed: it is gone, and will ask anew.
     pub(super) fn handle_lost(&mut self) {
         self.inventory = None;

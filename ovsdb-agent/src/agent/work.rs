@@ -16,6 +16,7 @@ use super::{
 use crate::{
     bridge::{self, BR_INT, BR_PHY, Switch, offload},
     link::Links,
+    metrics::Sampler,
     ovsdb::Replica,
     plugin::{self, Addresses, Shelf},
     runtime::{EndpointId, EndpointSpec, Sandboxes, docker::Docker},
@@ -34,6 +35,8 @@ pub(super) struct Tools {
     pub(super) docker: Docker,
     /// Up to which revision the switch has confirmed its flows.
     pub(super) confirmed: watch::Receiver<u64>,
+    /// What the node's containers use.
+    pub(super) sampler: Sampler,
     /// The host's own links.
     pub(super) links: Links,
     /// What Docker's own containers have.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use weir_metrics::Histogram;
 
 use crate::ovsdb::error::Error;
 use crate::ovsdb::operation::{Operation, Outcome};
@@ -64,6 +65,8 @@ pub struct Link {
 pub struct Client {
     requests: mpsc::Sender<Request>,
     link: watch::Receiver<Link>,
+    /// How long transactions took, those that were done and those that were not.
+    times: Option<[Histogram; 2]>,
 }
 
 #[derive(Debug)]
@@ -95,7 +98,13 @@ impl Client {
             next_token: 0,
         };
         tokio::spawn(shell.run());
-        Self { requests, link }
+        Self { requests, link, times: None }
+    }
+
+    /// As it is, and with the times of its transactions noted: of those that were done, and of the others.
+    #[must_use]
+    pub fn timed(self, times: [Histogram; 2]) -> Self {
+        Self { times: Some(times), ..self }
     }
 
     /// Carries out the operations as one transaction: all of them or none.
@@ -103,6 +112,16 @@ impl Client {
     /// # Errors
     /// `NotConnected` (nothing was sent), `Refused` or `Rpc` (nothing was done), `OutcomeUnknown`, `Stopped`.
     pub async fn transact(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, Error> {
+        let begun = Instant::now();
+        let outcome = self.ask(operations).await;
+        if let Some([done, failed]) = &self.times {
+            let times = if outcome.is_ok() { done } else { failed };
+            times.observe(begun.elapsed().as_secs_f64());
+        }
+        outcome
+    }
+
+    async fn ask(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, Error> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request { operations, reply }).await.map_err(|_| Error::Stopped)?;
         answer.await.map_err(|_| Error::Stopped)?

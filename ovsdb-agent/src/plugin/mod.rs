@@ -41,8 +41,9 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::State,
+    extract::{MatchedPath, State},
     http::StatusCode,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -60,6 +61,7 @@ pub use self::{
 };
 use crate::runtime::{EndpointId, EndpointSpec, docker::LABEL};
 use flowlib::types::MacAddr;
+use weir_metrics::Counters;
 
 /// What Docker wants of an endpoint; each is answered.
 #[derive(Debug)]
@@ -137,9 +139,25 @@ pub async fn serve(
     socket: &Path,
     shelf: Shelf,
     requests: mpsc::Sender<Request>,
+    calls: Counters,
     problem: watch::Sender<Option<String>>,
 ) {
-    socket::serve(socket, router(shelf, requests), problem).await;
+    let router = router(shelf, requests).route_layer(middleware::from_fn_with_state(calls, count));
+    socket::serve(socket, router, problem).await;
+}
+
+/// Counts a call by its method and how it ended.
+async fn count(
+    State(calls): State<Counters>,
+    method: MatchedPath,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    let outcome = if response.status().is_success() { "done" } else { "refused" };
+    let method = method.as_str().trim_start_matches('/').to_owned();
+    calls.get_or_create(&vec![("method", method), ("outcome", outcome.to_owned())]).inc();
+    response
 }
 
 /// Endpoints as Docker names them, and ours.

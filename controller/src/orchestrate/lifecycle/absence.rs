@@ -18,7 +18,7 @@ impl Lifecycle {
             tracing::warn!(node = node.0, "agent has been silent for a lease, its stream is closed");
             self.detached(state, node, now);
         }
-        over.lost.iter().for_each(|node| self.evacuation.set_lost(*node, true));
+        over.lost.iter().for_each(|node| self.set_lost(*node, true));
         self.weigh(state, now);
         for node in over.lost {
             tracing::warn!(node = node.0, "node is lost");
@@ -68,9 +68,14 @@ impl Lifecycle {
     /// A node that was lost has been heard of.
     pub(super) fn back(&mut self, state: &State, node: NodeId, now: Now) {
         tracing::info!(node = node.0, "node is back");
-        self.evacuation.set_lost(node, false);
+        self.set_lost(node, false);
         self.tell_of_node(state, node, ("NodeBack", String::new()), now);
         self.check_node(state, node, now);
+    }
+
+    fn set_lost(&mut self, node: NodeId, lost: bool) {
+        self.evacuation.set_lost(node, lost);
+        self.links.change(node, |link| link.lost = lost);
     }
 
     /// Looks again at what is on lost nodes, if how much is lost makes another difference than before.

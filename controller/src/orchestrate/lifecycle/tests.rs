@@ -259,6 +259,7 @@ fn register(tx: &mut Transaction<'_>, n: u8) {
         tunnel_address: Ipv4Addr::new(172, 31, 0, n),
         labels: BTreeMap::new(),
         capacity: Resources::default(),
+        metrics: None,
     };
     nodes::register(tx, spec).unwrap();
 }

@@ -124,6 +124,7 @@ fn node_spec(n: u32, capacity: Resources) -> NodeSpec {
         tunnel_address: Ipv4Addr::new(172, 31, high, low),
         labels: BTreeMap::new(),
         capacity,
+        metrics: None,
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bollard::{
     models::{
-        ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary, EndpointSettings,
-        HostConfig, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+        ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+        ContainerSummaryStateEnum, EndpointSettings, HostConfig, NetworkingConfig, RestartPolicy,
+        RestartPolicyNameEnum,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -101,6 +102,20 @@ impl Docker {
     pub async fn list(&self) -> Result<Vec<EndpointId>, DockerError> {
         let all = self.list_labelled(LABEL).await?;
         Ok(all.iter().filter_map(|summary| summary.labels.as_ref()?.get(LABEL)?.parse().ok()).collect())
+    }
+
+    /// Docker's ids of the containers whose process runs.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn running(&self) -> Result<HashMap<EndpointId, String>, DockerError> {
+        let all = self.list_labelled(LABEL).await?;
+        let running = |summary: ContainerSummary| {
+            let runs = summary.state == Some(ContainerSummaryStateEnum::RUNNING);
+            let endpoint = summary.labels?.get(LABEL)?.parse().ok()?;
+            Some((endpoint, summary.id.filter(|_| runs)?))
+        };
+        Ok(all.into_iter().filter_map(running).collect())
     }
 
     async fn list_labelled(&self, label: &str) -> Result<Vec<ContainerSummary>, DockerError> {

@@ -3,10 +3,10 @@
 use procfs::ProcResult;
 use procfs::process::Process;
 
-use super::{Reading, Unit, Value};
+use crate::{Family, Reading, Unit, Value};
 
 /// Memory, processor time, threads and files; nothing where `/proc` does not say.
-pub(super) fn readings() -> Vec<(Option<&'static str>, Reading)> {
+pub(crate) fn families() -> Vec<Family> {
     let all = match read() {
         Ok(all) => all.to_vec(),
         Err(error) => {
@@ -14,7 +14,7 @@ pub(super) fn readings() -> Vec<(Option<&'static str>, Reading)> {
             Vec::new()
         }
     };
-    all.into_iter().map(|reading| (None, reading)).collect()
+    all.into_iter().map(Family::from).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a double; none of these comes near 2^53")]
