@@ -1,0 +1,142 @@
+//! Prometheus of labs/monitoring, in a lab: it finds the agents by the controller, and every panel of the dashboards has
+//! something to show.
+//!
+//! Needs root, Open vSwitch, Docker and Debian's prometheus; says so and passes without.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+#[path = "support/docker.rs"]
+mod docker;
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use labs::Place;
+use serde_json::Value;
+use support::{System, reaches, vlan};
+use weir_api::v1;
+
+#[test]
+fn every_panel_has_something_to_show() {
+    let programs = ["prometheus", "promtool"].map(|program| Path::new("/usr/bin").join(program));
+    if let Some(missing) = programs.iter().find(|path| !path.exists()) {
+        eprintln!("not run: there is no {}: labs/packages installs it", missing.display());
+        return;
+    }
+    let serve = |node: &mut labs::topology::Node| node.args.push("--metrics=0.0.0.0:7401".to_owned());
+    let Some(system) = System::up_docker_with("mon", |topology| topology.nodes.iter_mut().for_each(serve))
+    else {
+        return;
+    };
+    system.network(vlan("v"));
+    // The tests of limits are elsewhere; here there are some to be shown.
+    let resources = Some(v1::Resources { cpu_millis: 500, memory_bytes: 64 << 20, pids: 50 });
+    let work = "while true; do echo data > /file; sync; cat /file > /dev/null; sleep 0.1; done";
+    let worker = docker::job("worker", "v/n1", &["sh", "-c", work]);
+    let worker = system.create_as(v1::Container { resources, ..worker });
+    let plain = system.create("plain", "v/n2");
+
+    let prometheus = Prometheus::start(&system);
+    let panels = panels();
+    assert!(panels.len() > 30, "only {} panels", panels.len());
+    let mut left = panels.clone();
+    let mut n = 0;
+    let all_answer = || {
+        // What is shown as a rate is to happen.
+        n += 1;
+        let name = format!("passing{n}");
+        system.create_as(docker::job(&name, "v/n3", &["sleep", "1d"]));
+        assert!(reaches(&plain.place, worker.address));
+        system.delete(&name);
+        left.retain(|(_, query)| !prometheus.shows(query));
+        Ok(left.is_empty().then_some(()))
+    };
+    if let Err(error) = system.lab.wait_until(PATIENCE, "all panels to show something", all_answer) {
+        panic!("these show nothing: {left:#?}\n{error:#}");
+    }
+    let targets = prometheus.ask("count by (pool, node) (up{job=\"weir-agent\"} == 1)");
+    for node in ["n1", "n2", "n3"] {
+        assert!(targets.contains(&format!("node=\"{node}\", pool=\"pool2\"")), "{targets}");
+    }
+    // The labels are the agent's own: none had to give way to one of Prometheus'.
+    let named = prometheus.ask("container_network_transmit_bytes_total{name=\"plain\",node=\"n2\"}");
+    assert!(named.contains("interface=\"eth0\"") && !named.contains("exported_"), "{named}");
+}
+
+/// Prometheus on the controller's machine; it ends when this is dropped.
+struct Prometheus {
+    place: Place,
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Starts it with the file of labs/monitoring, but for the addresses and the intervals, which a test has no time for.
+    fn start(system: &System) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = fs::read_to_string(monitoring().join("prometheus.yml")).unwrap();
+        let text =
+            text.replace("127.0.0.1:7400", "172.31.0.254:7400").replace("15s", "1s").replace("30s", "1s");
+        let file = folder.path().join("prometheus.yml");
+        fs::write(&file, text).unwrap();
+        let place = system.place("controller");
+        let words = ["promtool", "check", "config"].map(PathBuf::from);
+        place.run(words.iter().chain([&file])).unwrap();
+        let data = folder.path().join("data");
+        let child = place
+            .command(["prometheus", "--web.listen-address=127.0.0.1:9090", "--log.level=error"])
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { place, child, _folder: folder }
+    }
+
+    /// What it answers to a query: a line for each series, with its value; nothing while it does not answer.
+    fn ask(&self, query: &str) -> String {
+        self.place.run(["promtool", "query", "instant", "http://127.0.0.1:9090", query]).unwrap_or_default()
+    }
+
+    /// Whether a query has an answer that is a number.
+    fn shows(&self, query: &str) -> bool {
+        let answer = self.ask(query);
+        let value = |line: &str| line.rsplit_once("=> ")?.1.split(' ').next()?.parse::<f64>().ok();
+        answer.lines().filter_map(value).any(|value| !value.is_nan())
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // Its data go with their folder.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The queries of all panels of all dashboards, with their panels' titles, as Grafana asks them for everything.
+fn panels() -> Vec<(String, String)> {
+    let mut panels = Vec::new();
+    for entry in fs::read_dir(monitoring().join("grafana")).unwrap() {
+        let dashboard: Value = serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                let query = target["expr"].as_str().unwrap();
+                let query =
+                    query.replace("$__rate_interval", "30s").replace("$pool", ".*").replace("$node", ".*");
+                assert!(!query.contains('$'), "a variable that this test does not know: {query}");
+                panels.push((panel["title"].as_str().unwrap().to_owned(), query));
+            }
+        }
+    }
+    panels
+}
+
+fn monitoring() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring")
+}
+
+const PATIENCE: Duration = Duration::from_secs(90);
