@@ -93,7 +93,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 /// Each operation once, in an order in which each finds what it needs: its id, what its path and query are to be, its body.
-const CALLS: [(&str, &str, &str); 38] = [
+const CALLS: [(&str, &str, &str); 40] = [
     ("CreatePool", "/v1/pools", r#"{"name":"q"}"#),
     ("ListPools", "/v1/pools?page_size=1", ""),
     ("UpdatePool", "/v1/pools/q", r#"{"max_containers":9,"max_memory_bytes":"0"}"#),
@@ -125,6 +125,8 @@ const CALLS: [(&str, &str, &str); 38] = [
     ("StopContainer", "/v1/pools/p/containers/job/stop", r#"{"wait":false}"#),
     ("StartContainer", "/v1/pools/p/containers/job/start", "{}"),
     ("LogContainer", "/v1/pools/p/containers/job/log?tail=1", ""),
+    ("StatContainers", "/v1/stats", ""),
+    ("StatContainersInPool", "/v1/pools/p/stats?names=job", ""),
     ("MoveContainer", "/v1/pools/p/containers/job/move", r#"{"node":"n2"}"#),
     ("SetNodeScheduling", "/v1/pools/p/nodes/n1/scheduling", r#"{"scheduling":"CORDONED"}"#),
     ("DeleteContainer", "/v1/pools/p/containers/job", ""),
@@ -161,11 +163,14 @@ async fn each_operation_answers_as_the_document_says() {
             drop(agent.take());
             world.until_node("n1", |status| !status.agent_connected).await;
         }
-        if id == "LogContainer" {
-            // Its output comes from an agent, and this one is asked only.
+        if id == "LogContainer" || id.starts_with("StatContainers") {
+            // What they answer comes from an agent, and this one is asked only.
             let answer = tokio::spawn(async move { http_get(http.address, path).await });
             let agent = agent.as_mut().unwrap();
-            while !matches!(agent.next().await.unwrap().unwrap(), controller_message::Message::Log(_)) {}
+            let is_asked = |message| {
+                matches!(message, controller_message::Message::Log(_) | controller_message::Message::Stats(_))
+            };
+            while !is_asked(agent.next().await.unwrap().unwrap()) {}
             answer.abort();
             continue;
         }

@@ -566,6 +566,38 @@ async fn a_log_is_what_the_process_has_put_out() {
 }
 
 #[tokio::test]
+async fn what_containers_use_is_what_their_nodes_say() {
+    let (world, mut one, _two) = World::furnished().await;
+    let http = Http::of(&world).await;
+    for name in ["a", "b"] {
+        world.create(Container { node: "n1".to_owned(), ..container(name) }, false).await.unwrap();
+        one.obey().await;
+    }
+    let ids = [world.get("a").await.unwrap().endpoint_id, world.get("b").await.unwrap().endpoint_id];
+    let relaying = async {
+        let request = loop {
+            if let controller_message::Message::Stats(stats) = one.next().await.unwrap().unwrap() {
+                break stats;
+            }
+        };
+        assert_eq!(request.endpoint_ids, ids);
+        let usage = Usage { memory_bytes: Some(5), ..Usage::default() };
+        let report = StatsReport { usages: [(ids[0], usage)].into() };
+        let said = [relay_stats_request::Request::Id(request.id), relay_stats_request::Request::Report(report)];
+        let said = said.map(|request| RelayStatsRequest { request: Some(request) });
+        world.agents().relay_stats(tokio_stream::iter(said)).await.unwrap();
+    };
+    let (mut events, ()) = tokio::join!(Events::open(&http, "/v1/pools/p/stats", None), relaying);
+    let data = events.next().await.data;
+    assert_eq!((&data["name"], &data["usage"]["memory_bytes"]), (&json!("a"), &json!("5")));
+    let data = events.next().await.data;
+    assert_eq!((&data["name"], &data["usage"]), (&json!("b"), &Value::Null));
+    assert!(data["problem"].as_str().unwrap().contains("does not have it"), "{data}");
+    let none = http.get("/v1/pools/p/stats?names=c").await;
+    assert_eq!((none.status, none.json()["code"].as_str()), (404, Some("NOT_FOUND")));
+}
+
+#[tokio::test]
 async fn http2_clients_and_bare_grpc_share_the_port() {
     let (world, _one, _two) = World::furnished().await;
     let http = Http::of(&world).await;

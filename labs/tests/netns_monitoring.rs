@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use labs::Place;
 use serde_json::Value;
-use support::{System, reaches, vlan};
+use support::{POOL, System, reaches, vlan};
 use weir_api::v1;
+use weir_api::v1::containers_client::ContainersClient;
 
 #[test]
 fn every_panel_has_something_to_show() {
@@ -64,6 +66,30 @@ fn every_panel_has_something_to_show() {
     // The labels are the agent's own: none had to give way to one of Prometheus'.
     let named = prometheus.ask("container_network_transmit_bytes_total{name=\"plain\",node=\"n2\"}");
     assert!(named.contains("interface=\"eth0\"") && !named.contains("exported_"), "{named}");
+    assert_controller_says_so_too(&system);
+}
+
+/// What the controller says that containers use is of the same kind.
+fn assert_controller_says_so_too(system: &System) {
+    let mut client = ContainersClient::new(system.channel.clone());
+    let asked = async {
+        let request = v1::StatContainersRequest { pool: POOL.to_owned(), ..Default::default() };
+        client.stat_containers(request).await.unwrap().into_inner().try_collect::<Vec<_>>().await.unwrap()
+    };
+    let all = system.runtime.block_on(asked);
+    let usage = |name: &str| {
+        let stats = all.iter().find(|stats| stats.name == name).unwrap();
+        stats.usage.unwrap_or_else(|| panic!("{name}: {}", stats.problem))
+    };
+    let worker = usage("worker");
+    assert_eq!(worker.memory_limit_bytes, 64 << 20);
+    assert!(
+        worker.cpu_us > Some(0) && worker.memory_bytes > Some(0) && worker.processes > Some(0),
+        "{worker:?}"
+    );
+    let plain = usage("plain");
+    assert!(plain.received_bytes > Some(0) && plain.sent_bytes > Some(0), "{plain:?}");
+    assert_eq!((plain.cpu_us, plain.memory_bytes), (None, None), "it has no processes");
 }
 
 /// Prometheus on the controller's machine; it ends when this is dropped.

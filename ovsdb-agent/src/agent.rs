@@ -33,7 +33,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use weir_api::v1::{
-    AgentMessage, ExecRequest, KeepAlive, LogRequest, Register, Resources, agent_message, controller_message,
+    AgentMessage, ExecRequest, KeepAlive, LogRequest, Register, Resources, StatsRequest, agent_message,
+    controller_message,
 };
 
 use weir_metrics::Metrics;
@@ -381,6 +382,7 @@ impl Agent {
                 tracing::warn!("the controller registered the node twice on one stream: ignored");
             }
             Event::Message(controller_message::Message::Log(request)) => self.handle_log(request),
+            Event::Message(controller_message::Message::Stats(request)) => self.handle_stats(request),
             Event::Message(controller_message::Message::FlowsConfirmed(confirmed)) => {
                 self.confirmed.send_replace(confirmed.revision);
                 self.endpoints.handle_flows_confirmed(confirmed.revision);
@@ -426,6 +428,19 @@ impl Agent {
     fn handle_log(&mut self, request: LogRequest) {
         if let Some(session) = &self.session {
             self.commands.spawn(relay::relay_log(self.tools.docker.clone(), session.client.clone(), request));
+        }
+    }
+
+    fn handle_stats(&mut self, StatsRequest { id, endpoint_ids }: StatsRequest) {
+        if let Some(session) = &self.session {
+            let specs =
+                endpoint_ids.into_iter().filter_map(|id| self.endpoints.wanted(id).cloned()).collect();
+            self.commands.spawn(relay::relay_stats(
+                self.tools.sampler.clone(),
+                session.client.clone(),
+                id,
+                specs,
+            ));
         }
     }
 

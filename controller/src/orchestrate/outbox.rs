@@ -81,6 +81,15 @@ pub struct LogOrder {
     pub since: Option<SystemTime>,
 }
 
+/// Containers whose usage is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatsOrder {
+    /// What the agent names when it opens the relay.
+    pub id: String,
+    /// Which.
+    pub endpoints: Vec<EndpointId>,
+}
+
 /// One message to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
@@ -90,6 +99,8 @@ pub enum Outgoing {
     Exec(ExecOrder),
     /// A log to pass on.
     Log(LogOrder),
+    /// Usage to read.
+    Stats(StatsOrder),
     /// The switch holds all it should.
     TableSettled,
     /// The switch has confirmed all flows up to a revision.
@@ -170,6 +181,12 @@ impl Outbox {
     #[must_use]
     pub fn log(&self, order: LogOrder) -> bool {
         self.call(Outgoing::Log(order))
+    }
+
+    /// Asks what containers use; `false` if the agent is too far behind, or gone.
+    #[must_use]
+    pub fn stats(&self, order: StatsOrder) -> bool {
+        self.call(Outgoing::Stats(order))
     }
 
     fn call(&self, call: Outgoing) -> bool {

@@ -13,7 +13,7 @@ use weir_api::v1::agents_server::Agents;
 use weir_api::v1::{
     AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed, LeaseEndpointRequest,
     LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
-    ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest, TableSettled, TerminalSize,
+    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest, StatsRequest, TableSettled, TerminalSize,
     agent_message, controller_message,
 };
 
@@ -23,7 +23,7 @@ use crate::measure::Milestone;
 use crate::orchestrate::lifecycle::AgentEvent;
 use crate::orchestrate::links::Offer;
 use crate::orchestrate::nodes::NodeSpec;
-use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Outbox, Outgoing};
+use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Outbox, Outgoing, StatsOrder};
 use crate::orchestrate::plain::Lease;
 use crate::orchestrate::status::PortState;
 use crate::orchestrate::{Attachment, Orchestrator};
@@ -96,6 +96,16 @@ impl Agents for Api {
         request: Request<Streaming<RelayLogRequest>>,
     ) -> Result<Response<Self::RelayLogStream>, Status> {
         let inputs = self.logs.accept(request.into_inner()).await?;
+        Ok(Response::new(ReceiverStream::new(inputs)))
+    }
+
+    type RelayStatsStream = ReceiverStream<Result<RelayStatsResponse, Status>>;
+
+    async fn relay_stats(
+        &self,
+        request: Request<Streaming<RelayStatsRequest>>,
+    ) -> Result<Response<Self::RelayStatsStream>, Status> {
+        let inputs = self.stats.accept(request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
 }
@@ -215,6 +225,10 @@ fn speak(
                     terminal: order.terminal.map(|(rows, columns)| TerminalSize { rows, columns }),
                 }),
                 Outgoing::Log(order) => Message::Log(logs::request(order)),
+                Outgoing::Stats(StatsOrder { id, endpoints }) => {
+                    let endpoint_ids = endpoints.into_iter().map(|endpoint| endpoint.0).collect();
+                    Message::Stats(StatsRequest { id, endpoint_ids })
+                }
                 Outgoing::TableSettled => Message::TableSettled(TableSettled {}),
                 Outgoing::FlowsConfirmed(revision) => {
                     Message::FlowsConfirmed(FlowsConfirmed { revision })

@@ -11,10 +11,11 @@ use tonic::{Request, Response, Status, Streaming};
 use weir_api::v1::container_event::Kind;
 use weir_api::v1::containers_server::Containers;
 use weir_api::v1::{
-    Container, ContainerEvent, CreateContainerRequest, DeleteContainerRequest, Event, ExecContainerRequest,
-    ExecContainerResponse, GetContainerRequest, ListContainersRequest, ListContainersResponse,
-    LogContainerRequest, LogContainerResponse, MoveContainerRequest, Placement, PreviewContainerRequest,
-    StartContainerRequest, StopContainerRequest, WatchContainersRequest, WatchEventsRequest,
+    Container, ContainerEvent, ContainerStats, CreateContainerRequest, DeleteContainerRequest, Event,
+    ExecContainerRequest, ExecContainerResponse, GetContainerRequest, ListContainersRequest,
+    ListContainersResponse, LogContainerRequest, LogContainerResponse, MoveContainerRequest, Placement,
+    PreviewContainerRequest, StartContainerRequest, StatContainersRequest, StopContainerRequest,
+    WatchContainersRequest, WatchEventsRequest,
 };
 
 use super::page::Page;
@@ -165,6 +166,15 @@ impl Containers for Api {
     ) -> Result<Response<Self::LogContainerStream>, Status> {
         let answers = self.log(request.into_inner()).await?;
         Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(answers))))
+    }
+
+    type StatContainersStream = Answers<ContainerStats>;
+
+    async fn stat_containers(
+        &self,
+        request: Request<StatContainersRequest>,
+    ) -> Result<Response<Self::StatContainersStream>, Status> {
+        Ok(Response::new(Box::pin(self.clone().stat(request.into_inner())?)))
     }
 
     type WatchEventsStream = Answers<Event>;

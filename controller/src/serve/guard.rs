@@ -90,7 +90,7 @@ fn rule(path: &str) -> Rule {
         ("weir.v1.Enrolment", "Renew") => Rule::AnyNode,
         ("weir.v1.Agents", "Attach") => Rule::Node,
         ("weir.v1.Agents", "LeaseEndpoint" | "SetEndpointMac" | "ReleaseEndpoint") => Rule::NodeCall,
-        ("weir.v1.Agents", "RelayExec" | "RelayLog") => Rule::Agent,
+        ("weir.v1.Agents", "RelayExec" | "RelayLog" | "RelayStats") => Rule::Agent,
         ("weir.v1.Pools", "ListPools") => Rule::PoolList,
         ("weir.v1.Pools", "GetPool") | ("weir.v1.Status", "GetStatus") => Rule::Pool,
         ("weir.v1.Networks", "CreateNetwork")

@@ -22,6 +22,7 @@ mod page;
 mod pools;
 mod relay;
 mod rest;
+mod stats;
 mod status;
 mod tokens;
 
@@ -41,7 +42,10 @@ use weir_api::v1::nodes_server::NodesServer;
 use weir_api::v1::pools_server::PoolsServer;
 use weir_api::v1::status_server::StatusServer;
 use weir_api::v1::tokens_server::TokensServer;
-use weir_api::v1::{ExecContainerRequest, ExecContainerResponse, LogContainerResponse, RelayLogResponse};
+use weir_api::v1::{
+    ExecContainerRequest, ExecContainerResponse, LogContainerResponse, RelayLogResponse, RelayStatsResponse,
+    StatsReport,
+};
 
 use crate::access::{Access, Authority};
 use crate::intent::store::StoreError;
@@ -63,6 +67,7 @@ pub struct Api {
     switches: Board,
     execs: Arc<Relays<ExecContainerRequest, ExecContainerResponse>>,
     logs: Arc<Relays<RelayLogResponse, LogContainerResponse>>,
+    stats: Arc<Relays<RelayStatsResponse, StatsReport>>,
     started: SystemTime,
 }
 
@@ -79,6 +84,7 @@ impl Api {
             switches: Board::default(),
             execs: Arc::default(),
             logs: Arc::default(),
+            stats: Arc::default(),
             started: SystemTime::now(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod exec;
 mod log;
+mod stats;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tonic::Status;
 pub use self::{
     exec::{Inside, relay as relay_exec},
     log::relay as relay_log,
+    stats::relay as relay_stats,
 };
 
 /// Runs both halves of a call. If the call ends first, sending is dropped, and with it what is being relayed; if all is

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use weir_api::v1::{
     AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, LeaseEndpointRequest,
     LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
-    ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest,
+    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest,
     agent_message::Message,
     agents_server::{Agents, AgentsServer},
     controller_message,
@@ -54,6 +54,7 @@ impl Agents for Service {
     type AttachStream = Outgoing<ControllerMessage>;
     type RelayExecStream = Outgoing<ExecContainerRequest>;
     type RelayLogStream = Outgoing<RelayLogResponse>;
+    type RelayStatsStream = Outgoing<RelayStatsResponse>;
 
     async fn attach(
         &self,
@@ -102,6 +103,13 @@ impl Agents for Service {
         _: Request<ReleaseEndpointRequest>,
     ) -> Result<Response<ReleaseEndpointResponse>, Status> {
         Ok(Response::new(ReleaseEndpointResponse {}))
+    }
+
+    async fn relay_stats(
+        &self,
+        _: Request<Streaming<RelayStatsRequest>>,
+    ) -> Result<Response<Self::RelayStatsStream>, Status> {
+        Err(Status::unimplemented("no test asks what containers use"))
     }
 }
 

@@ -19,6 +19,7 @@ mod setting;
 mod setup;
 mod status;
 mod token;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -24,6 +24,8 @@ pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 #[derive(Clone, Default)]
 pub(super) struct Server {
     watches: Arc<AtomicU32>,
+    /// How often it was asked what containers use.
+    stats: Arc<AtomicU32>,
     /// Streams that have said the first part wait here for the test to go on, or for the node to be drained.
     pub(super) gate: Arc<Notify>,
     /// How the node is scheduled, as the API numbers it.
@@ -189,6 +191,34 @@ impl Containers for Server {
         let mut container = ended(container, 143);
         container.status.get_or_insert_default().reason = "Stopped".to_owned();
         Ok(Response::new(container))
+    }
+
+    type StatContainersStream = Answers<v1::ContainerStats>;
+
+    /// Each time it is asked, the one container has used a second more of its processor in two seconds.
+    async fn stat_containers(
+        &self,
+        request: Request<v1::StatContainersRequest>,
+    ) -> Result<Response<Self::StatContainersStream>, Status> {
+        let v1::StatContainersRequest { names, .. } = request.into_inner();
+        if names.iter().any(|name| name != "web") {
+            return Err(Status::not_found("there is no such container"));
+        }
+        let n = self.stats.fetch_add(1, Ordering::Relaxed) + 1;
+        let usage = v1::Usage {
+            time: Some(prost_types::Timestamp { seconds: i64::from(2 * n), nanos: 0 }),
+            cpu_us: Some(u64::from(n) * 1_000_000),
+            memory_bytes: Some(1 << 20),
+            ..v1::Usage::default()
+        };
+        let stats = v1::ContainerStats {
+            pool: "p".to_owned(),
+            name: "web".to_owned(),
+            node: "n1".to_owned(),
+            usage: Some(usage),
+            problem: String::new(),
+        };
+        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(stats)]))))
     }
 
     type LogContainerStream = Answers<v1::LogContainerResponse>;

@@ -50,3 +50,30 @@ fn events_of_the_past_end_and_those_to_come_are_shown_as_they_happen() {
     assert!(output.next().is_some_and(|line| line.contains("12:00:02") && line.contains("Exited")));
     assert_eq!(child.wait().unwrap().code(), Some(3), "a live stream that ends has broken");
 }
+
+#[test]
+fn what_containers_use_is_shown_once_or_again_and_again() {
+    let served = Served::start();
+    let once = served.run("container stats web --no-stream --interval 10ms");
+    assert!(once.status.success(), "{once:?}");
+    let shown = text(&once.stdout);
+    let row = shown.lines().nth(1).unwrap_or_default();
+    assert!(row.contains("web") && row.contains("50.0") && row.contains("1 MiB / -"), "{shown}");
+
+    let mut command = served.weir("-o json container stats --interval 10ms");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for line in lines.take(3) {
+        let round: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&round[0]["cpu_percent"], &round[0]["oom_kills"]),
+            (&50.0.into(), &serde_json::Value::Null)
+        );
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let unknown = served.run("container stats nobody");
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    assert!(text(&unknown.stderr).contains("no such container"), "{unknown:?}");
+}

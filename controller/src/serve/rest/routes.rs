@@ -129,6 +129,8 @@ pub(super) const ROUTES: &[Route] = &[
     act(Verb::Post, "/v1/pools/{pool}/containers/{name}/stop", ("Containers", "StopContainer")),
     act(Verb::Post, "/v1/pools/{pool}/containers/{name}/move", ("Containers", "MoveContainer")),
     get("/v1/pools/{pool}/containers/{name}/log", ("Containers", "LogContainer"), Answer::Text),
+    get("/v1/stats", ("Containers", "StatContainers"), Answer::Events),
+    get("/v1/pools/{pool}/stats", ("Containers", "StatContainers"), Answer::Events),
     plainly(create("/v1/pools/{pool}/preview", ("Containers", "PreviewContainer"), "container")),
     watch("/v1/watch", ("Containers", "WatchContainers")),
     watch("/v1/pools/{pool}/watch", ("Containers", "WatchContainers")),

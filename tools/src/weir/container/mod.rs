@@ -1,13 +1,14 @@
 //! `weir container`: create, look at, start and stop, move and delete.
 //!
 //! What is longer has a file of its own: `create` and its values (`amount`), `preview` of a placement, `view`, and what
-//! streams: `watch`, `logs`, `exec` with its `terminal`.
+//! streams: `watch`, `logs`, `stats`, `exec` with its `terminal`.
 
 pub(super) mod amount;
 pub(super) mod create;
 mod exec;
 mod logs;
 mod preview;
+mod stats;
 mod terminal;
 mod view;
 mod watch;
@@ -44,6 +45,8 @@ pub(super) enum Command {
     Move(Move),
     /// Show what a container's process has put out
     Logs(logs::Logs),
+    /// Show what containers use, until interrupted
+    Stats(stats::Stats),
     /// Run a command in a container
     Exec(exec::Exec),
     /// Show containers as they change, until interrupted
@@ -110,6 +113,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<ExitCode,
         Command::Delete(arguments) => delete(session, arguments).await?,
         Command::Move(arguments) => migrate(session, arguments).await?,
         Command::Logs(arguments) => logs::run(session, arguments).await?,
+        Command::Stats(arguments) => stats::run(session, arguments).await?,
         Command::Watch => watch::run(session).await?,
     }
     Ok(ExitCode::SUCCESS)
