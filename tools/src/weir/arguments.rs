@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{bench, container, events, network, node, pool, token};
+use super::{bench, container, events, network, node, pool, token, top};
 use crate::connect::Server;
 
 #[derive(Debug, Parser)]
@@ -142,6 +142,8 @@ pub(super) enum Command {
     Events(events::Events),
     /// What is connected, in sync or degraded, and why
     Status,
+    /// Show nodes and containers with what they use, until q is pressed
+    Top(top::Top),
     /// Create and delete containers, and show where the time went
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Bench),

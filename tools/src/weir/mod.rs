@@ -19,6 +19,7 @@ mod setting;
 mod setup;
 mod status;
 mod token;
+mod top;
 mod usage;
 
 use std::process::ExitCode;
@@ -74,6 +75,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Container { command } => return container::run(&session, command).await,
         Command::Events(arguments) => events::run(&session, arguments).await?,
         Command::Status => status::run(&session).await?,
+        Command::Top(arguments) => return top::run(&session, arguments).await,
         Command::Bench(arguments) => return bench::run(&session, arguments).await,
         Command::Completions { .. } => {}
     }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use comfy_table::Cell;
 use serde::Serialize;
+use tonic::Streaming;
 use weir_api::v1::{ContainerStats, StatContainersRequest, Usage};
 
 use super::container::{self, amount};
@@ -24,7 +25,11 @@ pub(super) async fn ask(
 ) -> Result<Round, Failure> {
     let request = StatContainersRequest { pool, names: names.to_vec(), node: node.to_owned() };
     let mut client = container::client(session).await?;
-    let mut answers = session.patiently("asking", client.stat_containers(session.request(request))).await?;
+    sorted(session.patiently("asking", client.stat_containers(session.request(request))).await?).await
+}
+
+/// All answers, by pool and name.
+pub(super) async fn sorted(mut answers: Streaming<ContainerStats>) -> Result<Round, Failure> {
     let mut round = Round::new();
     while let Some(stats) = answers.message().await? {
         round.push(stats);

@@ -125,6 +125,32 @@ fn the_terminal_is_restored_when_the_command_is_lost_or_not_there() {
 }
 
 #[test]
+fn top_shows_what_is_used_and_leaves_the_terminal_as_it_was() {
+    let served = Served::start();
+    for end in [None, Some((Signal::TERM, 143))] {
+        let mut terminal = Terminal::open();
+        terminal.resize(30, 160);
+        let mut child = terminal.start(&served, "--pool whole top --interval 50ms");
+        terminal.wait_for("web");
+        terminal.wait_for("50.0");
+        assert!(terminal.is_raw());
+        terminal.master.write_all(b"m").unwrap();
+        terminal.wait_for("memory:");
+        match end {
+            None => terminal.master.write_all(b"q").unwrap(),
+            Some((signal, _)) => kill_process(Pid::from_child(&child), signal).unwrap(),
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(end.map_or(0, |(_, code)| code)));
+        // The screen that was there before is there again.
+        terminal.wait_for("\x1b[?1049l");
+        assert!(!terminal.is_raw());
+    }
+    let output = served.run("top");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("needs a terminal"), "{output:?}");
+}
+
+#[test]
 fn a_terminal_that_is_not_there_is_a_usage_error() {
     let output = Served::start().run("container exec -it web -- screen");
     assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -9,7 +9,7 @@ mod exec;
 mod logs;
 mod preview;
 mod stats;
-mod terminal;
+pub(super) mod terminal;
 mod view;
 mod watch;
 

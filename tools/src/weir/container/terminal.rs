@@ -11,13 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use weir_api::v1::TerminalSize;
 
 /// A terminal that hands over every key as it is.
-pub(super) struct Raw {
+pub(in super::super) struct Raw {
     before: Termios,
 }
 
 impl Raw {
     /// Changes the terminal at standard input.
-    pub(super) fn enter() -> io::Result<Raw> {
+    pub(in super::super) fn enter() -> io::Result<Raw> {
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
@@ -37,23 +37,23 @@ impl Drop for Raw {
 }
 
 /// Whether standard input is a terminal.
-pub(super) fn is_there() -> bool {
+pub(in super::super) fn is_there() -> bool {
     isatty(io::stdin().as_fd())
 }
 
 /// The size of the terminal at standard input.
-pub(super) fn size() -> io::Result<TerminalSize> {
+pub(in super::super) fn size() -> io::Result<TerminalSize> {
     let size = tcgetwinsize(io::stdin())?;
     Ok(TerminalSize { rows: size.ws_row.into(), columns: size.ws_col.into() })
 }
 
 /// Tells of new sizes.
-pub(super) fn resizes() -> io::Result<Signal> {
+pub(in super::super) fn resizes() -> io::Result<Signal> {
     signal(SignalKind::window_change())
 }
 
 /// The signals that end a program and leave it no time.
-pub(super) struct Ends {
+pub(in super::super) struct Ends {
     hangup: Signal,
     interrupt: Signal,
     quit: Signal,
@@ -62,7 +62,7 @@ pub(super) struct Ends {
 
 impl Ends {
     /// Takes the signals from now on, and for the rest of the process's life.
-    pub(super) fn take() -> io::Result<Ends> {
+    pub(in super::super) fn take() -> io::Result<Ends> {
         Ok(Ends {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -72,7 +72,7 @@ impl Ends {
     }
 
     /// Waits for one of them and returns its number. Cancel safe: a signal that came is still there at the next call.
-    pub(super) async fn next(&mut self) -> u8 {
+    pub(in super::super) async fn next(&mut self) -> u8 {
         let (kind, _) = tokio::select! {
             came = self.hangup.recv() => (SignalKind::hangup(), came),
             came = self.interrupt.recv() => (SignalKind::interrupt(), came),
