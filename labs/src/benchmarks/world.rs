@@ -44,8 +44,19 @@ impl World {
 
     /// [`World::up`]; `tso`: whether the nodes' userspace datapaths take large segments, see [`Node`](crate::topology::Node).
     pub(super) async fn up_with(driver: &str, tso: bool) -> anyhow::Result<World> {
+        World::up_as(driver, &topology(tso)?).await
+    }
+
+    /// [`World::up`], with a Docker daemon on the first node.
+    pub(super) async fn up_docker(driver: &str) -> anyhow::Result<World> {
+        let mut topology = topology(true)?;
+        topology.nodes.iter_mut().take(1).for_each(|node| node.docker = true);
+        World::up_as(driver, &topology).await
+    }
+
+    async fn up_as(driver: &str, topology: &Topology) -> anyhow::Result<World> {
         let dir = tempfile::tempdir()?;
-        let lab = Lab::up(&topology(tso)?, dir.path())?;
+        let lab = Lab::up(topology, dir.path())?;
         let channel = connect(&lab.server()).await?;
         let nodes = Intent::read(&channel).await?.nodes.into_iter().map(|node| node.name).collect();
         let world = World { lab, _dir: dir, channel, nodes, filled: 0 };

@@ -13,7 +13,7 @@ use crate::state::State;
 
 /// A bridge in a node's Open vSwitch, beside the one with the endpoints: in the userspace datapath, all ports of one
 /// ovs-vswitchd count. Dropping it removes all that was made.
-pub(super) struct Floor {
+pub(crate) struct Floor {
     ovs: Ovs,
     place: Place,
     client: Client,
@@ -21,11 +21,11 @@ pub(super) struct Floor {
 
 /// How long it took to add the same port.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Added {
+pub(crate) struct Added {
     /// With `ovs-vsctl add-port`, from start to end.
-    pub(super) by_vsctl: Duration,
+    pub(crate) by_vsctl: Duration,
     /// With one OVSDB transaction on an open connection, until the port has its number.
-    pub(super) by_transaction: Duration,
+    pub(crate) by_transaction: Duration,
 }
 
 impl Floor {
@@ -33,7 +33,7 @@ impl Floor {
     ///
     /// # Errors
     /// If the node's Open vSwitch does not answer, or the names are taken.
-    pub(super) fn open(state: &State, node: &str) -> anyhow::Result<Floor> {
+    pub(crate) fn open(state: &State, node: &str) -> anyhow::Result<Floor> {
         let ovs = Ovs::of(state, node)?;
         let address = Address::Unix(ovs.rundir().join("db.sock"));
         let client = Client::start(Config::new(address, Settings::new("Open_vSwitch", MONITORED)));
@@ -47,7 +47,7 @@ impl Floor {
     ///
     /// # Errors
     /// If Open vSwitch refuses or does not answer.
-    pub(super) async fn add(&self) -> anyhow::Result<Added> {
+    pub(crate) async fn add(&self) -> anyhow::Result<Added> {
         let start = Instant::now();
         self.ovs.vsctl(["add-port", BRIDGE, PORT])?;
         let by_vsctl = start.elapsed();

@@ -170,7 +170,7 @@ pub(super) async fn create(
     };
     let ready = until_ready(&mut events, &name, start);
     let reply = async {
-        ping_until_reply(&socket, target.address, number).await?;
+        ping_until_reply(&socket, &[target.address], number).await?;
         anyhow::Ok(start.elapsed())
     };
     let measured = timeout(PATIENCE, async { tokio::try_join!(created, ready, reply) }).await;
@@ -205,13 +205,13 @@ async fn until_ready(
     bail!("the watch ended")
 }
 
-/// Sends a request every 2 ms until the first reply.
+/// Sends a request to each address every 2 ms until the first reply.
 ///
 /// # Errors
 /// If the socket fails.
 pub(crate) async fn ping_until_reply(
     socket: &EchoSocket,
-    address: Ipv4Addr,
+    addresses: &[Ipv4Addr],
     number: u32,
 ) -> anyhow::Result<()> {
     let mut tick = interval(Duration::from_millis(2));
@@ -227,7 +227,9 @@ pub(crate) async fn ping_until_reply(
                 }
             }
             _ = tick.tick() => {
-                socket.request(address, Echo { reply: false, from: number, to: number, round }).await;
+                for address in addresses {
+                    socket.request(*address, Echo { reply: false, from: number, to: number, round }).await;
+                }
                 round = round.wrapping_add(1);
             }
         }

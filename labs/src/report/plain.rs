@@ -1,4 +1,4 @@
-//! Containers of a node's Docker alone: no network, no Weir.
+//! Containers that Docker's own client starts, with no network or in one of Docker's.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::process::run;
 use crate::state::State;
 
 /// Containers that Docker's own client starts on one node. Dropping it removes them.
-pub(super) struct Plain {
+pub(crate) struct Plain {
     place: Place,
     names: Vec<String>,
 }
@@ -19,14 +19,19 @@ impl Plain {
     ///
     /// # Errors
     /// If there is no such node.
-    pub(super) fn on(state: &State, node: &str) -> anyhow::Result<Plain> {
+    pub(crate) fn on(state: &State, node: &str) -> anyhow::Result<Plain> {
         Ok(Plain { place: Place::machine(state, node)?, names: Vec::new() })
     }
 
     /// A command that starts one more, and ends when it runs.
-    pub(super) fn command(&mut self) -> Command {
+    pub(crate) fn command(&mut self) -> Command {
+        self.command_in("none")
+    }
+
+    /// A command that starts one more, in one of Docker's networks.
+    pub(crate) fn command_in(&mut self, network: &str) -> Command {
         let name = format!("plain-{}", self.names.len());
-        let run = ["run", "--detach", "--network", "none", "--name", &name, IMAGE];
+        let run = ["run", "--detach", "--network", network, "--name", &name, IMAGE];
         let command = self.docker(&[&run[..], &COMMAND].concat());
         self.names.push(name);
         command
@@ -36,7 +41,7 @@ impl Plain {
     ///
     /// # Errors
     /// With what Docker complains about.
-    pub(super) fn run(&mut self) -> anyhow::Result<Duration> {
+    pub(crate) fn run(&mut self) -> anyhow::Result<Duration> {
         let mut command = self.command();
         let start = Instant::now();
         run(&mut command)?;
@@ -47,7 +52,7 @@ impl Plain {
     ///
     /// # Errors
     /// With what Docker complains about.
-    pub(super) fn remove(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn remove(&mut self) -> anyhow::Result<()> {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         if !names.is_empty() {
             run(&mut self.docker(&[&["rm", "--force"], &names[..]].concat()))?;
@@ -56,7 +61,8 @@ impl Plain {
         Ok(())
     }
 
-    fn docker(&self, words: &[&str]) -> Command {
+    /// Docker's own client, with those words.
+    pub(crate) fn docker(&self, words: &[&str]) -> Command {
         let host = format!("unix://{SOCKET}");
         self.place.command([&["docker", "--host", &host], words].concat())
     }
@@ -69,5 +75,5 @@ impl Drop for Plain {
 }
 
 /// What they run, and what is measured beside them runs too.
-pub(super) const IMAGE: &str = "busybox";
-pub(super) const COMMAND: [&str; 2] = ["sleep", "1d"];
+pub(crate) const IMAGE: &str = "busybox";
+pub(crate) const COMMAND: [&str; 2] = ["sleep", "1d"];

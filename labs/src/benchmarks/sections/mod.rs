@@ -3,6 +3,7 @@
 mod barrier;
 mod changes;
 mod dataplane;
+mod docker;
 mod fabric;
 mod fleet;
 mod flows;
@@ -59,6 +60,11 @@ pub(super) const ALL: &[Measurement] = &[
         name: "start",
         what: "from a request to the first reply, beside a bare port of Open vSwitch",
         measure: start::measure,
+    },
+    Measurement {
+        name: "docker",
+        what: "docker run in a network of Weir's, to the first reply, beside docker run without a network",
+        measure: docker::measure,
     },
     Measurement {
         name: "barrier",

@@ -44,7 +44,7 @@ impl<'a> Starts<'a> {
         self.node.live().await?;
         let start = Instant::now();
         let reply = async {
-            ping_until_reply(&socket, endpoint.seat.address, number).await?;
+            ping_until_reply(&socket, &[endpoint.seat.address], number).await?;
             anyhow::Ok(start.elapsed())
         };
         let all = async { tokio::try_join!(self.logical(&endpoint), self.plug(&endpoint), reply) };
