@@ -583,7 +583,8 @@ async fn what_containers_use_is_what_their_nodes_say() {
         assert_eq!(request.endpoint_ids, ids);
         let usage = Usage { memory_bytes: Some(5), ..Usage::default() };
         let report = StatsReport { usages: [(ids[0], usage)].into() };
-        let said = [relay_stats_request::Request::Id(request.id), relay_stats_request::Request::Report(report)];
+        let said =
+            [relay_stats_request::Request::Id(request.id), relay_stats_request::Request::Report(report)];
         let said = said.map(|request| RelayStatsRequest { request: Some(request) });
         world.agents().relay_stats(tokio_stream::iter(said)).await.unwrap();
     };

@@ -13,8 +13,8 @@ use weir_api::v1::agents_server::Agents;
 use weir_api::v1::{
     AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed, LeaseEndpointRequest,
     LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
-    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest, StatsRequest, TableSettled, TerminalSize,
-    agent_message, controller_message,
+    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse,
+    SetEndpointMacRequest, StatsRequest, TableSettled, TerminalSize, agent_message, controller_message,
 };
 
 use super::{Api, convert, logs, refused};

@@ -14,7 +14,8 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use weir_api::v1::{
     AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, LeaseEndpointRequest,
     LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
-    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest,
+    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse,
+    SetEndpointMacRequest,
     agent_message::Message,
     agents_server::{Agents, AgentsServer},
     controller_message,

@@ -29,6 +29,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, get, on};
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 use tonic::{Code, Status, Streaming};
 
@@ -146,25 +147,31 @@ impl Bound {
         let mut page = self.once(caller.clone(), message.clone()).await?;
         let pieces = async_stream::try_stream! {
             let mut elements = answer::take_list(&mut page, field);
-            let mut next = next_page(&page);
+            let mut token = next_page(&page).filter(|_| !is_one_page);
             if !is_one_page {
                 page.clear_field_by_name("next_page_token");
             }
             let mut piece = format!("{{\"{field}\":[").into_bytes();
             let mut is_first = true;
             loop {
+                // The next page is read while this one is written.
+                let next = token.map(|token| {
+                    message.set_field_by_name("page_token", Value::String(token));
+                    let (bound, caller, message) = (self.clone(), caller.clone(), message.clone());
+                    AbortOnDropHandle::new(tokio::spawn(async move { bound.once(caller, message).await }))
+                });
                 for element in elements.iter().filter_map(Value::as_message) {
                     if !std::mem::take(&mut is_first) {
                         piece.push(b',');
                     }
                     piece.extend(answer::json(element)?);
                 }
-                let Some(token) = next.filter(|_| !is_one_page) else { break };
+                let Some(next) = next else { break };
                 yield std::mem::take(&mut piece);
-                message.set_field_by_name("page_token", Value::String(token));
-                let mut page = self.once(caller.clone(), message.clone()).await?;
+                let next = next.await.map_err(|error| Status::internal(error.to_string()))?;
+                let mut page = next?;
                 elements = answer::take_list(&mut page, field);
-                next = next_page(&page);
+                token = next_page(&page);
             }
             piece.extend(answer::rest_of_list(&page)?);
             yield piece;

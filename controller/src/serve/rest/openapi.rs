@@ -103,6 +103,7 @@ impl Document {
         for field in input.fields().filter(in_query) {
             let description = comment(&input.parent_file(), field.path());
             let schema = self.kind(&field.kind());
+            let schema = if field.is_list() { json!({ "type": "array", "items": schema }) } else { schema };
             let parameter = json!({ "name": field.name(), "in": "query", "schema": schema });
             parameters.push(described(parameter, description));
         }

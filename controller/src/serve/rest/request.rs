@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 use tonic::Code;
 
@@ -109,8 +109,11 @@ impl Asked<'_> {
             put_path(target.expect("put there above"), name, value)?;
         }
         for (name, text) in self.query {
-            let value = query_value(self.message, &name, text)?;
-            if request.insert(name.clone(), value).is_some() {
+            let (field, value) = query_value(self.message, &name, text)?;
+            if field.is_list() {
+                let list = request.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+                list.as_array_mut().expect("made here").push(value);
+            } else if request.insert(name.clone(), value).is_some() {
                 return Err(Problem::of_field(&name, format!("`{name}` is given twice")));
             }
         }
@@ -141,18 +144,26 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     }
 }
 
-/// A text of the query as JSON: numbers and times may be texts there, but `true` and `false` may not.
-fn query_value(message: &MessageDescriptor, name: &str, text: String) -> Result<Value, Problem> {
+/// A text of the query as JSON: numbers and times may be texts there, but `true` and `false` may not. A list has one of its
+/// elements in each parameter of its name.
+fn query_value(
+    message: &MessageDescriptor,
+    name: &str,
+    text: String,
+) -> Result<(FieldDescriptor, Value), Problem> {
     let field = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name));
-    let Some(field) = field.filter(|field| !field.is_map() && !field.is_list()) else {
+    let Some(field) = field.filter(|field| !field.is_map()) else {
         return Err(Problem::of_field(name, format!("there is no parameter `{name}` here")));
     };
-    match (field.kind(), text.as_str()) {
-        (Kind::Bool, "true") => Ok(Value::Bool(true)),
-        (Kind::Bool, "false") => Ok(Value::Bool(false)),
-        (Kind::Bool, _) => Err(Problem::of_field(name, format!("`{name}` must be true or false"))),
-        _ => Ok(Value::String(text)),
-    }
+    let value = match (field.kind(), text.as_str()) {
+        (Kind::Bool, "true") => Value::Bool(true),
+        (Kind::Bool, "false") => Value::Bool(false),
+        (Kind::Bool, _) => {
+            return Err(Problem::of_field(name, format!("`{name}` must be true or false")));
+        }
+        _ => Value::String(text),
+    };
+    Ok((field, value))
 }
 
 /// Reads the proto3 JSON of a message; what it has no field for is refused.

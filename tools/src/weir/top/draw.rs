@@ -12,7 +12,8 @@ use super::picture::{NODES, Picture};
 pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture) {
     let nodes = picture.nodes();
     // A third for the nodes at most.
-    let height = u16::try_from(nodes.len()).unwrap_or(u16::MAX).saturating_add(2).min(frame.area().height / 3);
+    let height =
+        u16::try_from(nodes.len()).unwrap_or(u16::MAX).saturating_add(2).min(frame.area().height / 3);
     let rooms = [Constraint::Length(height.max(2)), Constraint::Min(2), Constraint::Length(1)];
     let [above, below, bottom] = Layout::vertical(rooms).areas(frame.area());
     let widths = [16, 24, 12, 10, 8, 12].map(Constraint::Length);

@@ -53,7 +53,8 @@ pub(super) async fn run(session: &Session, arguments: Top) -> Result<ExitCode, F
     let mut picture = Picture::new(look(session, Duration::ZERO).await?);
     let (mut ends, mut keys) = (Ends::take()?, keys());
     let mut screen = Screen(ratatui::try_init()?);
-    let again = || -> Pin<Box<dyn Future<Output = Look> + '_>> { Box::pin(look(session, arguments.interval)) };
+    let again =
+        || -> Pin<Box<dyn Future<Output = Look> + '_>> { Box::pin(look(session, arguments.interval)) };
     let mut looking = again();
     loop {
         screen.0.draw(|frame| draw::draw(frame, &picture))?;

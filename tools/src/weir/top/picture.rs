@@ -99,7 +99,14 @@ impl Picture {
             let key = (node.pool.as_str(), node.name.as_str());
             let (n, cpu, memory) = sums.get(&key).copied().unwrap_or_default();
             let (pool, name) = (node.pool.clone(), node.name.clone());
-            [pool, name, state(node).to_owned(), n.to_string(), format!("{cpu:.1}"), amount::bytes_text(memory)]
+            [
+                pool,
+                name,
+                state(node).to_owned(),
+                n.to_string(),
+                format!("{cpu:.1}"),
+                amount::bytes_text(memory),
+            ]
         };
         self.nodes.iter().map(row).collect()
     }
