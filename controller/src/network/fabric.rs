@@ -269,7 +269,12 @@ impl Fabric {
         }
     }
 
+    /// Plans to tell the VLAN that an endpoint is here; a tunnel's other end knows from its flows.
     fn expect_announcements(&mut self, now: Instant, endpoint: EndpointId) {
+        let network = self.compiler.endpoint(endpoint).map(|(_, endpoint)| endpoint.network);
+        if network.and_then(|network| self.vlan(network)).is_none() {
+            return;
+        }
         for (nth, after) in ANNOUNCEMENTS.into_iter().enumerate() {
             self.timetable.set(now + after, Due::Announcement(endpoint, nth));
         }
