@@ -17,12 +17,14 @@ use tokio::sync::watch;
 
 use super::complaints::Complaints;
 use super::learning::{LearnerSeat, LearnerSeats, LearningSwitch};
+use super::turns::Turns;
 
 /// What all sessions share. Copies are handles to the same.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     inner: Arc<RwLock<Inner>>,
     complaints: Complaints,
+    turns: Turns,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +169,11 @@ impl Board {
         &self.complaints
     }
 
+    /// Whose turn it is to be looked at and filled.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
     /// The intent's revision that the segments hold.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -237,6 +244,7 @@ impl Board {
                 inner.seat_node(node, datapath);
             }
             let mut concerned: BTreeSet<NodeId> = BTreeSet::new();
+            let mut own: BTreeSet<NodeId> = BTreeSet::new();
             for (node, segments) in update.subscriptions {
                 inner.subscribe(node, segments);
                 concerned.insert(node);
@@ -251,13 +259,14 @@ impl Board {
                 let changed = inner.replace(id, owners);
                 // Somebody may wait to hear that the node's own switch has taken in a change that came to nothing.
                 if let SegmentId::Node(node) = id {
-                    concerned.insert(node);
+                    own.insert(node);
                 } else if changed {
                     concerned.extend(inner.holders.get(&id).into_iter().flatten());
                 }
             }
-            for node in concerned {
-                if let Some(seat) = inner.nodes.get_mut(&node) {
+            // Whoever made the change waits for these: what is woken last runs first.
+            for node in concerned.difference(&own).chain(&own) {
+                if let Some(seat) = inner.nodes.get_mut(node) {
                     seat.concerned = revision;
                     seat.changed.send_replace(());
                 }

@@ -27,6 +27,7 @@ mod segments;
 mod session;
 mod suspicion;
 mod switch;
+mod turns;
 mod watch;
 
 pub use audit::Audit;

@@ -254,6 +254,7 @@ impl Surroundings {
 impl Session {
     async fn run(&mut self, changed: &mut watch::Receiver<()>, watch: &Watch) -> Result<(), SessionError> {
         changed.mark_unchanged();
+        let turn = self.around.board.turns().take().await;
         // First, so that nothing is changed unseen between a look and the reports.
         self.watch_flows().await?;
         let strange = self.mend_fixtures().await?;
@@ -263,6 +264,7 @@ impl Session {
             self.remove_strange_flows().await?;
         }
         self.switch.confirmed("a meter or group that is nobody's", strange).await?;
+        drop(turn);
         let mut retry = RETRY_MIN;
         let mut retry_at = Instant::now() + retry;
         let mut turn = Box::pin(self.around.audit.turn(self.holdings.segments.len() + 1));

@@ -34,6 +34,11 @@ const RETRY: Duration = Duration::from_secs(5);
 const EARLIEST_RETRY: Duration = Duration::from_secs(1);
 /// How many are tried again at a time, those first that have waited the longest.
 const RETRIED_AT_A_TIME: usize = 64;
+/// A plan looks at all steps: with many, it is made so much later than the one before for each, up to this.
+const EACH_STEP: Duration = Duration::from_micros(10);
+const RAREST: Duration = Duration::from_secs(1);
+/// So many steps are nothing to wait for.
+const FEW: usize = 1000;
 /// Containers that a node's problems name one by one.
 const NAMED: usize = 20;
 
@@ -97,6 +102,8 @@ pub(super) struct Evacuation {
     calm: BTreeMap<(NetworkId, String), Instant>,
     /// Something has changed since the last plan.
     due: bool,
+    /// When that was made.
+    planned: Option<Instant>,
     /// When refused orders were given again last, and when they are next.
     retried: Option<Instant>,
     retry: Option<Instant>,
@@ -146,6 +153,7 @@ impl Evacuation {
             under_way: BTreeMap::new(),
             calm: BTreeMap::new(),
             due: false,
+            planned: None,
             retried: None,
             retry: None,
         }
@@ -217,7 +225,16 @@ impl Evacuation {
     /// When [`Self::plan`] has something to do without a change.
     pub(super) fn next(&self) -> Option<Instant> {
         let calm = self.calm.values().copied();
-        calm.chain(self.retry).chain(self.holds.next()).chain(self.next_arrival()).min()
+        let due = self.planned.filter(|_| self.due);
+        let next =
+            calm.chain(self.retry).chain(self.holds.next()).chain(self.next_arrival()).chain(due).min()?;
+        Some(self.earliest().map_or(next, |earliest| next.max(earliest)))
+    }
+
+    /// Before when no other plan is made.
+    fn earliest(&self) -> Option<Instant> {
+        let many = u32::try_from(self.steps.len().saturating_sub(FEW)).unwrap_or(u32::MAX);
+        Some(self.planned? + EACH_STEP.saturating_mul(many).min(RAREST))
     }
 
     /// When a container that has moved is waited for no longer.
@@ -232,12 +249,13 @@ impl Evacuation {
 
     /// Whether [`Self::plan`] has something to do.
     pub(super) fn is_due(&self, clock: Instant) -> bool {
-        self.due || self.next().is_some_and(|next| next <= clock)
+        let is_early = self.earliest().is_some_and(|earliest| clock < earliest);
+        !is_early && (self.due || self.next().is_some_and(|next| next <= clock))
     }
 
     /// Says what is to be moved now.
     pub(super) fn plan(&mut self, around: Around<'_>) -> Plan {
-        self.due = false;
+        (self.due, self.planned) = (false, Some(around.clock));
         self.forget_done(around);
         if self.retry.is_some_and(|retry| retry <= around.clock) {
             (self.retried, self.retry) = (Some(around.clock), None);

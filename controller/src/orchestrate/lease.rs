@@ -9,6 +9,9 @@
 //!
 //! The agent's lease is over by itself too: then it is silent, but its switch may be there still.
 //!
+//! When the controller starts, nodes come one after another: of one that has not been heard of yet, a lease is not over while
+//! others are still coming.
+//!
 //! A switch that has just gone is given a little time of its own: one that only connects anew while no agent runs must
 //! not move what is on its node.
 
@@ -20,10 +23,15 @@ use flowlib::compile::model::NodeId;
 /// How long a switch may be gone, at most a lease, before its node is lost if its agent is silent too.
 const SWITCH_GRACE: Duration = Duration::from_secs(5);
 
+/// How many leases long a node is waited for, at most, while others come.
+const WAITED: u32 = 10;
+
 /// The leases of all nodes.
 #[derive(Debug)]
 pub(super) struct Leases {
     lease: Duration,
+    /// When a node was last heard of for the first time.
+    newest: Option<Instant>,
     nodes: HashMap<NodeId, Lease>,
     /// When each node's lease has something to say next.
     due: BTreeSet<(Instant, NodeId)>,
@@ -31,6 +39,9 @@ pub(super) struct Leases {
 
 #[derive(Clone, Copy, Debug)]
 struct Lease {
+    begun: Instant,
+    /// Agent or switch has been heard of.
+    known: bool,
     /// The agent counts as alive until then.
     until: Instant,
     /// The agent's stream is open.
@@ -68,7 +79,7 @@ pub(super) struct Over {
 impl Leases {
     /// No node has a lease yet.
     pub(super) fn new(lease: Duration) -> Self {
-        Self { lease, nodes: HashMap::new(), due: BTreeSet::new() }
+        Self { lease, newest: None, nodes: HashMap::new(), due: BTreeSet::new() }
     }
 
     /// Gives a node a whole lease, if it has none.
@@ -79,7 +90,8 @@ impl Leases {
     /// Changes a node's lease, which it is given if it has none.
     fn change<T>(&mut self, node: NodeId, clock: Instant, change: impl FnOnce(&mut Lease) -> T) -> T {
         let until = clock + self.lease;
-        let new = Lease { until, open: false, over: false, switch_gone: Some(clock), lost: false };
+        let (begun, switch_gone) = (clock, Some(clock));
+        let new = Lease { begun, known: false, until, open: false, over: false, switch_gone, lost: false };
         let lease = self.nodes.entry(node).or_insert(new);
         let before = lease.due();
         let changed = change(lease);
@@ -95,10 +107,19 @@ impl Leases {
     #[must_use]
     pub(super) fn heard(&mut self, node: NodeId, clock: Instant) -> bool {
         let until = clock + self.lease;
-        self.change(node, clock, |lease| {
-            (lease.until, lease.open, lease.over) = (until, true, false);
-            std::mem::take(&mut lease.lost)
-        })
+        self.come(node, clock, |lease| (lease.until, lease.open, lease.over) = (until, true, false))
+    }
+
+    /// Something is heard of a node; `true` if it had been lost.
+    fn come(&mut self, node: NodeId, clock: Instant, change: impl FnOnce(&mut Lease)) -> bool {
+        let (was_known, was_lost) = self.change(node, clock, |lease| {
+            change(lease);
+            (std::mem::replace(&mut lease.known, true), std::mem::take(&mut lease.lost))
+        });
+        if !was_known {
+            self.newest = Some(clock);
+        }
+        was_lost
     }
 
     /// The agent's stream has ended.
@@ -111,10 +132,7 @@ impl Leases {
     /// The switch has connected; `true` if the node had been lost.
     #[must_use]
     pub(super) fn switch_up(&mut self, node: NodeId, clock: Instant) -> bool {
-        self.change(node, clock, |lease| {
-            lease.switch_gone = None;
-            std::mem::take(&mut lease.lost)
-        })
+        self.come(node, clock, |lease| lease.switch_gone = None)
     }
 
     /// The switch's connection has ended.
@@ -143,9 +161,14 @@ impl Leases {
     /// What has ended by now; each end is told once.
     pub(super) fn take_over(&mut self, clock: Instant) -> Over {
         let mut over = Over::default();
+        let (lease_of, newest) = (self.lease, self.newest);
         while let Some((due, node)) = self.due.first().copied().filter(|(due, _)| *due <= clock) {
             self.due.remove(&(due, node));
             self.change(node, clock, |lease| {
+                if let Some(newest) = newest.filter(|_| !lease.known) {
+                    let until = (newest + lease_of).min(lease.begun + lease_of * WAITED);
+                    lease.until = lease.until.max(until);
+                }
                 lease.over |= lease.until <= clock;
                 if lease.over && std::mem::take(&mut lease.open) {
                     over.silent.push(node);
@@ -194,6 +217,29 @@ mod tests {
         assert_eq!(leases.take_over(t + LEASE), lost());
         assert_eq!((leases.next(), leases.take_over(t + s(99))), (None, Over::default()), "it is told once");
         assert!(leases.is_lost(NODE) && leases.heard(NODE, t + s(99)) && !leases.is_lost(NODE));
+    }
+
+    #[test]
+    fn while_nodes_come_one_after_another_those_that_have_not_come_yet_are_waited_for() {
+        let (t, mut leases) = (Instant::now(), Leases::new(LEASE));
+        let late = (1..=30).map(NodeId);
+        late.clone().for_each(|node| leases.begin(node, t));
+        // One every ten seconds: the last but one has been waited for as long as any.
+        for (n, node) in late.take(14).enumerate() {
+            let now = t + s(10) * u32::try_from(n).unwrap();
+            assert!(!leases.heard(node, now) && !leases.switch_up(node, now));
+            assert_eq!(leases.take_over(now).lost, [], "{n}");
+        }
+        assert_eq!(leases.take_over(t + s(140)).lost, []);
+        assert_eq!(leases.take_over(t + s(130) + LEASE).lost.len(), 16, "nobody came any more");
+
+        let (mut leases, forever) = (Leases::new(LEASE), NodeId(1));
+        leases.begin(forever, t);
+        for n in 2..20 {
+            let now = t + s(10) * n;
+            assert!(!leases.switch_up(NodeId(n), now));
+            assert_eq!(leases.take_over(now).lost.is_empty(), n != 15, "{n}: not for ever");
+        }
     }
 
     #[test]
