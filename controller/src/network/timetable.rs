@@ -1,8 +1,10 @@
 //! Frames that are due at a time: announcements of endpoints, presence of NAT MACs, warm tunnels. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::time::Instant;
+
+use hashbrown::HashMap;
 
 /// What is due when; each thing at one time only.
 #[derive(Debug)]

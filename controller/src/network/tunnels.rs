@@ -1,8 +1,9 @@
 //! Which tunnels between switches have been used since both connected: the first packet into another is lost.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use flowlib::types::NodeId;
+use hashbrown::HashMap;
 
 /// The tunnels of all nodes, each from one node to another.
 #[derive(Debug, Default)]
