@@ -7,6 +7,16 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 const A_SWITCH: u64 = 2;
 const BESIDES: u64 = 256;
 
+/// So many switches, or as many whole hundreds of them as there may be files for.
+pub(crate) fn at_most(switches: u32) -> anyhow::Result<u32> {
+    if allow(switches).is_ok() {
+        return Ok(switches);
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let room = hard.saturating_sub(BESIDES) / A_SWITCH / 100 * 100;
+    Ok(u32::try_from(room)?.min(switches))
+}
+
 /// Raises the limit for so many switches, if it is lower.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ mod agent;
 pub mod cli;
 mod client;
 mod controller;
-mod descriptors;
+pub(crate) mod descriptors;
 mod figures;
 mod fleet;
 mod node;

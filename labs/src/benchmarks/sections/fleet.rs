@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::benchmarks::section::{Bound, Chart, Section, Series, Table, Target};
+use crate::sim::descriptors::at_most;
 use crate::sim::scenario::Scenario;
 use crate::sim::{Figures, run};
 
@@ -32,7 +33,7 @@ pub(super) fn measure_thousand() -> anyhow::Result<Section> {
 }
 
 pub(super) fn measure_ten_thousand() -> anyhow::Result<Section> {
-    let runs = sizes("ten-thousand.toml", &[10_000])?;
+    let runs = sizes("ten-thousand.toml", &[at_most(10_000)?])?;
     let run = runs.last().context("nothing was run")?;
     let mut targets = goals(run, &Goals { cold_start: 600.0, restart: 20.0 })?;
     let gib = run.controller_peak_mib / 1024.0;
