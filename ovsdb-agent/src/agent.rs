@@ -210,7 +210,7 @@ impl Agent {
         let tools = Tools {
             shelf: shelf.clone(),
             attachments: Attachments::new(switch.clone(), sandboxes.clone()),
-            sampler: Sampler::new(client.clone(), docker.clone(), &metrics),
+            sampler: Sampler::new(client.clone(), docker.clone(), shelf.clone(), &metrics),
             docker,
             confirmed: confirmed_revision,
             switch,

@@ -382,3 +382,32 @@ fn relays_commands_from_the_controller() {
         .await;
     });
 }
+
+#[test]
+fn tells_what_endpoints_use_as_far_as_it_is_known() {
+    if !has_ovs(true) {
+        return;
+    }
+    in_sandbox(async || {
+        let (mut node, mut controller, session) = with_two_endpoints().await;
+        assert!(ping(1, 2));
+        // Open vSwitch writes its counters down every 5 s.
+        let usages = until("traffic is counted", Duration::from_secs(15), async || {
+            let usages = controller.stats(&session, &[1, 2, 77]).await;
+            usages.get(&1).is_some_and(|usage| usage.sent_bytes > Some(0)).then_some(usages)
+        })
+        .await;
+        assert_eq!(usages.len(), 2, "there is no endpoint 77: {usages:?}");
+        assert!(usages[&2].received_bytes > Some(0), "{usages:?}");
+        assert_eq!((usages[&1].cpu_us, usages[&1].memory_bytes), (None, None), "it has no processes");
+        assert!(usages[&1].time.is_some(), "{usages:?}");
+
+        // Without a database there is no traffic, and still an answer.
+        node.database.kill();
+        until("the traffic is not known", Duration::from_secs(10), async || {
+            let usages = controller.stats(&session, &[1]).await;
+            usages[&1].sent_bytes.is_none().then_some(())
+        })
+        .await;
+    });
+}

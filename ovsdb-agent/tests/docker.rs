@@ -409,6 +409,12 @@ fn commands_with_terminals_and_logs_are_relayed() {
         let (out, code) = output(&mut world.controller.relay().await).await;
         assert_eq!((out.as_slice(), code), (b"\x02\0\0\0\xff\xff\xff\xffend".as_slice(), 6));
 
+        let usages = world.controller.stats(&world.session, &[1, 9]).await;
+        let usage = usages[&1];
+        assert!(usage.cpu_us > Some(0) && usage.memory_bytes > Some(0), "{usage:?}");
+        // Docker's own init, and what it runs.
+        assert_eq!((usage.processes, usages[&9].processes), (Some(2), None), "{usage:?}");
+
         let request = LogRequest { id: "l1".into(), endpoint_id: 1, ..LogRequest::default() };
         world.session.send(controller_message::Message::Log(request)).await;
         let mut log = world.controller.log().await;

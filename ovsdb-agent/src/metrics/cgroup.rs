@@ -1,4 +1,4 @@
-//! What a process's control groups say of it and of all that is in them.
+//! What a container's control groups say of all that is in them.
 //!
 //! In version 1 there is one hierarchy for each controller, `/sys/fs/cgroup/CONTROLLER`; in version 2 that folder is the
 //! only one. A controller that is in no hierarchy of version 1 is looked for in version 2, so mixed ones are read too.
@@ -10,9 +10,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use procfs::{ProcResult, ProcessCGroups, process::Process};
+use procfs::{ProcResult, ProcessCGroup, ProcessCGroups, process::Process};
 
 /// What a container uses, and may use.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +44,8 @@ pub struct Usage {
     pub disks: Option<BTreeMap<String, Disk>>,
     /// When its first process started, in seconds since 1970.
     pub started: Option<f64>,
+    /// When this was read.
+    pub at: Option<SystemTime>,
 }
 
 /// Reads from and writes to a device.
@@ -77,51 +80,62 @@ impl Default for Groups {
 }
 
 impl Groups {
-    /// What the control groups of a process say, and the name of the one that its memory is counted in, which is what
-    /// cAdvisor calls a container's id.
+    /// What the control groups of a container say, of which that is a process, and the name of the one that its memory is
+    /// counted in, which is what cAdvisor calls a container's id. `None`: the process is not the container's.
     ///
     /// # Errors
     /// There is no such process.
-    pub fn read(&self, pid: u32) -> ProcResult<(String, Usage)> {
+    pub fn read(&self, pid: u32, container: &str) -> ProcResult<Option<(String, Usage)>> {
         let process = Process::new(i32::try_from(pid).unwrap_or(i32::MAX))?;
         let groups = process.cgroups()?;
+        let Some(name) = name(&groups, container) else { return Ok(None) };
         let started = procfs::boot_time_secs().ok().zip(process.stat().ok()).map(|(boot, stat)| {
             #[expect(clippy::cast_precision_loss, reason = "times in ticks are far below 2^53")]
             let seconds = boot as f64 + stat.starttime as f64 / procfs::ticks_per_second() as f64;
             seconds
         });
-        Ok((name(&groups), Usage { started, ..self.usage(&groups) }))
+        // What grows is read right after that.
+        let at = Some(SystemTime::now());
+        Ok(Some((name, Usage { started, at, ..self.usage(&groups, container) })))
     }
 
-    fn usage(&self, groups: &ProcessCGroups) -> Usage {
+    fn usage(&self, groups: &ProcessCGroups, container: &str) -> Usage {
         let mut usage = Usage::default();
-        self.folder(groups, "cpuacct").iter().for_each(|folder| read_cpu(folder, &mut usage));
-        self.folder(groups, "cpu").iter().for_each(|folder| read_throttled(folder, &mut usage));
-        self.folder(groups, "memory").iter().for_each(|folder| read_memory(folder, &mut usage));
-        self.folder(groups, "pids").iter().for_each(|folder| read_processes(folder, &mut usage));
-        usage.disks = self.folder(groups, "blkio").and_then(|folder| disks(&folder));
+        let folder = |controller| self.folder(groups, controller, container);
+        folder("cpuacct").iter().for_each(|folder| read_cpu(folder, &mut usage));
+        folder("cpu").iter().for_each(|folder| read_throttled(folder, &mut usage));
+        folder("memory").iter().for_each(|folder| read_memory(folder, &mut usage));
+        folder("pids").iter().for_each(|folder| read_processes(folder, &mut usage));
+        usage.disks = folder("blkio").and_then(|folder| disks(&folder));
         usage
     }
 
-    fn folder(&self, groups: &ProcessCGroups, controller: &str) -> Option<Folder> {
-        let below = |root: &Path, pathname: &str| root.join(pathname.trim_start_matches('/'));
-        let mut all = groups.0.iter();
-        match all.find(|group| group.controllers.iter().any(|name| name == controller)) {
-            Some(group) => Some(Folder::V1(below(&self.root.join(controller), &group.pathname))),
-            None => {
-                let group = groups.0.iter().find(|group| group.hierarchy == 0)?;
-                Some(Folder::V2(below(&self.root, &group.pathname)))
-            }
-        }
+    fn folder(&self, groups: &ProcessCGroups, controller: &str, container: &str) -> Option<Folder> {
+        let group = group(groups, controller)?;
+        let pathname = own(&group.pathname, container)?.trim_start_matches('/');
+        Some(match group.hierarchy {
+            0 => Folder::V2(self.root.join(pathname)),
+            _ => Folder::V1(self.root.join(controller).join(pathname)),
+        })
     }
 }
 
-/// The group that a process's memory is counted in.
-fn name(groups: &ProcessCGroups) -> String {
-    let all = || groups.0.iter();
-    let memory = all().find(|group| group.controllers.iter().any(|name| name == "memory"));
-    let group = memory.or_else(|| all().find(|group| group.hierarchy == 0));
-    group.map(|group| group.pathname.clone()).unwrap_or_default()
+/// The container's group that its memory is counted in.
+fn name(groups: &ProcessCGroups, container: &str) -> Option<String> {
+    own(&group(groups, "memory")?.pathname, container).map(str::to_owned)
+}
+
+/// A process's group in a controller's hierarchy, or else in that of version 2.
+fn group<'a>(groups: &'a ProcessCGroups, controller: &str) -> Option<&'a ProcessCGroup> {
+    let is_its = |group: &&ProcessCGroup| group.controllers.iter().any(|name| name == controller);
+    groups.0.iter().find(is_its).or_else(|| groups.0.iter().find(|group| group.hierarchy == 0))
+}
+
+/// The group of the container itself, which has Docker's id in its name: a process may be in one that was made below it.
+fn own<'a>(pathname: &'a str, container: &str) -> Option<&'a str> {
+    let at = pathname.find(container)?;
+    let end = pathname.get(at..)?.find('/').map_or(pathname.len(), |n| at.saturating_add(n));
+    pathname.get(..end)
 }
 
 fn read_cpu(folder: &Folder, usage: &mut Usage) {
@@ -172,10 +186,21 @@ fn read_memory(folder: &Folder, usage: &mut Usage) {
 
 fn read_processes(folder: &Folder, usage: &mut Usage) {
     let (Folder::V1(folder) | Folder::V2(folder)) = folder;
-    let processes = fs::read_to_string(folder.join("cgroup.procs")).ok();
-    usage.processes = processes.and_then(|text| u64::try_from(text.lines().count()).ok());
+    usage.processes = processes(folder, DEEPEST);
     usage.threads = number(folder, "pids.current");
     usage.threads_limit = number(folder, "pids.max");
+}
+
+/// The processes in a group and in those below it, which a file of the group itself does not count.
+fn processes(folder: &Path, deepest: u8) -> Option<u64> {
+    let own = fs::read_to_string(folder.join("cgroup.procs")).ok()?;
+    let mut n = u64::try_from(own.lines().count()).ok()?;
+    if let Some(deepest) = deepest.checked_sub(1) {
+        let below = fs::read_dir(folder).into_iter().flatten().flatten();
+        let groups = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        n = groups.filter_map(|group| processes(&group.path(), deepest)).fold(n, u64::saturating_add);
+    }
+    Some(n)
 }
 
 fn disks(folder: &Folder) -> Option<BTreeMap<String, Disk>> {
@@ -259,6 +284,9 @@ pub(super) fn scaled(n: u64) -> f64 {
     n as f64
 }
 
+/// How deep below a container's group its processes are counted.
+const DEEPEST: u8 = 8;
+
 /// Version 1 says so for no limit: the largest number of whole pages.
 const UNLIMITED: u64 = 1 << 62;
 
@@ -294,9 +322,14 @@ mod tests {
             ("pids.max", "100\n"),
             ("io.stat", "999:7 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n"),
         ];
-        write(&root.path().join("docker/a"), &files);
-        let cgroups = groups("0::/docker/a\n");
-        let usage = Groups { root: root.path().into() }.usage(&cgroups);
+        write(&root.path().join("docker/4fe8"), &files);
+        // The container has made groups of its own, and the process that Docker knows is in one.
+        write(
+            &root.path().join("docker/4fe8/init.scope"),
+            &[("cgroup.procs", "9\n"), ("memory.current", "1\n")],
+        );
+        let cgroups = groups("0::/docker/4fe8/init.scope\n");
+        let usage = Groups { root: root.path().into() }.usage(&cgroups, "4fe8");
         let disk = Disk { read_bytes: 1, written_bytes: 2, reads: 3, writes: 4 };
         let expected = Usage {
             cpu: [Some(3.5), Some(2.0), Some(1.5)],
@@ -307,28 +340,29 @@ mod tests {
             cache: Some(1500),
             memory_limit: None,
             oom_kills: Some(1),
-            processes: Some(2),
+            processes: Some(3),
             threads: Some(3),
             threads_limit: Some(100),
             disks: Some(BTreeMap::from([("999:7".to_owned(), disk)])),
             started: None,
+            at: None,
         };
-        assert_eq!((usage, name(&cgroups).as_str()), (expected, "/docker/a"));
+        assert_eq!((usage, name(&cgroups, "4fe8").as_deref()), (expected, Some("/docker/4fe8")));
     }
 
     #[test]
     fn reads_version_1_where_each_controller_has_its_own_path() {
         let root = tempfile::tempdir().unwrap();
         write(
-            &root.path().join("cpuacct/c"),
+            &root.path().join("cpuacct/c-4fe8"),
             &[("cpuacct.usage", "2500000000\n"), ("cpuacct.stat", "user 0\nsystem 0\n")],
         );
         write(
-            &root.path().join("cpu/c"),
+            &root.path().join("cpu/c-4fe8"),
             &[("cpu.stat", "nr_periods 1\nnr_throttled 1\nthrottled_time 500000000\n")],
         );
         write(
-            &root.path().join("memory/m"),
+            &root.path().join("memory/m-4fe8.scope"),
             &[
                 ("memory.usage_in_bytes", "900\n"),
                 ("memory.limit_in_bytes", "9223372036854771712\n"),
@@ -337,7 +371,7 @@ mod tests {
             ],
         );
         write(
-            &root.path().join("blkio/c"),
+            &root.path().join("blkio/c-4fe8"),
             &[
                 (
                     "blkio.throttle.io_service_bytes_recursive",
@@ -346,8 +380,10 @@ mod tests {
                 ("blkio.throttle.io_serviced_recursive", "999:0 Read 1\n999:0 Write 2\nTotal 3\n"),
             ],
         );
-        let cgroups = groups("7:pids:/c\n4:memory:/m\n3:blkio:/c\n2:cpu,cpuacct:/c\n0::/\n");
-        let usage = Groups { root: root.path().into() }.usage(&cgroups);
+        let cgroups = groups(
+            "7:pids:/c-4fe8\n4:memory:/m-4fe8.scope/x/y\n3:blkio:/c-4fe8\n2:cpu,cpuacct:/c-4fe8/x\n0::/\n",
+        );
+        let usage = Groups { root: root.path().into() }.usage(&cgroups, "4fe8");
         let disk = Disk { read_bytes: 10, written_bytes: 20, reads: 1, writes: 2 };
         let expected = Usage {
             cpu: [Some(2.5), Some(0.0), Some(0.0)],
@@ -361,22 +397,31 @@ mod tests {
             ..Usage::default()
         };
         assert_eq!(
-            (usage, name(&cgroups).as_str()),
-            (expected, "/m"),
+            (usage, name(&cgroups, "4fe8").as_deref()),
+            (expected, Some("/m-4fe8.scope")),
             "no pids folder: no processes are known"
         );
     }
 
     #[test]
-    fn what_is_no_group_says_nothing() {
-        let usage = Groups { root: "/nowhere".into() }.usage(&groups("0::/../..\n"));
-        assert_eq!(usage, Usage::default());
+    fn what_is_not_the_containers_group_says_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), &[("memory.current", "5000\n")]);
+        let all = Groups { root: root.path().into() };
+        for other in ["0::/../..\n", "0::/\n", "4:memory:/docker/77aa\n"] {
+            let cgroups = groups(other);
+            assert_eq!((all.usage(&cgroups, "4fe8"), name(&cgroups, "4fe8")), (Usage::default(), None));
+        }
     }
 
     #[test]
-    fn this_process_started_in_the_past() {
-        let (_, usage) = Groups::default().read(std::process::id()).unwrap();
+    fn a_process_of_the_container_started_in_the_past_and_another_is_not_the_containers() {
+        let groups = Groups::default();
+        // The group of this test, whatever it is, in place of a container's.
+        let (_, usage) = groups.read(std::process::id(), "/").unwrap().unwrap();
         assert!(usage.started.is_some_and(|started| started > 0.0), "{usage:?}");
-        assert!(Groups::default().read(u32::MAX).is_err());
+        assert!(usage.at.is_some_and(|at| at <= SystemTime::now()), "{usage:?}");
+        assert_eq!(groups.read(std::process::id(), "4fe8a1b2").unwrap(), None);
+        assert!(groups.read(u32::MAX, "/").is_err());
     }
 }

@@ -5,18 +5,21 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::Instant,
 };
 
 use futures::{StreamExt, stream};
 use weir_metrics::{Family, Labels, Unit};
 
 use super::{
-    Part, Troubles,
+    FRESH, PATIENCE, Part, Recent, Troubles,
     cgroup::{Disk, Groups, Usage, scaled},
     switch::Interface,
 };
-use crate::runtime::{EndpointId, EndpointSpec, docker::Docker};
+use crate::{
+    plugin::Shelf,
+    runtime::{EndpointId, EndpointSpec, docker::Docker},
+};
 
 /// A container of this node at one moment.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct Sample {
 #[derive(Clone, Debug)]
 pub(super) struct Containers {
     docker: Docker,
+    /// Which of Docker's own containers is in which endpoint.
+    shelf: Shelf,
     groups: Groups,
     /// The first process of each container of Docker's, so that Docker is not asked for it again and again.
     processes: Arc<Mutex<HashMap<String, u32>>>,
@@ -42,60 +47,96 @@ pub(super) struct Containers {
     reading: Arc<Mutex<HashSet<String>>>,
 }
 
+/// What was read last, for whoever asks right after.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    /// Docker's ids of the containers whose process runs.
+    running: Recent<HashMap<EndpointId, String>>,
+    /// The group and usage of each by that id, and until when it counts; `None`: nothing was known of it in time.
+    usages: HashMap<String, (Instant, Option<Read>)>,
+}
+
+/// A container's group, and what it uses.
+type Read = (String, Usage);
+
+/// Samples of those containers, with what was read of each.
+pub(super) fn samples(
+    specs: Vec<Arc<EndpointSpec>>,
+    interfaces: &[Interface],
+    mut usages: HashMap<EndpointId, Read>,
+) -> Vec<Sample> {
+    let interfaces: HashMap<EndpointId, &Interface> =
+        interfaces.iter().filter_map(|interface| Some((interface.endpoint?, interface))).collect();
+    let sample = |spec: Arc<EndpointSpec>| {
+        let (id, usage) = usages.remove(&spec.id).unzip();
+        let id = id.unwrap_or_else(|| format!("/run/netns/weir-{}", spec.id));
+        Sample { interface: interfaces.get(&spec.id).copied().cloned(), id, usage, spec }
+    };
+    specs.into_iter().map(sample).collect()
+}
+
 impl Containers {
-    pub(super) fn new(docker: Docker) -> Self {
-        Self { docker, groups: Groups::default(), processes: Arc::default(), reading: Arc::default() }
+    pub(super) fn new(docker: Docker, shelf: Shelf) -> Self {
+        let groups = Groups::default();
+        Self { docker, shelf, groups, processes: Arc::default(), reading: Arc::default() }
     }
 
-    /// A sample of each container. What is not known in time is left out of it.
-    pub(super) async fn sample(
-        &self,
-        specs: Vec<Arc<EndpointSpec>>,
-        interfaces: Vec<Interface>,
-        troubles: &Troubles,
-    ) -> Vec<Sample> {
-        let mut interfaces: HashMap<EndpointId, Interface> =
-            interfaces.into_iter().filter_map(|interface| Some((interface.endpoint?, interface))).collect();
-        let mut usages = self.usages(&specs, troubles).await;
-        let sample = |spec: Arc<EndpointSpec>| {
-            let (id, usage) = usages.remove(&spec.id).unzip();
-            let id = id.unwrap_or_else(|| format!("/run/netns/weir-{}", spec.id));
-            Sample { interface: interfaces.remove(&spec.id), id, usage, spec }
-        };
-        specs.into_iter().map(sample).collect()
-    }
-
-    /// The group and the usage of each container that has processes.
-    async fn usages(
+    /// The group and the usage of each container that has processes. What is not known in time is left out.
+    pub(super) async fn usages(
         &self,
         specs: &[Arc<EndpointSpec>],
+        last: &mut Last,
         troubles: &Troubles,
-    ) -> HashMap<EndpointId, (String, Usage)> {
-        if specs.iter().all(|spec| spec.program.is_none()) {
+    ) -> HashMap<EndpointId, Read> {
+        if !specs.iter().any(|spec| spec.program.is_some() || spec.is_plain) {
             return HashMap::new();
         }
-        let running = match tokio::time::timeout(PATIENCE, self.docker.running()).await {
-            Ok(Ok(running)) => running,
-            Ok(Err(_)) | Err(_) => {
-                troubles.note(Part::Docker);
-                return HashMap::new();
-            }
+        let Some(mut running) = last.running.get(async { self.docker.running().await.ok() }).await else {
+            troubles.note(Part::Docker);
+            return HashMap::new();
         };
+        running.extend(self.shelf.containers());
         self.forget_all_but(&running);
         let of = |spec: &Arc<EndpointSpec>| running.get(&spec.id).map(|id| (spec.id, id.clone()));
         let wanted: Vec<(EndpointId, String)> = specs.iter().filter_map(of).collect();
-        let n_wanted = wanted.len();
-        let read = wanted
-            .into_iter()
-            .map(|(endpoint, id)| async move { Some((endpoint, self.usage(endpoint, &id).await?)) });
-        let in_time = stream::iter(read).buffer_unordered(AT_ONCE).take_until(tokio::time::sleep(PATIENCE));
-        let usages: HashMap<_, _> = in_time.filter_map(std::future::ready).collect().await;
-        (usages.len()..n_wanted).for_each(|_| troubles.note(Part::Container));
+        self.refresh(&wanted, &mut last.usages).await;
+        let mut usages = HashMap::new();
+        for (endpoint, id) in wanted {
+            match last.usages.get(&id) {
+                Some((_, Some(read))) => drop(usages.insert(endpoint, read.clone())),
+                Some((_, None)) | None => troubles.note(Part::Container),
+            }
+        }
         usages
     }
 
+    /// Reads those containers of which nothing is known that counts still.
+    async fn refresh(
+        &self,
+        wanted: &[(EndpointId, String)],
+        known: &mut HashMap<String, (Instant, Option<Read>)>,
+    ) {
+        let now = Instant::now();
+        known.retain(|_, (until, _)| now < *until);
+        // A container of Docker's own may be in several endpoints.
+        let stale = wanted.iter().filter(|(_, id)| !known.contains_key(id));
+        let stale: HashMap<String, EndpointId> =
+            stale.map(|(endpoint, id)| (id.clone(), *endpoint)).collect();
+        let read = stale.clone().into_iter().map(|(id, endpoint)| async move {
+            let read = self.usage(endpoint, &id).await;
+            (id, read)
+        });
+        let in_time = stream::iter(read).buffer_unordered(AT_ONCE).take_until(tokio::time::sleep(PATIENCE));
+        let mut read: HashMap<String, Option<Read>> = in_time.collect().await;
+        let until = Instant::now() + FRESH;
+        for id in stale.into_keys() {
+            let read = read.remove(&id).flatten();
+            known.insert(id, (until, read));
+        }
+    }
+
     /// A container's group and usage; `None` if it has ended, or Docker or the kernel do not say.
-    async fn usage(&self, endpoint: EndpointId, id: &str) -> Option<(String, Usage)> {
+    async fn usage(&self, endpoint: EndpointId, id: &str) -> Option<Read> {
         let known = lock(&self.processes).get(id).copied();
         if let Some(read) = self.read(known, id).await {
             return Some(read);
@@ -107,7 +148,7 @@ impl Containers {
     }
 
     /// What a process's groups say, if they are the container's: its number may be another's by now.
-    async fn read(&self, process: Option<u32>, id: &str) -> Option<(String, Usage)> {
+    async fn read(&self, process: Option<u32>, id: &str) -> Option<Read> {
         let (process, groups, id) = (process?, self.groups.clone(), id.to_owned());
         let reading = self.reading.clone();
         if !lock(&reading).insert(id.clone()) {
@@ -115,7 +156,7 @@ impl Containers {
         }
         // The kernel may take its time, and whoever asked may have gone by then.
         let read = tokio::task::spawn_blocking(move || {
-            let read = groups.read(process).ok().filter(|(name, _)| name.contains(&id));
+            let read = groups.read(process, &id).ok().flatten();
             lock(&reading).remove(&id);
             read
         });
@@ -316,8 +357,42 @@ fn disk_columns() -> [Column<Disk>; 4] {
 /// What a container's interface is called inside.
 const INSIDE: &str = "eth0";
 
-/// How long Docker may take to list containers, and then all of them to be read.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// Containers that are read at the same time.
 const AT_ONCE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use weir_metrics::Metrics;
+
+    use super::{
+        super::tests::{sampler, spec},
+        *,
+    };
+
+    #[tokio::test]
+    async fn what_was_just_read_is_told_again_and_later_read_anew() {
+        let (folder, metrics) = (tempfile::tempdir().unwrap(), Metrics::default());
+        let sampler = sampler(folder.path(), &metrics);
+        // Docker has named this test's own process, in whatever group that is, for the container.
+        let id = "/".to_owned();
+        lock(&sampler.containers.processes).insert(id.clone(), std::process::id());
+        let running = HashMap::from([(1, id.clone()), (2, id.clone())]);
+        let far = Instant::now() + Duration::from_secs(600);
+        let mut last = Last { running: Recent(Some((far, Some(running)))), usages: HashMap::new() };
+        let read = async |last: &mut Last| {
+            let both = [spec(1, "docker"), spec(2, "docker-plain")];
+            let usages = sampler.containers.usages(&both, last, &sampler.troubles).await;
+            assert_eq!(usages[&1], usages[&2], "it is in both networks");
+            usages[&1].1.at.unwrap()
+        };
+        let first = read(&mut last).await;
+        assert_eq!(read(&mut last).await, first);
+        last.usages.get_mut(&id).unwrap().0 = Instant::now();
+        assert!(read(&mut last).await > first);
+        assert!(
+            sampler.containers.usages(&[spec(3, "netns")], &mut last, &sampler.troubles).await.is_empty()
+        );
+    }
+}

@@ -8,29 +8,38 @@
 //! ```
 //!
 //! Everything is read when somebody asks, once at a time, and for no longer than a few seconds: what is not known by then
-//! is left out and counted as a failure.
+//! is left out and counted as a failure. Whoever asks right after another is told what that one was.
+//!
+//! | file | is for |
+//! |---|---|
+//! | `serve.rs` | HTTP |
+//! | `container.rs` | containers with what they use, and cAdvisor's names |
+//! | `cgroup.rs` | control groups |
+//! | `switch.rs` | what Open vSwitch counts |
 
 pub mod cgroup;
 mod container;
+mod serve;
 pub mod switch;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-
-use axum::{Router, extract::State, http::HeaderMap, response::Response, routing::get};
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, mpsc, oneshot},
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
+use tokio::sync::{Mutex, mpsc, oneshot};
 use weir_metrics::{Counters, Family, Metrics};
 
-pub use self::container::Sample;
 use self::{
     cgroup::scaled,
     container::Containers,
     switch::{Interface, drops, interfaces},
 };
+pub use self::{container::Sample, serve::serve};
 use crate::{
     ovsdb,
+    plugin::Shelf,
     runtime::{EndpointSpec, docker::Docker},
 };
 
@@ -43,34 +52,70 @@ pub struct Sampler {
     client: ovsdb::Client,
     containers: Containers,
     troubles: Troubles,
-    /// Held while somebody reads: two at a time would take twice as much of the node and see the same.
-    turn: Arc<Mutex<()>>,
+    /// Held while somebody reads: two at a time would take twice as much of the node and see the same. Whoever has waited
+    /// is told what was read meanwhile.
+    turn: Arc<Mutex<Last>>,
+}
+
+/// What was read last.
+#[derive(Debug, Default)]
+struct Last {
+    interfaces: Recent<Vec<Interface>>,
+    containers: container::Last,
 }
 
 impl Sampler {
     /// A sampler; what it cannot read is counted among the metrics.
     #[must_use]
-    pub fn new(client: ovsdb::Client, docker: Docker, metrics: &Metrics) -> Self {
+    pub fn new(client: ovsdb::Client, docker: Docker, shelf: Shelf, metrics: &Metrics) -> Self {
         let help = "What could not be read when somebody asked, by where";
         let troubles = Troubles(metrics.counters_by("agent_read_failures", help));
-        Self { client, containers: Containers::new(docker), troubles, turn: Arc::default() }
+        Self { client, containers: Containers::new(docker, shelf), troubles, turn: Arc::default() }
     }
 
     /// What these containers use now, as far as that can be read in a few seconds.
     pub async fn sample(&self, specs: Vec<Arc<EndpointSpec>>) -> Vec<Sample> {
-        let _turn = self.turn.lock().await;
-        let interfaces = self.interfaces().await;
-        self.containers.sample(specs, interfaces, &self.troubles).await
+        let mut last = self.turn.lock().await;
+        self.look(specs, &mut last).await.0
     }
 
-    async fn interfaces(&self) -> Vec<Interface> {
-        match in_time(interfaces(&self.client)).await {
-            Some(Ok(interfaces)) => interfaces,
-            Some(Err(_)) | None => {
-                self.troubles.note(Part::Ovsdb);
-                Vec::new()
-            }
+    /// Samples of those containers, and all interfaces.
+    async fn look(&self, specs: Vec<Arc<EndpointSpec>>, last: &mut Last) -> (Vec<Sample>, Vec<Interface>) {
+        let (interfaces, usages) = tokio::join!(
+            last.interfaces.get(async { interfaces(&self.client).await.ok() }),
+            self.containers.usages(&specs, &mut last.containers, &self.troubles)
+        );
+        if interfaces.is_none() {
+            self.troubles.note(Part::Ovsdb);
         }
+        let interfaces = interfaces.unwrap_or_default();
+        (container::samples(specs, &interfaces, usages), interfaces)
+    }
+}
+
+/// What was read a moment ago, or could not be read, and until when that counts.
+#[derive(Debug)]
+struct Recent<T>(Option<(Instant, Option<T>)>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    /// What it is: as it was read last, if that counts still, or else as `read` finds it now. `None`: it cannot be read in
+    /// time.
+    async fn get(&mut self, read: impl Future<Output = Option<T>>) -> Option<T> {
+        if let Some((until, known)) = &self.0
+            && Instant::now() < *until
+        {
+            return known.clone();
+        }
+        let known = in_time(read).await.flatten();
+        let counts = if known.is_some() { FRESH } else { BROKEN };
+        self.0 = Some((Instant::now() + counts, known.clone()));
+        known
     }
 }
 
@@ -129,12 +174,11 @@ impl Source {
     }
 
     async fn read(&self) -> Vec<Family> {
-        let _turn = self.sampler.turn.lock().await;
-        let (specs, interfaces, drops) = tokio::join!(
-            in_time(self.specs()),
-            self.sampler.interfaces(),
-            in_time(drops(&self.flows, PATIENCE))
-        );
+        let specs = in_time(self.specs()).await.unwrap_or_default();
+        let mut last = self.sampler.turn.lock().await;
+        let ((samples, interfaces), drops) =
+            tokio::join!(self.sampler.look(specs, &mut last), in_time(drops(&self.flows, PATIENCE)));
+        drop(last);
         let mut families = vec![ports(&interfaces)];
         match drops {
             Some(Ok(drops)) => {
@@ -147,8 +191,6 @@ impl Source {
             }
             Some(Err(_)) | None => self.sampler.troubles.note(Part::Flows),
         }
-        let troubles = &self.sampler.troubles;
-        let samples = self.sampler.containers.sample(specs.unwrap_or_default(), interfaces, troubles).await;
         families.extend(container::families(&samples, &self.node));
         families
     }
@@ -161,35 +203,6 @@ impl Source {
         }
         answer.await.unwrap_or_default()
     }
-}
-
-/// Serves the metrics for ever.
-pub async fn serve(address: SocketAddr, source: Source) {
-    let routes = Router::new().route("/metrics", get(answer)).with_state(Arc::new(source));
-    let mut told = false;
-    loop {
-        // The address may be one that br-phy is yet to be given.
-        let listener = TcpListener::bind(address).await;
-        if listener.is_ok() {
-            tracing::info!(%address, "serving metrics");
-        }
-        let served: io::Result<()> = match listener {
-            Ok(listener) => axum::serve(listener, routes.clone()).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = served
-            && !told
-        {
-            told = true;
-            tracing::warn!(%address, %error, "cannot serve metrics; trying again and again");
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-async fn answer(State(source): State<Arc<Source>>, headers: HeaderMap) -> Response {
-    let families = source.read().await;
-    source.metrics.answer(&headers, families)
 }
 
 /// The ports of the node's bridges, by whose they are and whether their link is up.
@@ -205,8 +218,66 @@ fn ports(interfaces: &[Interface]) -> Family {
     family
 }
 
-/// How long the event loop, the database and the switch may take.
+/// How long the event loop, the database and the switch may take, Docker to list containers, and then all of them to be
+/// read.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Between two attempts to bind the address.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long what was read is told to others: less than anybody waits between two looks.
+const FRESH: Duration = Duration::from_millis(400);
+
+/// How long what could not be read is not tried again.
+const BROKEN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use futures::future::join_all;
+    use tokio::net::UnixListener;
+    use weir_api::v1::DesiredEndpoint;
+    use weir_metrics::Exposition;
+
+    use super::*;
+    use crate::{bridge::MONITORED, runtime::EndpointId};
+
+    /// An endpoint for a container of a runtime.
+    pub(super) fn spec(endpoint_id: EndpointId, runtime: &str) -> Arc<EndpointSpec> {
+        let endpoint = DesiredEndpoint {
+            endpoint_id,
+            container: "web".into(),
+            address: "10.1.0.1/24".into(),
+            mac: "02:42:0a:01:00:01".into(),
+            ofport: 1024,
+            runtime: runtime.into(),
+            ..DesiredEndpoint::default()
+        };
+        Arc::new(EndpointSpec::try_from(&endpoint).unwrap())
+    }
+
+    /// A sampler of a node without a database, whose Docker is in that folder.
+    pub(super) fn sampler(folder: &Path, metrics: &Metrics) -> Sampler {
+        let address = ovsdb::Address::Unix(folder.join("db.sock"));
+        let settings = ovsdb::Settings::new("Open_vSwitch", MONITORED);
+        let client = ovsdb::Client::start(ovsdb::Config::new(address, settings));
+        let (docker, shelf) = (Docker::new(&folder.join("docker.sock")), Shelf::open(folder.to_owned()));
+        Sampler::new(client, docker, shelf, metrics)
+    }
+
+    #[tokio::test]
+    async fn a_docker_that_hangs_holds_up_one_asker_and_not_each_that_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        // It has connections, and says nothing.
+        let _docker = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
+        let metrics = Metrics::default();
+        let sampler = sampler(folder.path(), &metrics);
+        let begun = Instant::now();
+        let all = join_all((0..5).map(|_| sampler.sample(vec![spec(1, "docker")]))).await;
+        assert!(begun.elapsed() < 2 * PATIENCE, "{:?}", begun.elapsed());
+        for samples in all {
+            assert_eq!((samples.len(), samples[0].id.as_str()), (1, "/run/netns/weir-1"));
+            assert_eq!(samples[0].usage, None);
+        }
+        let text = metrics.render(Exposition::OpenMetrics);
+        assert!(text.contains("weir_agent_read_failures_total{part=\"docker\"} 5"), "{text}");
+    }
+}

@@ -16,7 +16,7 @@
 //! ```
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
     net::Ipv4Addr,
 };
 
@@ -24,7 +24,7 @@ use flowlib::types::MacAddr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{EndpointId, EndpointSpec};
+use crate::runtime::{EndpointId, EndpointSpec, docker::PlainContainer};
 
 /// Networks, and endpoints that the controller has given.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct Book {
     pub(super) pools: BTreeMap<Token, Pool>,
     pub(super) leases: BTreeMap<EndpointId, Lease>,
     /// Who has an endpoint, by Docker's id of it, as Docker last said.
-    pub(super) holders: BTreeMap<String, String>,
+    pub(super) holders: BTreeMap<String, PlainContainer>,
     /// Nothing is known of an earlier life: what the controller gave may be in use.
     pub(super) is_new: bool,
     /// Endpoints that are to be looked at.
@@ -423,6 +423,15 @@ impl Book {
         }
     }
 
+    /// Docker's ids of the containers that are in endpoints, as Docker last said.
+    pub(super) fn containers(&self) -> HashMap<EndpointId, String> {
+        let id = |lease: &Lease| match &lease.state {
+            LeaseState::Used { endpoint, .. } => Some(self.holders.get(endpoint)?.id.clone()),
+            _ => None,
+        };
+        self.leases.iter().filter_map(|(endpoint, lease)| Some((*endpoint, id(lease)?))).collect()
+    }
+
     fn at(&self, network: &str, address: Ipv4Addr) -> Option<&Lease> {
         self.leases.values().find(|lease| lease.is_at(network, address))
     }
@@ -435,7 +444,7 @@ impl Book {
     fn holder(&self, lease: &Lease) -> String {
         match &lease.state {
             LeaseState::Used { endpoint, .. } => match self.holders.get(endpoint) {
-                Some(name) => format!("Docker's container {name}"),
+                Some(container) => format!("Docker's container {container}"),
                 None => format!("Docker's endpoint {}", endpoint.get(..12).unwrap_or(endpoint)),
             },
             _ => "Docker".to_owned(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::book::{Book, LeaseState, Pool, Token};
 use crate::runtime::{
     EndpointId,
-    docker::{PlainEndpoint, PlainNetwork},
+    docker::{PlainContainer, PlainEndpoint, PlainNetwork},
 };
 
 impl Book {
@@ -46,7 +46,7 @@ impl Book {
             .collect();
         let holders =
             all.iter().filter_map(|(id, (_, end))| Some(((*id).to_owned(), end.container.clone()?)));
-        let holders: BTreeMap<String, String> = holders.collect();
+        let holders: BTreeMap<String, PlainContainer> = holders.collect();
         let mut nobodys: Vec<EndpointId> = Vec::new();
         for (id, lease) in &mut self.leases {
             match &mut lease.state {
@@ -106,6 +106,8 @@ const GRACE_MS: u64 = 20_000;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::{
         super::book::{
             Stage,
@@ -118,7 +120,8 @@ mod tests {
 
     fn endpoint(id: &str, address: u32, container: Option<&str>) -> PlainEndpoint {
         let address = Some(spec(address).address.address.addr());
-        PlainEndpoint { id: id.to_owned(), address, container: container.map(str::to_owned) }
+        let container = container.map(|name| PlainContainer { id: "4fe8".to_owned(), name: name.to_owned() });
+        PlainEndpoint { id: id.to_owned(), address, container }
     }
 
     fn network(id: &str, token: Option<Token>, endpoints: Vec<PlainEndpoint>) -> PlainNetwork {
@@ -134,7 +137,7 @@ mod tests {
             book.make(("d", end), spec(id).address.address, 1).unwrap();
         }
         book.take("net", 1).unwrap();
-        let found = [network("d", None, vec![endpoint("a", 2, Some("web (4fe8)"))])];
+        let found = [network("d", None, vec![endpoint("a", 2, Some("web"))])];
         book.compare(&found, GRACE_MS, GRACE_MS);
         assert_eq!(
             (book.stage(2), book.stage(3)),
@@ -144,10 +147,12 @@ mod tests {
         book.compare(&found, LATER, LATER);
         assert_eq!(book.stage(2), Stage::Joined("Docker's container web (4fe8)".to_owned()));
         assert_eq!((book.stage(3), book.stage(4)), (Stage::Idle, Stage::Idle));
+        assert_eq!(book.containers(), HashMap::from([(2, "4fe8".to_owned())]));
         assert_eq!(book.take("net", LATER).map(|spec| spec.id), Some(3));
         book.compare(&[], 2 * LATER, 2 * LATER);
         assert!(book.pools.is_empty(), "the network is gone");
         assert_eq!(book.stage(2), Stage::Idle);
+        assert!(book.containers().is_empty());
     }
 
     #[test]
@@ -156,7 +161,7 @@ mod tests {
         book.told(&[spec(2), spec(3)], &[].into(), Some(9), 1);
         assert_eq!((book.stage(2), book.take("net", 1)), (Stage::Between, None));
         let found = [
-            network("d", Some(5), vec![endpoint("a", 2, Some("web (4fe8)"))]),
+            network("d", Some(5), vec![endpoint("a", 2, Some("web"))]),
             network("named-subnet", None, vec![]),
         ];
         book.compare(&found, 2, 2);

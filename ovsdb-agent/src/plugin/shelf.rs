@@ -4,7 +4,7 @@
 //! machine they are gone too, and Docker says so when it is back.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File},
     io::{self, Write},
     path::PathBuf,
@@ -90,6 +90,12 @@ impl Shelf {
     #[must_use]
     pub fn stage(&self, id: EndpointId) -> Stage {
         self.book().stage(id)
+    }
+
+    /// Docker's ids of the containers that are in endpoints, as Docker last said.
+    #[must_use]
+    pub fn containers(&self) -> HashMap<EndpointId, String> {
+        self.book().containers()
     }
 
     /// Whether Docker has made an endpoint of that id of this one.

@@ -50,7 +50,8 @@ fn usage(sample: &Sample) -> Usage {
     let sum = |of: fn(&Disk) -> u64| disks.map(|disks| disks.values().map(of).sum());
     let [cpu, ..] = used.map(|used| used.cpu).unwrap_or_default();
     Usage {
-        time: Some(SystemTime::now().into()),
+        // Traffic alone is only shown as sums.
+        time: Some(used.and_then(|used| used.at).unwrap_or_else(SystemTime::now).into()),
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::{path::Path, pin::Pin, thread, time::Duration};
+use std::{collections::HashMap, path::Path, pin::Pin, thread, time::Duration};
 
 use futures::Stream;
 use tokio::sync::{mpsc, oneshot};
@@ -15,10 +15,10 @@ use weir_api::v1::{
     AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, LeaseEndpointRequest,
     LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
     RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse,
-    SetEndpointMacRequest,
+    SetEndpointMacRequest, StatsRequest, Usage,
     agent_message::Message,
     agents_server::{Agents, AgentsServer},
-    controller_message,
+    controller_message, relay_stats_request,
 };
 
 /// A running server with the agent's stream, once that is open. Dropping it cuts every connection.
@@ -26,6 +26,7 @@ pub(crate) struct Controller {
     opened: mpsc::Receiver<Session>,
     relays: mpsc::Receiver<Relay>,
     logs: mpsc::Receiver<Streaming<RelayLogRequest>>,
+    stats: mpsc::Receiver<Streaming<RelayStatsRequest>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -46,6 +47,7 @@ struct Service {
     opened: mpsc::Sender<Session>,
     relays: mpsc::Sender<Relay>,
     logs: mpsc::Sender<Streaming<RelayLogRequest>>,
+    stats: mpsc::Sender<Streaming<RelayStatsRequest>>,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -108,9 +110,10 @@ impl Agents for Service {
 
     async fn relay_stats(
         &self,
-        _: Request<Streaming<RelayStatsRequest>>,
+        request: Request<Streaming<RelayStatsRequest>>,
     ) -> Result<Response<Self::RelayStatsStream>, Status> {
-        Err(Status::unimplemented("no test asks what containers use"))
+        self.stats.send(request.into_inner()).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(Box::pin(futures::stream::pending())))
     }
 }
 
@@ -123,12 +126,14 @@ impl Controller {
         let (opened_sender, opened) = mpsc::channel(4);
         let (relays_sender, relays) = mpsc::channel(4);
         let (logs_sender, logs) = mpsc::channel(4);
+        let (stats_sender, stats) = mpsc::channel(4);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let service = Service { opened: opened_sender, relays: relays_sender, logs: logs_sender };
+                let (opened, relays) = (opened_sender, relays_sender);
+                let service = Service { opened, relays, logs: logs_sender, stats: stats_sender };
                 let server = Server::builder().add_service(AgentsServer::new(service));
                 tokio::select! {
                     served = server.serve_with_incoming(UnixListenerStream::new(listener)) => served.unwrap(),
@@ -136,7 +141,7 @@ impl Controller {
                 }
             });
         });
-        Self { opened, relays, logs, stop: Some(stop), thread: Some(thread) }
+        Self { opened, relays, logs, stats, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Waits until the agent has opened its stream and registered.
@@ -151,6 +156,20 @@ impl Controller {
     /// Waits until the agent relays a command.
     pub(crate) async fn relay(&mut self) -> Relay {
         soon("the command's relay", self.relays.recv()).await.unwrap()
+    }
+
+    /// Asks what endpoints use, and waits until the agent has said it, under the call's name.
+    pub(crate) async fn stats(&mut self, session: &Session, endpoint_ids: &[u32]) -> HashMap<u32, Usage> {
+        use relay_stats_request::Request;
+        let request = StatsRequest { id: "s".into(), endpoint_ids: endpoint_ids.to_vec() };
+        session.send(controller_message::Message::Stats(request)).await;
+        let mut said = soon("the report's relay", self.stats.recv()).await.unwrap();
+        let mut next = async || soon("a report", said.next()).await.unwrap().unwrap().request;
+        assert_eq!(next().await, Some(Request::Id("s".into())));
+        match next().await {
+            Some(Request::Report(report)) => report.usages,
+            other => panic!("no report: {other:?}"),
+        }
     }
 
     /// Waits until the agent relays a log.

@@ -39,7 +39,7 @@ pub use self::{
     container::{Found, State},
     decide::{Step, decide},
     log::LogOutput,
-    plain::{PlainEndpoint, PlainNetwork},
+    plain::{PlainContainer, PlainEndpoint, PlainNetwork},
     watch::{Event, watch},
 };
 

@@ -1,6 +1,6 @@
 //! What Docker has of the driver's networks that somebody else made, and of containers in them.
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{collections::HashMap, fmt, net::Ipv4Addr};
 
 use bollard::{
     models::NetworkInspect,
@@ -35,8 +35,24 @@ pub struct PlainEndpoint {
     pub id: String,
     /// Its address.
     pub address: Option<Ipv4Addr>,
-    /// Its container's name and id, if a container is in it.
-    pub container: Option<String>,
+    /// The container that is in it.
+    pub container: Option<PlainContainer>,
+}
+
+/// A container of Docker's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainContainer {
+    /// Docker's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Both, as people know it by.
+impl fmt::Display for PlainContainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.id.get(..12).unwrap_or(&self.id))
+    }
 }
 
 impl Docker {
@@ -79,7 +95,7 @@ fn plain(network: NetworkInspect) -> Option<PlainNetwork> {
         Some(PlainEndpoint {
             id: end.endpoint_id?,
             address: address.map(|address| address.addr()),
-            container: name.map(|name| format!("{name} ({})", container.get(..12).unwrap_or(&container))),
+            container: name.map(|name| PlainContainer { id: container, name }),
         })
     });
     Some(PlainNetwork {
@@ -107,7 +123,11 @@ mod tests {
         let network = plain(serde_json::from_str(text).unwrap()).unwrap();
         assert_eq!((network.token, network.network.as_deref()), (Some(3), Some("myvlan")));
         let end = |id: &str| network.endpoints.iter().find(|end| end.id == id).unwrap();
-        assert_eq!(end("eca8").container.as_deref(), Some("web (4fe8a1b2c3d4)"));
+        let container = end("eca8").container.clone().unwrap();
+        assert_eq!(
+            (container.id.as_str(), container.to_string().as_str()),
+            ("4fe8a1b2c3d4e5f6", "web (4fe8a1b2c3d4)")
+        );
         assert_eq!(end("eca8").address, Some(Ipv4Addr::new(10, 1, 0, 5)));
         assert_eq!(end("77").container, None);
     }
