@@ -100,7 +100,7 @@ pub struct Config {
     pub labels: Vec<(String, String)>,
     /// Where to serve /metrics for Prometheus, without credentials: ADDRESS:PORT. One that other machines can reach is told
     /// to the controller, where Prometheus finds it; 0.0.0.0 stands for the tunnel address there [default: nowhere]
-    #[arg(long, env = "WEIR_METRICS", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "WEIR_METRICS", value_name = "ADDRESS:PORT", value_parser = listened)]
     pub metrics: Option<SocketAddr>,
     /// What to log: a level (error, warn, info, debug, trace), or a filter such as `info,ovsdb_agent::link=debug`.
     #[arg(long, env = "WEIR_LOG", value_name = "FILTER", default_value = "info")]
@@ -114,12 +114,18 @@ impl Config {
         xxh3_64(format!("{}/{}", self.pool, self.name).as_bytes())
     }
 
-    /// Where other machines find the metrics, if they can.
+    /// Where other machines find the metrics, if they can. An address of the machine's, or of one link, is no such one: the
+    /// controller would refuse it.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        let at = self.metrics.filter(|at| !at.ip().is_loopback())?;
+        let at = self.metrics?;
         let ip = if at.ip().is_unspecified() { IpAddr::V4(self.tunnel_address.addr()) } else { at.ip() };
-        Some(SocketAddr::new(ip, at.port()))
+        let is_of_a_link = match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        let is_reached = !is_of_a_link && !ip.to_canonical().is_loopback();
+        is_reached.then_some(SocketAddr::new(ip, at.port()))
     }
 
     /// The labels by key; of two with the same key the last one.
@@ -200,6 +206,13 @@ fn interface(text: &str) -> Result<String, String> {
     }
 }
 
+/// An address to serve at, where others are to find it: with a port.
+fn listened(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    let whole = address.filter(|address| address.port() != 0 && !address.ip().is_multicast());
+    whole.ok_or_else(|| "it should look like 0.0.0.0:7401".to_owned())
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -256,7 +269,9 @@ mod tests {
             |at: &str| parse(&["--metrics", at]).unwrap().metrics_address().map(|at| at.to_string());
         assert_eq!(address("0.0.0.0:7401").as_deref(), Some("172.31.0.1:7401"));
         assert_eq!(address("10.0.0.1:7401").as_deref(), Some("10.0.0.1:7401"));
-        assert_eq!(address("127.0.0.1:7401"), None);
+        for own in ["127.0.0.1:7401", "[::1]:7401", "169.254.0.1:7401", "[fe80::1]:7401"] {
+            assert_eq!(address(own), None, "{own}");
+        }
         assert_eq!(parse(&[]).unwrap().metrics_address(), None);
     }
 
@@ -270,14 +285,10 @@ mod tests {
             ["--label", "rack"],
             ["--ovsdb", "/run/db.sock"],
             ["--metrics", "7401"],
+            ["--metrics", "0.0.0.0:0"],
+            ["--metrics", "224.0.0.1:7401"],
         ] {
-            let arguments: Vec<&str> = bad.to_vec();
-            assert!(
-                Config::try_parse_from(
-                    ["weir-agent"].iter().chain(&arguments).chain(&["--pool", "p", "--name", "n"])
-                )
-                .is_err()
-            );
+            assert!(parse(&bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -58,8 +58,8 @@ fn containers(state: &State, phases: &BTreeMap<(PoolId, Phase), usize>) -> Famil
 
 fn word(link: &Link) -> &'static str {
     match (link.agent, link.switch) {
-        (true, true) => "connected",
         _ if link.lost => "lost",
+        (true, true) => "connected",
         (false, false) => UNREACHABLE,
         _ => "degraded",
     }
@@ -81,3 +81,17 @@ const CORDONED: &str = "cordoned";
 
 /// `degraded`: only one of the two is connected.
 const STATES: [&str; 5] = ["connected", "degraded", UNREACHABLE, "lost", CORDONED];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_lost_as_long_as_the_controller_holds_it_for_that() {
+        let words = [(false, false), (true, false), (false, true), (true, true)].map(|(agent, switch)| {
+            [false, true].map(|lost| word(&Link { agent, switch, lost, ..Link::default() }))
+        });
+        let expected = ["unreachable", "degraded", "degraded", "connected"].map(|word| [word, "lost"]);
+        assert_eq!(words, expected);
+    }
+}

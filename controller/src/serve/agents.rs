@@ -1,5 +1,6 @@
 //! The service `weir.v1.Agents`: the controller's side of its agents' streams.
 
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -116,17 +117,34 @@ fn leased(endpoint: Result<DesiredEndpoint, IntentError>) -> Result<Response<Lea
 }
 
 fn node_spec(register: Register) -> Result<NodeSpec, Status> {
-    let metrics =
-        (!register.metrics_address.is_empty()).then(|| register.metrics_address.parse()).transpose();
     Ok(NodeSpec {
         tunnel_address: convert::ipv4(&register.tunnel_address, "tunnel address")?,
+        metrics: metrics_address(&register.metrics_address)?,
         pool: register.pool,
         name: register.name,
         datapath_id: DatapathId(register.datapath_id),
         labels: convert::labels(register.labels),
         capacity: convert::resources_of(register.capacity),
-        metrics: metrics.map_err(|_| Status::invalid_argument("the metrics address is not ADDRESS:PORT"))?,
     })
+}
+
+/// Where an agent serves its metrics. Prometheus is sent there: an address that is not the node's, but that of whatever is
+/// beside Prometheus, is refused.
+fn metrics_address(text: &str) -> Result<Option<SocketAddr>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = |why| Status::invalid_argument(format!("the metrics address is not {why}"));
+    let address: SocketAddr = text.parse().map_err(|_| bad("ADDRESS:PORT"))?;
+    let ip = address.ip().to_canonical();
+    let is_of_a_link = match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    if is_of_a_link || ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || address.port() == 0 {
+        return Err(bad("one that other machines can reach"));
+    }
+    Ok(Some(address))
 }
 
 /// Passes on what an agent says, until its stream ends or another one replaces it.
@@ -236,5 +254,40 @@ fn speak(
             });
         }
         yield Err(Status::aborted("the stream is closed: the node has opened another, was silent for a lease, or was deleted"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_is_sent_to_no_address_that_means_another_machine_to_each() {
+        assert_eq!(metrics_address("").unwrap(), None);
+        for good in ["172.31.0.1:7401", "[2001:db8::1]:7401", "192.0.2.7:1"] {
+            assert_eq!(metrics_address(good).unwrap(), good.parse().ok());
+        }
+        for bad in [
+            "7401",
+            "node:7401",
+            "172.31.0.1",
+            "172.31.0.1:0",
+            "127.0.0.1:7401",
+            "127.9.9.9:7401",
+            "[::1]:7401",
+            "[::ffff:127.0.0.1]:7401",
+            "0.0.0.0:7401",
+            "[::]:7401",
+            "169.254.169.254:80",
+            "[::ffff:169.254.169.254]:80",
+            "[fe80::1]:7401",
+            "224.0.0.1:7401",
+            "[ff02::1]:7401",
+            "255.255.255.255:7401",
+        ] {
+            let status = metrics_address(bad).unwrap_err();
+            assert_eq!(status.code(), tonic::Code::InvalidArgument, "{bad}");
+            assert!(status.message().contains("metrics address"), "{status}");
+        }
     }
 }

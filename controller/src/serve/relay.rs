@@ -114,11 +114,11 @@ impl<I, O> Relays<I, O> {
         let done = CancellationToken::new();
         let _place = self.put(id.clone(), Waiting { inputs, responses, opened, done: done.clone() });
         if !order(id) {
-            return Err(Status::unavailable("the agent of the container's node is too busy"));
+            return Err(Status::unavailable("the node's agent is too busy"));
         }
         match tokio::time::timeout(PATIENCE, open).await {
             Ok(Ok(())) => Ok(Opened { input, answers, done }),
-            _ => Err(Status::unavailable("the agent of the container's node did not answer")),
+            _ => Err(Status::unavailable("the node's agent did not answer")),
         }
     }
 
@@ -151,7 +151,7 @@ impl Api {
     /// `UNAVAILABLE`: it is not connected.
     pub(super) async fn outbox(&self, node: NodeId) -> Result<std::sync::Arc<Outbox>, Status> {
         let outbox = self.orchestrator.outbox(node).await.map_err(refused)?;
-        outbox.ok_or_else(|| Status::unavailable("the agent of the container's node is not connected"))
+        outbox.ok_or_else(|| Status::unavailable("the node's agent is not connected"))
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flowlib::compile::model::{EndpointId, NodeId};
-use futures::{Stream, StreamExt, stream};
+use futures::stream::{self, FuturesUnordered};
+use futures::{Stream, StreamExt};
 use tonic::Status;
 use weir_api::v1::{
     ContainerStats, RelayStatsRequest, StatContainersRequest, StatsReport, relay_stats_request,
@@ -33,7 +34,8 @@ impl FromAgent for RelayStatsRequest {
 type Wanted = BTreeMap<NodeId, BTreeMap<EndpointId, ContainerStats>>;
 
 impl Api {
-    /// What containers use, as their nodes answer; the nodes are asked at the same time.
+    /// What containers use, as their nodes answer; all nodes are asked at the same time, so that those that are silent hold
+    /// up no other.
     pub(super) fn stat(
         self,
         request: StatContainersRequest,
@@ -44,7 +46,7 @@ impl Api {
             async move {
                 let asked = api.report(node, stats.keys().copied().collect());
                 let report = tokio::time::timeout(PATIENCE, asked).await;
-                let late = || Err(Status::unavailable("the agent of the container's node did not answer"));
+                let late = || Err(Status::unavailable("the node's agent did not answer"));
                 match report.unwrap_or_else(|_| late()) {
                     Ok(mut report) => stats.iter_mut().for_each(|(endpoint, stats)| {
                         stats.usage = report.usages.remove(&endpoint.0);
@@ -59,7 +61,7 @@ impl Api {
                 stream::iter(stats.into_values().map(Ok))
             }
         };
-        Ok(stream::iter(wanted).map(ask).buffer_unordered(AT_ONCE).flatten())
+        Ok(wanted.into_iter().map(ask).collect::<FuturesUnordered<_>>().flatten())
     }
 
     /// What a node's agent says of some of its containers.
@@ -68,7 +70,7 @@ impl Api {
         let mut opened = self.stats.open(|id| outbox.stats(StatsOrder { id, endpoints })).await?;
         // `input` is open until here: it ends the agent's call.
         let report = opened.answers.recv().await;
-        report.unwrap_or_else(|| Err(Status::unavailable("the agent of the container's node is gone")))
+        report.unwrap_or_else(|| Err(Status::unavailable("the node's agent is gone")))
     }
 }
 
@@ -103,8 +105,5 @@ fn wanted(state: &State, request: &StatContainersRequest) -> Result<Wanted, Refu
     Ok(wanted)
 }
 
-/// How long an agent may take to open its side and to read.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Nodes that are asked at the same time.
-const AT_ONCE: usize = 256;
+/// How long an agent may take to open its side and to read, to which it gives itself 4 s.
+const PATIENCE: Duration = Duration::from_secs(5);
