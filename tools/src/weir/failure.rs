@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tonic::{Code, Status};
@@ -40,10 +40,9 @@ impl Failure {
         if matches!(self, Failure::System(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("error: {self}");
-        if let Some(advice) = self.advice() {
-            eprintln!("  {advice}");
-        }
+        let advice = self.advice().map(|advice| format!("  {advice}\n")).unwrap_or_default();
+        // A terminal that is gone cannot be told, which is no reason to end in another way.
+        write!(io::stderr(), "error: {self}\n{advice}").ok();
         ExitCode::from(match self {
             Failure::Usage(_) => EXIT_USAGE,
             Failure::Refused(_) | Failure::System(_) => EXIT_REFUSED,

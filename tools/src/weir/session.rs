@@ -94,6 +94,18 @@ impl Session {
         self.patiently(doing, in_time).await
     }
 
+    /// Awaits all of an answer, for `--timeout` at most, and not only its beginning.
+    ///
+    /// # Errors
+    /// `Late`; the answer's.
+    pub(super) async fn in_time<T>(
+        &self,
+        whole: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let late = || Failure::Late("the controller did not answer in time".to_owned());
+        tokio::time::timeout(self.timeout(), whole).await.unwrap_or_else(|_| Err(late()))
+    }
+
     /// Awaits `answer`; on a terminal, a spinner with `doing` shows after a second that something goes on.
     pub(super) async fn patiently<T>(
         &self,

@@ -1,7 +1,7 @@
 //! What containers use, asked twice: what only grows is shown as what came to it in between.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use comfy_table::Cell;
 use serde::Serialize;
@@ -25,7 +25,17 @@ pub(super) async fn ask(
 ) -> Result<Round, Failure> {
     let request = StatContainersRequest { pool, names: names.to_vec(), node: node.to_owned() };
     let mut client = container::client(session).await?;
-    sorted(session.patiently("asking", client.stat_containers(session.request(request))).await?).await
+    let asked = client.stat_containers(session.request(request));
+    session.in_time(async { sorted(session.patiently("asking", asked).await?).await }).await
+}
+
+/// How long to wait between two looks: less would show what nodes remember of the last one.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < SHORTEST {
+        return Err(format!("at least {} ms", SHORTEST.as_millis()));
+    }
+    Ok(interval)
 }
 
 /// All answers, by pool and name.
@@ -58,10 +68,13 @@ pub(super) struct UsageView {
     pub(super) written_bytes: Option<u64>,
     /// Why nothing is known.
     pub(super) problem: Option<String>,
+    /// Bytes received and sent a second; not in JSON, where the sums are.
+    #[serde(skip)]
+    pub(super) traffic: Option<[f64; 2]>,
 }
 
 impl UsageView {
-    fn new(stats: ContainerStats, before: Option<&Usage>) -> Self {
+    fn new(stats: ContainerStats, before: Option<&Usage>, base: Option<&Usage>) -> Self {
         let ContainerStats { pool, name, node, usage, problem } = stats;
         let now = usage.unwrap_or_default();
         Self {
@@ -69,6 +82,7 @@ impl UsageView {
             name,
             node,
             cpu_percent: before.and_then(|before| cpu_percent(before, &now)),
+            traffic: base.and_then(|base| traffic(base, &now)),
             memory_bytes: now.memory_bytes,
             memory_limit_bytes: now.memory_limit_bytes,
             processes: now.processes,
@@ -105,26 +119,45 @@ impl UsageView {
 pub(super) const HEADERS: [&str; 9] =
     ["POOL", "NAME", "NODE", "CPU %", "MEMORY / LIMIT", "NET IN / OUT", "DISK IN / OUT", "PIDS", "PROBLEM"];
 
-/// The later of two rounds, with what came to it since the earlier.
-pub(super) fn compare(before: &Round, now: Round) -> Vec<UsageView> {
-    let key = |stats: &ContainerStats| (stats.pool.clone(), stats.name.clone());
-    let before: HashMap<_, _> =
-        before.iter().filter_map(|stats| Some((key(stats), stats.usage.as_ref()?))).collect();
-    now.into_iter()
-        .map(|stats| {
-            let before = before.get(&key(&stats)).copied();
-            UsageView::new(stats, before)
-        })
+/// The latest round, with what came to it: of the processor since the one before, of traffic since an earlier one, the
+/// base.
+pub(super) fn compare(base: &Round, before: &Round, now: Round) -> Vec<UsageView> {
+    let (base, before) = (by_name(base), by_name(before));
+    let view = |stats: ContainerStats| {
+        let name = (stats.pool.as_str(), stats.name.as_str());
+        let (base, before) = (base.get(&name).copied(), before.get(&name).copied());
+        UsageView::new(stats, before, base)
+    };
+    now.into_iter().map(view).collect()
+}
+
+fn by_name(round: &Round) -> HashMap<(&str, &str), &Usage> {
+    round
+        .iter()
+        .filter_map(|stats| Some(((stats.pool.as_str(), stats.name.as_str()), stats.usage.as_ref()?)))
         .collect()
 }
 
 /// How much of a processor was used in between; `None` also if the container was started anew.
-#[expect(clippy::cast_precision_loss, reason = "what is shown has one decimal")]
 fn cpu_percent(before: &Usage, now: &Usage) -> Option<f64> {
+    Some(a_second([before.cpu_us, now.cpu_us], passed(before, now)?)? / 1e4)
+}
+
+/// Bytes received and sent a second; `None` also if the container was plugged anew.
+fn traffic(base: &Usage, now: &Usage) -> Option<[f64; 2]> {
+    let passed = passed(base, now)?;
+    let received = a_second([base.received_bytes, now.received_bytes], passed)?;
+    Some([received, a_second([base.sent_bytes, now.sent_bytes], passed)?])
+}
+
+fn passed(before: &Usage, now: &Usage) -> Option<Duration> {
     let time = |usage: &Usage| SystemTime::try_from(usage.time?).ok();
-    let passed = time(now)?.duration_since(time(before)?).ok().filter(|passed| !passed.is_zero())?;
-    let used = now.cpu_us?.checked_sub(before.cpu_us?)?;
-    Some(used as f64 / passed.as_secs_f64() / 1e4)
+    time(now)?.duration_since(time(before)?).ok().filter(|passed| !passed.is_zero())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what is shown has one decimal")]
+fn a_second([before, now]: [Option<u64>; 2], passed: Duration) -> Option<f64> {
+    Some(now?.checked_sub(before?)? as f64 / passed.as_secs_f64())
 }
 
 /// Containers and what they use.
@@ -141,10 +174,11 @@ impl View for UsageList {
     }
 }
 
+/// The shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(500);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn stats(name: &str, cpu_us: u64, at_s: u64) -> ContainerStats {
@@ -153,6 +187,7 @@ mod tests {
             time: Some(time.into()),
             cpu_us: Some(cpu_us),
             memory_bytes: Some(3 << 20),
+            received_bytes: Some(at_s * 10),
             sent_bytes: Some(2048),
             ..Usage::default()
         };
@@ -169,9 +204,11 @@ mod tests {
     fn processor_time_is_shown_as_what_came_to_it() {
         let before = vec![stats("a", 1_000_000, 10), stats("again", 9_000_000, 10)];
         let now = vec![stats("a", 2_000_000, 12), stats("again", 5, 12), stats("new", 5, 12)];
-        let shown = compare(&before, now);
+        let shown = compare(&vec![stats("a", 0, 2)], &before, now);
         let percents: Vec<_> = shown.iter().map(|usage| usage.cpu_percent).collect();
         assert_eq!(percents, [Some(50.0), None, None]);
+        let traffic: Vec<_> = shown.iter().map(|usage| usage.traffic).collect();
+        assert_eq!(traffic, [Some([10.0, 0.0]), None, None], "since an earlier round");
         let text = UsageList(shown).to_text();
         assert!(text.contains("50.0") && text.contains("3 MiB / -") && !text.contains("PROBLEM"), "{text}");
     }
@@ -180,8 +217,17 @@ mod tests {
     fn a_container_of_which_nothing_is_known_says_why() {
         let silent =
             ContainerStats { problem: "the agent is gone".into(), name: "a".into(), ..Default::default() };
-        let shown = compare(&vec![], vec![silent]);
+        let shown = compare(&vec![], &vec![], vec![silent]);
         assert_eq!(shown[0].memory_bytes, None);
         assert!(UsageList(shown).to_text().contains("the agent is gone"));
+    }
+
+    #[test]
+    fn looks_are_not_without_a_pause() {
+        assert_eq!(interval("500ms"), Ok(Duration::from_millis(500)));
+        for short in ["0s", "10ms", "499ms"] {
+            assert!(interval(short).unwrap_err().contains("at least 500 ms"), "{short}");
+        }
+        assert!(interval("often").is_err());
     }
 }

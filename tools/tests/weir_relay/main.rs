@@ -37,7 +37,18 @@ struct Served {
 
 impl Served {
     fn start() -> Served {
-        let dir = tempfile::tempdir().expect("a temporary folder");
+        Served::at(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    /// Ends, with all connections; the next one is to be at the same place.
+    fn stop(self) -> TempDir {
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        std::fs::remove_file(self.dir.path().join("weir.sock")).expect("the socket");
+        self.dir
+    }
+
+    /// A server on a socket in that folder.
+    fn at(dir: TempDir) -> Served {
         let runtime = Runtime::new().expect("a runtime");
         let listener = {
             let _entered = runtime.enter();

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use super::{Served, text};
 
@@ -54,13 +55,13 @@ fn events_of_the_past_end_and_those_to_come_are_shown_as_they_happen() {
 #[test]
 fn what_containers_use_is_shown_once_or_again_and_again() {
     let served = Served::start();
-    let once = served.run("container stats web --no-stream --interval 10ms");
+    let once = served.run("container stats web --no-stream --interval 500ms");
     assert!(once.status.success(), "{once:?}");
     let shown = text(&once.stdout);
     let row = shown.lines().nth(1).unwrap_or_default();
     assert!(row.contains("web") && row.contains("50.0") && row.contains("1 MiB / -"), "{shown}");
 
-    let mut command = served.weir("-o json container stats --interval 10ms");
+    let mut command = served.weir("-o json container stats --interval 500ms");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     for line in lines.take(3) {
@@ -72,6 +73,19 @@ fn what_containers_use_is_shown_once_or_again_and_again() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+
+    for command in ["container stats --interval 10ms", "top --interval 0s"] {
+        let hurried = served.run(command);
+        assert_eq!(hurried.status.code(), Some(2), "{hurried:?}");
+        assert!(text(&hurried.stderr).contains("at least 500 ms"), "{hurried:?}");
+    }
+
+    // One that says who answers, and then no more.
+    let started = Instant::now();
+    let late = served.run("--timeout 700ms --pool silent container stats --no-stream");
+    assert_eq!(late.status.code(), Some(4), "{late:?}");
+    assert!(text(&late.stderr).contains("did not answer in time"), "{late:?}");
+    assert!(started.elapsed() < Duration::from_secs(5));
 
     let unknown = served.run("container stats nobody");
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");

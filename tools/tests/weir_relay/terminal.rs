@@ -23,7 +23,9 @@ struct Terminal {
 
 impl Terminal {
     fn open() -> Terminal {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo terminal");
+        // A program that has inherited this end would keep the terminal open itself.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).expect("a pseudo terminal");
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
@@ -69,6 +71,13 @@ impl Terminal {
                 Err(_) => panic!("not shown: {wanted}; shown: {}", String::from_utf8_lossy(&self.shown)),
             }
         }
+    }
+
+    /// Closes the terminal, as whoever closes its window.
+    fn close(mut self) {
+        // What is shown next wakes the reader, who then lets go of its end.
+        drop(self.parts);
+        self.master.write_all(b"n").unwrap();
     }
 
     fn is_raw(&self) -> bool {
@@ -130,12 +139,13 @@ fn top_shows_what_is_used_and_leaves_the_terminal_as_it_was() {
     for end in [None, Some((Signal::TERM, 143))] {
         let mut terminal = Terminal::open();
         terminal.resize(30, 160);
-        let mut child = terminal.start(&served, "--pool whole top --interval 50ms");
+        let mut child = terminal.start(&served, "--pool whole top --interval 500ms");
         terminal.wait_for("web");
         terminal.wait_for("50.0");
         assert!(terminal.is_raw());
         terminal.master.write_all(b"m").unwrap();
-        terminal.wait_for("memory:");
+        // Only what differs is written.
+        terminal.wait_for("memory: c cpu");
         match end {
             None => terminal.master.write_all(b"q").unwrap(),
             Some((signal, _)) => kill_process(Pid::from_child(&child), signal).unwrap(),
@@ -148,6 +158,40 @@ fn top_shows_what_is_used_and_leaves_the_terminal_as_it_was() {
     let output = served.run("top");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(text(&output.stderr).contains("needs a terminal"), "{output:?}");
+    let mut terminal = Terminal::open();
+    let mut child = terminal.start(&served, "-o json --pool whole top");
+    terminal.wait_for("'top' is for people");
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn top_ends_with_its_terminal_and_does_not_abort() {
+    let served = Served::start();
+    let mut terminal = Terminal::open();
+    terminal.resize(24, 80);
+    let mut child = terminal.start(&served, "--pool whole top");
+    terminal.wait_for("50.0");
+    assert!(!String::from_utf8_lossy(&terminal.shown).contains("DISK"), "that does not fit in 80 columns");
+    terminal.close();
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+}
+
+#[test]
+fn top_goes_on_when_the_controller_is_back() {
+    let served = Served::start();
+    let mut terminal = Terminal::open();
+    terminal.resize(24, 80);
+    let mut child = terminal.start(&served, "--pool whole top --interval 500ms");
+    terminal.wait_for("50.0");
+    let dir = served.stop();
+    // What is wrong is of another colour than what the keys do, so all of the line is written, both times.
+    terminal.wait_for("controller");
+    terminal.shown.clear();
+    let _served = Served::at(dir);
+    terminal.wait_for("by cpu: c cpu");
+    terminal.master.write_all(b"q").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!terminal.is_raw());
 }
 
 #[test]

@@ -11,7 +11,8 @@ use super::super::arguments::Format;
 use super::super::failure::Failure;
 use super::super::output::{self, View};
 use super::super::session::Session;
-use super::super::usage::{UsageList, ask, compare};
+use super::super::usage::{self, UsageList, ask, compare};
+use super::terminal;
 
 #[derive(Debug, Args)]
 pub(in super::super) struct Stats {
@@ -24,7 +25,7 @@ pub(in super::super) struct Stats {
     #[arg(long)]
     no_stream: bool,
     /// How long to wait between two looks
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "1s")]
+    #[arg(long, value_name = "DURATION", value_parser = usage::interval, default_value = "1s")]
     interval: Duration,
 }
 
@@ -36,16 +37,43 @@ pub(super) async fn run(session: &Session, arguments: Stats) -> Result<(), Failu
     loop {
         tokio::time::sleep(interval).await;
         let now = ask(session, pool.clone(), &names, &node).await?;
-        let list = UsageList(compare(&before, now.clone()));
+        let list = UsageList(compare(&before, &before, now.clone()));
         before = now;
         match session.format() {
             Format::Json => output::document(&list, no_stream)?,
             Format::Table if no_stream || !io::stdout().is_terminal() => output::show(Format::Table, &list)?,
             // From the top left corner, over what was there.
-            Format::Table => output::raw(format!("\x1b[H\x1b[J{}", list.to_text()).as_bytes())?,
+            Format::Table => {
+                let rows = terminal::rows().unwrap_or(usize::MAX);
+                output::raw(format!("\x1b[H\x1b[J{}", fitting(&list.to_text(), rows)).as_bytes())?;
+            }
         }
         if no_stream {
             return Ok(());
         }
+    }
+}
+
+/// As much of a text as so many rows take, the last of which the cursor is in; and how much is left out.
+fn fitting(text: &str, rows: usize) -> String {
+    let n_lines = text.lines().count();
+    if n_lines < rows {
+        return text.to_owned();
+    }
+    let n_shown = rows.saturating_sub(2);
+    let shown = text.split_inclusive('\n').take(n_shown).collect::<String>();
+    format!("{shown}{} more lines: name containers, or see 'weir top'\n", n_lines.saturating_sub(n_shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_on_the_terminal_is_counted_instead() {
+        let text = "head\n1\n2\n3\n";
+        assert_eq!(fitting(text, 5), text, "the cursor is in the last row");
+        assert_eq!(fitting(text, 4), "head\n1\n2 more lines: name containers, or see 'weir top'\n");
+        assert_eq!(fitting(text, 1), "4 more lines: name containers, or see 'weir top'\n");
     }
 }

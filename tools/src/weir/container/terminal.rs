@@ -47,6 +47,11 @@ pub(in super::super) fn size() -> io::Result<TerminalSize> {
     Ok(TerminalSize { rows: size.ws_row.into(), columns: size.ws_col.into() })
 }
 
+/// How many rows the terminal at standard output has.
+pub(super) fn rows() -> Option<usize> {
+    tcgetwinsize(io::stdout()).ok().map(|size| size.ws_row.into()).filter(|rows| *rows > 0)
+}
+
 /// Tells of new sizes.
 pub(in super::super) fn resizes() -> io::Result<Signal> {
     signal(SignalKind::window_change())
