@@ -7,18 +7,26 @@
 
 #[path = "support/docker.rs"]
 mod docker;
+#[path = "support/plain.rs"]
+#[allow(dead_code, reason = "a part is used here")]
+mod plain;
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use labs::Place;
 use serde_json::Value;
-use support::{POOL, System, reaches, vlan};
+use support::{POOL, System, inside, reaches, vlan};
 use weir_api::v1;
+use weir_api::v1::agents_client::AgentsClient;
+use weir_api::v1::container_status::Phase;
 use weir_api::v1::containers_client::ContainersClient;
 
 #[test]
@@ -40,6 +48,10 @@ fn every_panel_has_something_to_show() {
     let worker = docker::job("worker", "v/n1", &["sh", "-c", work]);
     let worker = system.create_as(v1::Container { resources, ..worker });
     let plain = system.create("plain", "v/n2");
+    plain::make_network(&system.lab, "n1", "net", &["-o", "network=v"]);
+    let own = plain::run(&system.lab, "n1", "own", &["--net", "net"]);
+    let own = plain::until_record(&system, "n1", own.address, Phase::Ready, "own (");
+    register_liar(&system);
 
     let prometheus = Prometheus::start(&system);
     let panels = panels();
@@ -66,11 +78,27 @@ fn every_panel_has_something_to_show() {
     // The labels are the agent's own: none had to give way to one of Prometheus'.
     let named = prometheus.ask("container_network_transmit_bytes_total{name=\"plain\",node=\"n2\"}");
     assert!(named.contains("interface=\"eth0\"") && !named.contains("exported_"), "{named}");
-    assert_controller_says_so_too(&system);
+    // Of Docker's own container the processes are known too.
+    let query = format!("container_memory_working_set_bytes{{name=\"{}\"}} > 0", own.name);
+    assert!(prometheus.shows(&query), "{}", prometheus.ask(&query));
+    assert_no_liar_is_believed(&system, &prometheus);
+    assert_controller_says_so_too(&system, &own.name);
+}
+
+/// An agent that says of its containers that they are another node's, of another pool.
+fn assert_no_liar_is_believed(system: &System, prometheus: &Prometheus) {
+    let query = "container_memory_rss{name=\"forged\"}";
+    let told = || {
+        let answer = prometheus.ask(query);
+        Ok(answer.contains("forged").then_some(answer))
+    };
+    let told = system.lab.wait_until(PATIENCE, "what the liar says", told).unwrap();
+    assert!(told.contains("pool=\"pool2\"") && told.contains("node=\"liar\""), "{told}");
+    assert!(!told.contains("bank") && !told.contains("vault"), "{told}");
 }
 
 /// What the controller says that containers use is of the same kind.
-fn assert_controller_says_so_too(system: &System) {
+fn assert_controller_says_so_too(system: &System, own: &str) {
     let mut client = ContainersClient::new(system.channel.clone());
     let asked = async {
         let request = v1::StatContainersRequest { pool: POOL.to_owned(), ..Default::default() };
@@ -87,9 +115,39 @@ fn assert_controller_says_so_too(system: &System) {
         worker.cpu_us > Some(0) && worker.memory_bytes > Some(0) && worker.processes > Some(0),
         "{worker:?}"
     );
+    let own = usage(own);
+    assert!(own.memory_bytes > Some(0) && own.processes > Some(0), "{own:?}");
     let plain = usage("plain");
     assert!(plain.received_bytes > Some(0) && plain.sent_bytes > Some(0), "{plain:?}");
     assert_eq!((plain.cpu_us, plain.memory_bytes), (None, None), "it has no processes");
+}
+
+/// Registers an agent whose metrics are forged. It is gone at once, and its address stays listed.
+fn register_liar(system: &System) {
+    let address = "172.31.0.254:7499";
+    let listener = inside(&system.place("controller"), || TcpListener::bind(address).unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let body = "container_memory_rss{name=\"forged\",pool=\"bank\",node=\"vault\",job=\"bank\"} 1\n";
+            let head = "HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4";
+            // Whoever does not read to the end has gone.
+            drop(stream.read(&mut [0; 4096]));
+            drop(write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        }
+    });
+    let register = v1::Register {
+        pool: POOL.to_owned(),
+        name: "liar".to_owned(),
+        datapath_id: 0x11a5,
+        tunnel_address: "172.31.0.99".to_owned(),
+        metrics_address: address.to_owned(),
+        ..v1::Register::default()
+    };
+    let register = v1::agent_message::Message::Register(register);
+    let said = tokio_stream::once(v1::AgentMessage { message: Some(register) });
+    let mut client = AgentsClient::new(system.channel.clone());
+    system.runtime.block_on(client.attach(said)).unwrap();
 }
 
 /// Prometheus on the controller's machine; it ends when this is dropped.
