@@ -410,6 +410,11 @@ async fn a_pools_token_opens_that_pool_and_an_administrators_all() {
     let revoke = RevokeTokenRequest { pool: String::new(), id };
     tokens.revoke_token(with(&admin.secret, revoke)).await.unwrap();
     refused(networks.get_network(with(&user, get("p"))).await, Code::Unauthenticated, "not known");
+    // With the last administrator's token gone, the socket is the way in, and nothing is open again.
+    let revoke = RevokeTokenRequest { pool: String::new(), id: admin.token.unwrap().id };
+    tokens.revoke_token(with(&admin.secret, revoke)).await.unwrap();
+    refused(local.list_pools(ListPoolsRequest::default()).await, Code::Unauthenticated, "a token is needed");
+    PoolsClient::new(world.admin.clone()).list_pools(ListPoolsRequest::default()).await.unwrap();
 }
 
 /// A request by HTTP/1.1 over TLS.

@@ -53,6 +53,17 @@ pub enum AuthorityError {
         /// The system's answer.
         error: io::Error,
     },
+    /// There is a key, and no certificate: another key in its place would make all that it has signed worthless.
+    #[error(
+        "{key} is there without {certificate}: put that back from a copy, or remove the key to have another authority made, \
+         which no node and no token knows"
+    )]
+    Bereft {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
     /// What is in the files is no authority.
     #[error("{certificate} and {key} are no certificate authority: {reason}")]
     Unusable {
@@ -103,9 +114,16 @@ impl Authority {
             return Self::load(certificate, key);
         }
         let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
-        if !certificate.exists() {
-            create(&certificate, &key)?;
-            tracing::info!(certificate = %certificate.display(), "certificate authority made");
+        let is_there = |path: &Path| {
+            path.try_exists().map_err(|error| AuthorityError::File { path: path.to_owned(), error })
+        };
+        match (is_there(&certificate)?, is_there(&key)?) {
+            (true, _) => {}
+            (false, true) => return Err(AuthorityError::Bereft { certificate, key }),
+            (false, false) => {
+                create(&certificate, &key)?;
+                tracing::info!(certificate = %certificate.display(), "certificate authority made");
+            }
         }
         Self::load(&certificate, &key)
     }
@@ -249,9 +267,14 @@ fn named(common: &str, organization: Option<&str>) -> DistinguishedName {
     name
 }
 
+/// How long before it is issued a certificate's life begins.
+pub(super) fn slack(life: Duration) -> Duration {
+    SKEW.min(life / 10)
+}
+
 fn limit(params: &mut CertificateParams, life: Duration) -> Result<(), AuthorityError> {
     let now = SystemTime::now();
-    params.not_before = OffsetDateTime::from(now - SKEW.min(life / 10));
+    params.not_before = OffsetDateTime::from(now - slack(life));
     params.not_after = OffsetDateTime::from(now + life);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
@@ -263,7 +286,7 @@ fn limit(params: &mut CertificateParams, life: Duration) -> Result<(), Authority
     Ok(())
 }
 
-/// Makes an authority. The certificate comes last: what is there without it is begun anew.
+/// Makes an authority.
 fn create(certificate_path: &Path, key_path: &Path) -> Result<(), AuthorityError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
@@ -320,6 +343,20 @@ mod tests {
         assert_eq!(made.fingerprint(), again.fingerprint());
         let mode = fs::metadata(dir.path().join(KEY)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_key_whose_certificate_is_gone_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        Authority::open(dir.path(), None).unwrap();
+        let key = fs::read(dir.path().join(KEY)).unwrap();
+        let copy = fs::read(dir.path().join(CERTIFICATE)).unwrap();
+        fs::remove_file(dir.path().join(CERTIFICATE)).unwrap();
+        let error = Authority::open(dir.path(), None).unwrap_err();
+        assert!(matches!(error, AuthorityError::Bereft { .. }), "{error}");
+        assert_eq!(fs::read(dir.path().join(KEY)).unwrap(), key);
+        fs::write(dir.path().join(CERTIFICATE), copy).unwrap();
+        Authority::open(dir.path(), None).unwrap();
     }
 
     #[test]

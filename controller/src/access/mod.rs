@@ -123,7 +123,7 @@ impl Access {
             }
             match peer {
                 Peer::Unix => Ok(Caller::Admin),
-                Peer::Plain if state.has_admin_token() => Ok(Caller::Nobody),
+                Peer::Plain if state.settings().guarded => Ok(Caller::Nobody),
                 Peer::Plain => Ok(Caller::Admin),
                 Peer::Tls(Ok(None)) => Ok(Caller::Nobody),
                 Peer::Tls(Ok(Some(name))) => judge(state, name).map(|()| Caller::Node(name.clone())),

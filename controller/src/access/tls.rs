@@ -16,12 +16,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Authority, AuthorityError, NodeName};
+use super::{Authority, AuthorityError, NodeName, authority};
 
 /// How long a handshake may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between tries to renew the controller's own certificate.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// What is told to whoever shows a certificate that has ended.
+pub(super) const EXPIRED: &str = "the certificate has expired: have the node join again, with a new token";
 
 /// What a certificate is good for: whose it is, or that none was shown; or what is wrong with it.
 pub type Shown = Result<Option<NodeName>, String>;
@@ -67,24 +70,24 @@ impl Acceptor {
         })
     }
 
-    /// Renews the controller's certificate whenever two thirds of its life have passed, for ever. Connections that are open
-    /// go on.
+    /// Renews the controller's certificate whenever two thirds of its life have passed, or the clock is set back to before
+    /// it began, for ever. Connections that are open go on.
     pub async fn keep(self) {
-        let mut due = SystemTime::now() + self.life * 2 / 3;
+        let mut issued = SystemTime::now();
         loop {
             // By the clock, not by a timer of months: it may be set, or the machine sleep.
-            while let Ok(left) = due.duration_since(SystemTime::now()) {
+            while let Some(left) = left(issued, self.life, SystemTime::now()) {
                 tokio::time::sleep(left.min(RETRY)).await;
             }
             match self.authority.issue_controller(&self.names, self.life) {
                 Ok(new) => {
                     *self.own.0.write().unwrap_or_else(PoisonError::into_inner) = new.into();
                     tracing::info!("the controller's certificate is renewed");
-                    due = SystemTime::now() + self.life * 2 / 3;
+                    issued = SystemTime::now();
                 }
                 Err(error) => {
                     tracing::error!(%error, "the controller's certificate is not renewed yet");
-                    due = SystemTime::now() + RETRY;
+                    tokio::time::sleep(RETRY).await;
                 }
             }
         }
@@ -103,6 +106,12 @@ impl Acceptor {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Listener { tls: Arc::new(config).into(), verifier: self.verifier.clone() })
     }
+}
+
+/// How long a certificate that was issued then, for so long, need not be renewed; `None`: it is time.
+fn left(issued: SystemTime, life: Duration, now: SystemTime) -> Option<Duration> {
+    let has_begun = now >= issued - authority::slack(life);
+    (issued + life * 2 / 3).duration_since(now).ok().filter(|left| has_begun && !left.is_zero())
 }
 
 /// The TLS of one listener. Copies are handles to the same.
@@ -142,7 +151,7 @@ impl Listener {
 fn reason(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "the certificate has expired: have the node join again, with a new token".to_owned()
+            EXPIRED.to_owned()
         }
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the certificate is of another authority than this controller's".to_owned()
@@ -194,5 +203,21 @@ impl ClientCertVerifier for Later {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_renewed_when_it_is_old_and_when_the_clock_says_that_it_has_not_begun() {
+        let (s, issued) = (Duration::from_secs, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
+        let left = |now| left(issued, s(9000), now);
+        assert_eq!(left(issued), Some(s(6000)));
+        assert_eq!(left(issued + s(5999)), Some(s(1)));
+        assert_eq!(left(issued + s(6000)), None);
+        assert!(left(issued - s(300)).is_some(), "it is good from a little before it was issued on");
+        assert_eq!(left(issued - s(301)), None);
     }
 }

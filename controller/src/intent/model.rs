@@ -25,6 +25,9 @@ pub struct Settings {
     /// The last number given to an admission.
     #[serde(default)]
     pub last_admission: u32,
+    /// There has been a token of an administrator: from then on users must show who they are, also when it is gone.
+    #[serde(default)]
+    pub guarded: bool,
     /// The store's revision at the last change.
     pub revision: u64,
 }

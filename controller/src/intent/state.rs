@@ -11,7 +11,7 @@ use flowlib::types::{DatapathId, VlanVid, Vni};
 
 use super::hosted::{Hosted, NOTHING_HOSTED, Sum};
 use super::model::{
-    Admission, Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring, Role,
+    Admission, Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring,
     Settings, Token,
 };
 use super::space::{NO_SPACE, Space};
@@ -217,13 +217,6 @@ impl State {
     #[must_use]
     pub fn token(&self, id: &str) -> Option<&Arc<Token>> {
         self.tokens.get(id)
-    }
-
-    /// Whether there is a token of an administrator, even one that has expired: from its making on, users must show who
-    /// they are.
-    #[must_use]
-    pub fn has_admin_token(&self) -> bool {
-        self.tokens.values().any(|token| token.role == Role::Admin)
     }
 
     /// A node's admission.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flowlib::compile::model::PoolId;
 
-use crate::intent::model::{Key, Role, Token};
+use crate::intent::model::{Key, Role, Settings, Token};
 use crate::intent::{Refusal, State, Transaction};
 
 use super::pools;
@@ -90,6 +90,9 @@ pub fn create(tx: &mut Transaction<'_>, spec: TokenSpec, now_ms: u64) -> Result<
     }
     if tx.state().tokens().filter(|token| token.pool == pool).count() >= MAX_TOKENS {
         return Err(Refusal::Exhausted(format!("there are {MAX_TOKENS} tokens: revoke some")));
+    }
+    if spec.role == Role::Admin && !tx.state().settings().guarded {
+        tx.put(Settings { guarded: true, ..tx.state().settings().clone() });
     }
     let life_ms = life.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
     tx.put(Token {

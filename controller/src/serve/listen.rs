@@ -6,16 +6,19 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-use super::link::Link;
+use super::link::{Link, Standing};
 use crate::access::{Access, Peer, tls};
 
 /// How often a silent peer is asked for a sign of life, and how long it may take: a node that lost its power leaves no
@@ -24,6 +27,10 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// Handshakes under way on one listener; further connections wait in the kernel's queue.
 const HANDSHAKES: usize = 256;
+/// How long a peer may be silent after the handshake.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Connections over TLS that are no admitted node's, on one listener and at the same time, at most.
+const GUESTS: u64 = 1024;
 /// Between tries to accept: there are no file descriptors left, most likely.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -187,6 +194,7 @@ fn handshakes(listener: TcpListener, tls: Tls) -> impl Stream<Item = io::Result<
                 return;
             }
         };
+        let guests = Arc::new(Semaphore::new(guests()));
         let mut under_way = JoinSet::new();
         loop {
             // Cancel safe: both take nothing unless they win.
@@ -194,9 +202,10 @@ fn handshakes(listener: TcpListener, tls: Tls) -> impl Stream<Item = io::Result<
                 accepted = listener.accept(), if under_way.len() < HANDSHAKES => match accepted {
                     Ok((stream, peer)) => {
                         let (acceptor, access) = (acceptor.clone(), tls.access.clone());
+                        let guests = guests.clone();
                         under_way.spawn(async move {
-                            let link = shake(stream, &acceptor, &access).await;
-                            link.inspect_err(|error| tracing::info!(%peer, %error, "no TLS handshake")).ok()
+                            let link = shake(stream, &acceptor, &access, guests).await;
+                            link.inspect_err(|error| tracing::info!(%peer, %error, "no TLS connection")).ok()
                         });
                         None
                     }
@@ -215,11 +224,32 @@ fn handshakes(listener: TcpListener, tls: Tls) -> impl Stream<Item = io::Result<
     }
 }
 
-async fn shake(stream: TcpStream, acceptor: &tls::Listener, access: &Access) -> io::Result<Link> {
+async fn shake(
+    stream: TcpStream,
+    acceptor: &tls::Listener,
+    access: &Access,
+    guests: Arc<Semaphore>,
+) -> io::Result<Link> {
     let (stream, shown) = acceptor.accept(without_delay(stream)).await?;
     // One that is not admitted may say what it wants, and is told each time that it is not.
     let pass = shown.as_ref().ok().and_then(Option::as_ref).and_then(|name| access.admit(name).ok());
-    Ok(Link::tls(stream, Peer::Tls(shown), pass))
+    let standing = match pass {
+        Some(pass) => Standing::Node(pass),
+        None => Standing::Guest(place(guests)?),
+    };
+    Ok(Link::tls(stream, Peer::Tls(shown), standing).unless_silent_for(SILENCE))
+}
+
+/// A place for somebody who is no node.
+fn place(guests: Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
+    guests.try_acquire_owned().map_err(|_| io::Error::other("too many connections that are no node's"))
+}
+
+/// How many places there are for those who are no nodes: an eighth of the files that may be open, so that nodes have the
+/// others.
+fn guests() -> usize {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(GUESTS, |(_, most)| most / 8);
+    usize::try_from(most.clamp(1, GUESTS)).unwrap_or(1)
 }
 
 async fn remove_stale(path: &Path) -> io::Result<()> {
@@ -235,5 +265,20 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
         Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_no_node_has_a_place_or_is_turned_away() {
+        assert!((1..=1024).contains(&guests()));
+        let guests = Arc::new(Semaphore::new(1));
+        let first = place(guests.clone()).unwrap();
+        assert!(place(guests.clone()).is_err());
+        drop(first);
+        assert!(place(guests).is_ok());
     }
 }
