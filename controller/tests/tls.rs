@@ -24,6 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
+use tonic_types::StatusExt;
 use weir_api::tls::{self, Fingerprint, Identity, Trust};
 use weir_api::token::Token as Secret;
 use weir_api::v1::agents_client::AgentsClient;
@@ -384,10 +385,21 @@ async fn a_pools_token_opens_that_pool_and_an_administrators_all() {
     let taken = Network { name: "two".to_owned(), vlan: 101, ..vlan("p", "two", "10.2.0.0/24", "") };
     let taken = networks.create_network(with(&user, CreateNetworkRequest { network: Some(taken) })).await;
     refused(taken, Code::AlreadyExists, "taken by a network of another pool");
+    // Numbers beyond the pool's ranges are not its users' to take.
+    let far = Network { vlan: 2000, ..vlan("p", "far", "10.3.0.0/24", "") };
+    let vxlan = Network { driver: "vxlan".to_owned(), vlan: 0, vni: 7, ..far.clone() };
+    for (network, field) in [(far.clone(), "vlan"), (vxlan, "vni")] {
+        let request = with(&user, CreateNetworkRequest { network: Some(network) });
+        let beyond = networks.create_network(request).await.unwrap_err();
+        let blamed: Vec<_> = beyond.get_error_details().bad_request().unwrap().field_violations.clone();
+        assert_eq!((beyond.code(), blamed[0].field.as_str()), (Code::InvalidArgument, field), "{beyond:?}");
+    }
+    let far = CreateNetworkRequest { network: Some(far) };
+    NetworksClient::new(world.admin.clone()).create_network(far).await.unwrap();
     let status =
         StatusClient::new(channel.clone()).get_status(with(&user, GetStatusRequest::default())).await;
     let status = status.unwrap().into_inner();
-    assert_eq!((status.networks, status.counters.len()), (1, 0));
+    assert_eq!((status.networks, status.counters.len()), (2, 0));
 
     // As long as no administrator has a token, who is on this machine needs none.
     let plain = Endpoint::from_shared(format!("http://{}", world.plain)).unwrap().connect().await.unwrap();

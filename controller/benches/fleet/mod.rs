@@ -31,6 +31,7 @@ pub(crate) fn furnish(tx: &mut Transaction<'_>, links: &Links, n_nodes: u32) -> 
         vni: None,
         mtu: None,
         block_prefix_len: None,
+        within_ranges: false,
     };
     networks::create(tx, &network)?;
     let offer = Arc::new(Offer {

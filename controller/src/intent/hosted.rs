@@ -25,6 +25,14 @@ pub struct Hosted {
     pub shunned: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
+impl Hosted {
+    /// Whether an endpoint is there, or is being removed from there.
+    #[must_use]
+    pub fn has(&self, endpoint: EndpointId) -> bool {
+        self.live.contains(&endpoint) || self.retiring.contains(&endpoint)
+    }
+}
+
 /// A node with nothing on it.
 pub(super) static NOTHING_HOSTED: Hosted = Hosted {
     live: BTreeSet::new(),

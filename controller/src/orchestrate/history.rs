@@ -106,6 +106,7 @@ impl World {
                 vni: None,
                 mtu: None,
                 block_prefix_len: Some(30),
+                within_ranges: false,
             };
             networks::create(&mut tx, &spec).unwrap();
         }

@@ -275,7 +275,8 @@ impl Lifecycle {
         self.evacuate(state, now);
     }
 
-    /// Takes up what an agent says; `session` tells the stream from earlier ones of the same node.
+    /// Takes up what an agent says; `session` tells the stream from earlier ones of the same node. What it says of endpoints
+    /// that are not its node's is not heard.
     pub fn agent(&mut self, state: &State, (node, session): (NodeId, u64), event: AgentEvent, now: Now) {
         if let AgentEvent::Attached(outbox) = event {
             self.attached(state, (node, session), outbox, now);
@@ -300,6 +301,7 @@ impl Lifecycle {
                 self.links.change(node, |link| link.offer = Some(Arc::new(offer)));
                 self.evacuation.touch(now.clock);
             }
+            AgentEvent::Endpoint(id, _) if !state.hosted(node).has(id) => {}
             AgentEvent::Endpoint(id, report) => {
                 self.evacuation.set_ended(id, has_ended(state, id, &report));
                 agent.endpoints.insert(id, report);
@@ -310,7 +312,8 @@ impl Lifecycle {
                     state.container_of(*id).is_some_and(|container| container.revision > revision)
                 };
                 agent.endpoints.retain(|id, report| report.state == PortState::Removed || newer(id));
-                for (id, report) in endpoints {
+                let hosted = state.hosted(node);
+                for (id, report) in endpoints.into_iter().filter(|(id, _)| hosted.has(*id)) {
                     self.evacuation.set_ended(id, has_ended(state, id, &report));
                     agent.endpoints.insert(id, report);
                 }

@@ -46,6 +46,8 @@ pub struct NetworkSpec {
     pub mtu: Option<u32>,
     /// `None`: [`DEFAULT_BLOCK_PREFIX_LEN`], or the subnet's own if that is longer.
     pub block_prefix_len: Option<u32>,
+    /// A VLAN or VNI that is asked for must be of the pool's range, too: others are not its users' to take.
+    pub within_ranges: bool,
 }
 
 /// What a checked request asks for, but for the number.
@@ -90,8 +92,9 @@ pub fn routes(state: &State, network: &Network) -> Vec<Route> {
 /// Creates a network; the same one again is not an error.
 ///
 /// # Errors
-/// [`Refusal::Invalid`]: name, driver, subnet or a setting. [`Refusal::NotFound`]: no such pool. [`Refusal::Exists`]: the
-/// name with other content, a taken VLAN, VNI or subnet. [`Refusal::Exhausted`]: the pool's range is used up.
+/// [`Refusal::Invalid`]: name, driver, subnet, a setting, or a number that is not the pool's. [`Refusal::NotFound`]: no such
+/// pool. [`Refusal::Exists`]: the name with other content, a taken VLAN, VNI or subnet. [`Refusal::Exhausted`]: the pool's
+/// range is used up.
 pub fn create(tx: &mut Transaction<'_>, spec: &NetworkSpec) -> Result<Arc<Network>, Refusal> {
     let pool = pools::find(tx.state(), &spec.pool)?.clone();
     let wanted = check(spec)?;
@@ -107,6 +110,9 @@ pub fn create(tx: &mut Transaction<'_>, spec: &NetworkSpec) -> Result<Arc<Networ
             ))
             .of("name"))
         };
+    }
+    if spec.within_ranges {
+        check_range(&pool, wanted.kind)?;
     }
     check_overlap(tx.state(), &pool, spec, wanted.kind)?;
     let driver = match wanted.kind {
@@ -309,6 +315,25 @@ fn vni(state: &State, pool: &Pool, asked: Option<Vni>) -> Result<Vni, Refusal> {
     asked.map_or_else(next, |vni| {
         holder(vni).map_or(Ok(vni), |other| Err(taken(pool, &format!("VNI {}", vni.get()), other).of("vni")))
     })
+}
+
+/// A user of a pool takes numbers of the pool's ranges only: others may be in use on the fabric.
+fn check_range(pool: &Pool, kind: Kind) -> Result<(), Refusal> {
+    let (field, what, asked, range) = match kind {
+        Kind::Vlan(vid) => ("vlan", "VLAN", vid.map(|vid| vid.get().into()), pool.vlans),
+        Kind::Vxlan(vni) => ("vni", "VNI", vni.map(Vni::get), pool.vnis),
+    };
+    let Some(number) = asked.filter(|number| !(range.first..=range.last).contains(number)) else {
+        return Ok(());
+    };
+    let (first, last) = (range.first, range.last);
+    invalid(
+        field,
+        format!(
+            "{what} {number} is not of the pool `{}`, which has {first} to {last}: only an administrator may take it",
+            pool.name
+        ),
+    )
 }
 
 /// Another pool's network is not named: whoever asks need not know that it is there.

@@ -86,7 +86,8 @@ impl Agents for Api {
         &self,
         request: Request<Streaming<RelayExecRequest>>,
     ) -> Result<Response<Self::RelayExecStream>, Status> {
-        let inputs = self.execs.accept(request.into_inner()).await?;
+        let from = self.speaker(&request)?;
+        let inputs = self.execs.accept(from, request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
 
@@ -96,7 +97,8 @@ impl Agents for Api {
         &self,
         request: Request<Streaming<RelayLogRequest>>,
     ) -> Result<Response<Self::RelayLogStream>, Status> {
-        let inputs = self.logs.accept(request.into_inner()).await?;
+        let from = self.speaker(&request)?;
+        let inputs = self.logs.accept(from, request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
 
@@ -106,7 +108,8 @@ impl Agents for Api {
         &self,
         request: Request<Streaming<RelayStatsRequest>>,
     ) -> Result<Response<Self::RelayStatsStream>, Status> {
-        let inputs = self.stats.accept(request.into_inner()).await?;
+        let from = self.speaker(&request)?;
+        let inputs = self.stats.accept(from, request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
 }
@@ -169,6 +172,7 @@ async fn listen(orchestrator: Orchestrator, attachment: Attachment, mut messages
             Ok(event) => {
                 if let AgentEvent::Endpoint(id, report) = &event
                     && report.state == PortState::Up
+                    && orchestrator.intent().read(|state| state.hosted(attachment.node.id).has(*id))
                 {
                     orchestrator.journal().reach(*id, Milestone::PortUp, Instant::now());
                 }

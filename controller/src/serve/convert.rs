@@ -119,6 +119,7 @@ pub(super) fn network_spec(network: v1::Network) -> Result<NetworkSpec, Status> 
         vni: nonzero(network.vni),
         mtu: nonzero(network.mtu),
         block_prefix_len: nonzero(network.block_prefix_len),
+        within_ranges: false,
     })
 }
 

@@ -48,7 +48,7 @@ impl Api {
         let command = start.command.clone();
         let terminal = start.terminal.map(|size| (size.rows, size.columns));
         let order = |id| outbox.exec(ExecOrder { id, endpoint, command, terminal });
-        let opened = self.execs.open(order).await?;
+        let opened = self.execs.open(node, order).await?;
         tokio::spawn(feed(start, requests, opened.input, opened.done));
         Ok(opened.answers)
     }

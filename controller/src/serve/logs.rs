@@ -45,7 +45,7 @@ impl Api {
         }
         let outbox = self.outbox(node).await?;
         let order = |id| outbox.log(LogOrder { id, endpoint, follow, tail, timestamps, since });
-        let opened = self.logs.open(order).await?;
+        let opened = self.logs.open(node, order).await?;
         let (input, done) = (opened.input, opened.done);
         tokio::spawn(async move {
             done.cancelled().await;

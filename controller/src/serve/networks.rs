@@ -9,8 +9,10 @@ use weir_api::v1::{
 
 use super::page::Page;
 use super::{Api, condition, convert, fault, refused};
+use crate::access::Caller;
 use crate::intent::{Refusal, State};
-use crate::orchestrate::{networks, pools};
+use crate::orchestrate::networks::{self, NetworkSpec};
+use crate::orchestrate::pools;
 
 #[tonic::async_trait]
 impl Networks for Api {
@@ -19,9 +21,10 @@ impl Networks for Api {
         request: Request<CreateNetworkRequest>,
     ) -> Result<Response<Network>, Status> {
         let key = condition::key(request.metadata())?;
+        let within_ranges = matches!(request.extensions().get(), Some(Caller::Pool(_)));
         let network = request.into_inner().network;
         let network = network.ok_or_else(|| fault::invalid("network", "no network is given"))?;
-        let spec = convert::network_spec(network)?;
+        let spec = NetworkSpec { within_ranges, ..convert::network_spec(network)? };
         let network = self.orchestrator.create_network(spec, key).await.map_err(refused)?;
         let shown = self.orchestrator.intent().read(|state| convert::network(state, &network));
         Ok(Response::new(shown))

@@ -6,16 +6,18 @@
 //! ```
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flowlib::compile::model::NodeId;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::{Api, refused};
+use crate::access::Caller;
+use crate::intent::State;
 use crate::orchestrate::outbox::Outbox;
 
 /// Messages on their way in one direction.
@@ -61,6 +63,8 @@ impl<I, O> Default for Relays<I, O> {
 /// One call's client, waiting for the agent.
 #[derive(Debug)]
 struct Waiting<I, O> {
+    /// Whose agent is asked: no other may answer.
+    node: NodeId,
     inputs: Receiver<I>,
     responses: Sender<O>,
     opened: oneshot::Sender<()>,
@@ -102,17 +106,28 @@ impl<I, O> Relays<I, O> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
-    /// Gives an order that names the call, and waits until the agent has opened its side.
+    /// As `take`, if the call is that node's; `None`: whoever's it is.
+    fn take_from(&self, id: &str, node: Option<NodeId>) -> Option<Waiting<I, O>> {
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(id).filter(|waiting| node.is_none_or(|node| node == waiting.node))?;
+        all.remove(id)
+    }
+
+    /// Gives an order to a node's agent that names the call, and waits until the agent has opened its side.
     ///
     /// # Errors
     /// `UNAVAILABLE`: the order is not taken (`false`), or nothing comes of it in time.
-    pub(super) async fn open(&self, order: impl FnOnce(String) -> bool) -> Result<Opened<I, O>, Status> {
-        let id = format!("{:016x}{:016x}", random(), random());
+    pub(super) async fn open(
+        &self,
+        node: NodeId,
+        order: impl FnOnce(String) -> bool,
+    ) -> Result<Opened<I, O>, Status> {
+        let id = random_id()?;
         let (input, inputs) = mpsc::channel(WINDOW);
         let (responses, answers) = mpsc::channel(WINDOW);
         let (opened, open) = oneshot::channel();
         let done = CancellationToken::new();
-        let _place = self.put(id.clone(), Waiting { inputs, responses, opened, done: done.clone() });
+        let _place = self.put(id.clone(), Waiting { node, inputs, responses, opened, done: done.clone() });
         if !order(id) {
             return Err(Status::unavailable("the node's agent is too busy"));
         }
@@ -122,12 +137,13 @@ impl<I, O> Relays<I, O> {
         }
     }
 
-    /// Takes up an agent's side of a call: what comes back is for the agent.
+    /// Takes up an agent's side of a call, from that node, if any: what comes back is for the agent.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT`: it does not say which call. `NOT_FOUND`: nobody waits for that.
+    /// `INVALID_ARGUMENT`: it does not say which call. `NOT_FOUND`: nobody waits for that, from that node.
     pub(super) async fn accept<M: FromAgent<Output = O>>(
         &self,
+        from: Option<NodeId>,
         mut messages: Streaming<M>,
     ) -> Result<Receiver<I>, Status>
     where
@@ -137,7 +153,7 @@ impl<I, O> Relays<I, O> {
             return Err(Status::invalid_argument("the first message must be `id`"));
         };
         let nobody = || Status::not_found("nobody waits for that call any more");
-        let Waiting { inputs, responses, opened, done } = self.take(&id).ok_or_else(nobody)?;
+        let Waiting { inputs, responses, opened, done, .. } = self.take_from(&id, from).ok_or_else(nobody)?;
         opened.send(()).map_err(|()| nobody())?;
         tokio::spawn(drain(messages, responses, done));
         Ok(inputs)
@@ -145,6 +161,20 @@ impl<I, O> Relays<I, O> {
 }
 
 impl Api {
+    /// The node whose certificate is behind a request; `None`: whoever rules the controller may be any.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: the node has not registered.
+    pub(super) fn speaker<T>(&self, request: &Request<T>) -> Result<Option<NodeId>, Status> {
+        let Some(Caller::Node(name)) = request.extensions().get() else { return Ok(None) };
+        let find = |state: &State| {
+            let pool = state.pool_named(&name.pool)?.id;
+            state.node_named(pool, &name.node).map(|node| node.id)
+        };
+        let unknown = || Status::not_found(format!("{name} has not registered"));
+        self.orchestrator.intent().read(find).ok_or_else(unknown).map(Some)
+    }
+
     /// What a node's agent is to be sent.
     ///
     /// # Errors
@@ -182,8 +212,12 @@ async fn drain<M: FromAgent>(
     }
 }
 
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
+/// What nobody can guess.
+fn random_id() -> Result<String, Status> {
+    let mut bytes = [0; 16];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| Status::internal("the system has no random numbers"))?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 #[cfg(test)]
@@ -194,6 +228,7 @@ mod tests {
     async fn a_client_that_gives_up_leaves_nothing_behind() {
         let relays: Relays<(), ()> = Relays::default();
         let waiting = || Waiting {
+            node: NodeId(1),
             inputs: mpsc::channel(1).1,
             responses: mpsc::channel(1).0,
             opened: oneshot::channel().0,
@@ -204,8 +239,21 @@ mod tests {
         drop(place);
         drop(relays.put("b".to_owned(), waiting()));
         assert!(relays.take("b").is_none());
-        let refused = relays.open(|_| false).await.map(drop);
+        let refused = relays.open(NodeId(1), |_| false).await.map(drop);
         assert_eq!(refused.unwrap_err().code(), tonic::Code::Unavailable);
         assert!(relays.waiting.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn only_the_node_that_was_asked_answers() {
+        let relays: Relays<(), ()> = Relays::default();
+        let order = |id: String| {
+            assert_eq!(id.len(), 32);
+            assert!(relays.take_from(&id, Some(NodeId(2))).is_none());
+            let waiting = relays.take_from(&id, Some(NodeId(1))).unwrap();
+            waiting.opened.send(()).unwrap();
+            true
+        };
+        relays.open(NodeId(1), order).await.unwrap();
     }
 }

@@ -67,7 +67,7 @@ impl Api {
     /// What a node's agent says of some of its containers.
     async fn report(&self, node: NodeId, endpoints: Vec<EndpointId>) -> Result<StatsReport, Status> {
         let outbox = self.outbox(node).await?;
-        let mut opened = self.stats.open(|id| outbox.stats(StatsOrder { id, endpoints })).await?;
+        let mut opened = self.stats.open(node, |id| outbox.stats(StatsOrder { id, endpoints })).await?;
         // `input` is open until here: it ends the agent's call.
         let report = opened.answers.recv().await;
         report.unwrap_or_else(|| Err(Status::unavailable("the node's agent is gone")))

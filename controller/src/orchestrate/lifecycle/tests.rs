@@ -47,6 +47,7 @@ impl World {
             vni: None,
             mtu: None,
             block_prefix_len: None,
+            within_ranges: false,
         };
         networks::create(&mut tx, &spec).unwrap();
         for n in 1..=n_nodes {
@@ -596,6 +597,35 @@ fn a_node_whose_agent_is_gone_can_be_drained_once_its_lease_is_over() {
     world.ready("a");
     world.pass(s(3), &[2]);
     assert_eq!(world.carry_out(), ["b"]);
+}
+
+#[test]
+fn a_node_is_heard_of_its_own_endpoints_only() {
+    let mut world = World::new(2);
+    world.container(1, "a", "", false);
+    let endpoint = world.get("a").endpoint.clone();
+    assert_eq!(world.lifecycle.take_orders(), []);
+    for state in [PortState::OfportTaken, PortState::Ended, PortState::Removed] {
+        let report = PortReport {
+            state,
+            ofport: endpoint.ofport,
+            message: String::new(),
+            refused: status::Reason::PortRefused,
+            process: None,
+            starts: 0,
+        };
+        for id in [endpoint.id, EndpointId(4711)] {
+            world.say(2, AgentEvent::Endpoint(id, report.clone()));
+            let (revision, endpoints) = (world.state.revision, vec![(id, report.clone())]);
+            world.say(2, AgentEvent::Inventory { revision, endpoints });
+        }
+    }
+    assert_eq!(world.lifecycle.take_orders(), []);
+    assert_eq!(world.condition("a").phase, status::Phase::Ready);
+    let agent = world.lifecycle.nodes[&world.id(2)].agent.as_ref().unwrap();
+    assert!(agent.endpoints.is_empty(), "{:?}", agent.endpoints);
+    world.schedule(1, Scheduling::Draining);
+    assert_eq!(world.carry_out(), ["a"], "one that had ended would stay");
 }
 
 #[test]

@@ -139,6 +139,7 @@ fn network_spec(subnet: &str, block_prefix_len: u32) -> NetworkSpec {
         vni: None,
         mtu: None,
         block_prefix_len: Some(block_prefix_len),
+        within_ranges: false,
     }
 }
 
