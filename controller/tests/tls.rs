@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use binary::{BINARY, Controller};
+use flowlib::types::DatapathId;
 use rcgen::{CertificateParams, KeyPair};
 use support::http::{Answer, Http};
 use support::{PATIENCE, register, vlan};
-use switch::{DATAPATH, Switch};
+use switch::Switch;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -137,6 +138,11 @@ fn identity(certificate: &Certificate, key: &KeyPair) -> Identity {
     Identity::from_pem(certificate.certificate.as_bytes(), key.serialize_pem().as_bytes()).unwrap()
 }
 
+/// What the agent of a node of `p` that has joined says of it.
+fn own(name: &str, number: u64) -> Register {
+    Register { datapath_id: DatapathId::of_node("p", name).0, ..register("p", name, number) }
+}
+
 async fn attach(
     channel: &Channel,
     register: Register,
@@ -179,8 +185,11 @@ async fn a_node_joins_acts_for_itself_only_renews_and_is_thrown_out() {
     refused(attach(&channel, register("q", "n1", 2)).await, Code::PermissionDenied, "no other node");
     let list = NodesClient::new(channel.clone()).list_nodes(ListNodesRequest::default()).await;
     refused(list, Code::PermissionDenied, "that is for users");
-    let registration = Register { datapath_id: DATAPATH.0, ..register("p", "n1", 1) };
-    let (_say, mut hear) = attach(&channel, registration).await.unwrap();
+    let unseen = world.node("n1").await;
+    assert_eq!((unseen.id, unseen.admission()), (0, node::Admission::Admitted));
+    let anothers = Register { datapath_id: DatapathId::of_node("q", "n1").0, ..own("n1", 1) };
+    refused(attach(&channel, anothers).await, Code::PermissionDenied, "the datapath id of the node `n1`");
+    let (_say, mut hear) = attach(&channel, own("n1", 1)).await.unwrap();
     let Some(controller_message::Message::Registered(registered)) =
         hear.message().await.unwrap().unwrap().message
     else {
@@ -196,7 +205,9 @@ async fn a_node_joins_acts_for_itself_only_renews_and_is_thrown_out() {
     assert_eq!(world.node("n1").await.admission(), node::Admission::Admitted);
 
     let revoke = RevokeNodeRequest { pool: "p".to_owned(), name: "n1".to_owned() };
-    NodesClient::new(world.admin.clone()).revoke_node(revoke).await.unwrap();
+    let revoked = NodesClient::new(world.admin.clone()).revoke_node(revoke).await.unwrap().into_inner();
+    assert_eq!(revoked.token, token.id);
+    refused(world.join(&token, "n9", &other).await, Code::Unauthenticated, "not known");
     let end = async { while hear.message().await.is_ok_and(|message| message.is_some()) {} };
     tokio::time::timeout(PATIENCE, end).await.expect("the open stream is cut");
     world.until("n1", |status| !status.agent_connected).await;
@@ -212,7 +223,7 @@ async fn a_node_joins_acts_for_itself_only_renews_and_is_thrown_out() {
 
     let again = world.join(&world.join_token(0).await, "n1", &key).await.unwrap();
     let channel = world.as_node(&again, &key).await;
-    attach(&channel, register("p", "n1", 1)).await.unwrap();
+    attach(&channel, own("n1", 1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -220,18 +231,15 @@ async fn a_switch_connects_with_its_own_nodes_certificate_only_and_is_cut_with_i
     let world = World::start(&[]).await;
     let token = world.join_token(0).await;
     let mut keys = Vec::new();
-    for (node, datapath) in [("n1", DATAPATH.0), ("n2", 0x1002)] {
+    for (node, number) in [("n1", 1), ("n2", 2)] {
         let key = KeyPair::generate().unwrap();
         let certificate = world.join(&token, node, &key).await.unwrap();
         let channel = world.as_node(&certificate, &key).await;
-        let number = if node == "n1" { 1 } else { 2 };
-        let (say, hear) = attach(&channel, Register { datapath_id: datapath, ..register("p", node, number) })
-            .await
-            .unwrap();
+        let (say, hear) = attach(&channel, own(node, number)).await.unwrap();
         keys.push((key, certificate, say, hear));
     }
     let target = format!("ssl:{}", world.openflow);
-    let Some(switch) = Switch::start(&target) else { return };
+    let Some(switch) = Switch::start_as(&target, DatapathId::of_node("p", "n1")) else { return };
     let show = |n: usize| {
         let (key, certificate, ..) = &keys[n];
         let file = |name: &str, text: &str| {
@@ -298,6 +306,10 @@ async fn what_is_wrong_with_token_or_certificate_is_said_and_changes_nothing() {
         let request = JoinRequest { token, node: "n1".to_owned(), signing_request: signing_request(&key) };
         refused(enrolment.join(request).await, Code::Unauthenticated, why);
     }
+    // What is no token is not even asked for a signature.
+    let guess = good.to_string().replace(&good.id, "0000000000");
+    let guess = JoinRequest { token: guess, node: "n1".to_owned(), signing_request: vec![1, 2, 3] };
+    refused(enrolment.join(guess).await, Code::Unauthenticated, "not known");
     let join = |node: &str, signing_request| {
         let (token, node) = (good.to_string(), node.to_owned());
         JoinRequest { token, node, signing_request }
@@ -314,6 +326,7 @@ async fn what_is_wrong_with_token_or_certificate_is_said_and_changes_nothing() {
     let stranger = world.connect(good.authority, Some(identity(&strange, &key))).await;
     refused(attach(&stranger, register("p", "n1", 1)).await, Code::Unauthenticated, "another authority");
     let short = world.join(&good, "n1", &key).await.unwrap();
+    let early = world.as_node(&short, &key).await;
     // Certificates know whole seconds only.
     let until = std::time::SystemTime::try_from(short.not_after.unwrap()).unwrap() + Duration::from_secs(1);
     while let Ok(left) = until.duration_since(std::time::SystemTime::now()) {
@@ -322,10 +335,20 @@ async fn what_is_wrong_with_token_or_certificate_is_said_and_changes_nothing() {
     // By now the controller has renewed its own, and what was connected still is.
     let late = world.as_node(&short, &key).await;
     refused(attach(&late, register("p", "n1", 1)).await, Code::Unauthenticated, "expired");
-    refused(EnrolmentClient::new(late).renew(renew.clone()).await, Code::Unauthenticated, "expired");
+    for channel in [late, early] {
+        let renewed = EnrolmentClient::new(channel).renew(renew.clone()).await;
+        refused(renewed, Code::Unauthenticated, "expired");
+    }
     refused(enrolment.renew(renew).await, Code::Unauthenticated, "for nodes");
-    let nodes = NodesClient::new(world.admin.clone()).list_nodes(ListNodesRequest::default()).await;
-    assert_eq!(nodes.unwrap().into_inner().nodes, []);
+    // It has lost its key, as the documents say, and comes back.
+    let fresh = KeyPair::generate().unwrap();
+    world.join(&good, "n1", &fresh).await.unwrap();
+    let mut nodes = NodesClient::new(world.admin.clone());
+    let listed = nodes.list_nodes(ListNodesRequest::default()).await.unwrap().into_inner().nodes;
+    assert_eq!(listed.iter().map(|node| (node.name.as_str(), node.id)).collect::<Vec<_>>(), [("n1", 0)]);
+    let delete = DeleteNodeRequest { pool: "p".to_owned(), name: "n1".to_owned() };
+    nodes.delete_node(delete).await.unwrap();
+    assert_eq!(nodes.list_nodes(ListNodesRequest::default()).await.unwrap().into_inner().nodes, []);
 }
 
 #[tokio::test]
@@ -520,7 +543,7 @@ async fn a_node_leases_endpoints_for_itself_only() {
         let key = KeyPair::generate().unwrap();
         let certificate = world.join(&token, name, &key).await.unwrap();
         let channel = world.as_node(&certificate, &key).await;
-        let open = attach(&channel, register("p", name, number)).await.unwrap();
+        let open = attach(&channel, own(name, number)).await.unwrap();
         nodes.push((AgentsClient::new(channel), open));
     }
     let lease = |node: &str| LeaseEndpointRequest {

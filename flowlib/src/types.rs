@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Declares newtypes over unsigned integers, with the given way to print them.
 macro_rules! numbers {
@@ -52,6 +53,14 @@ numbers! {
     NodeId(u32) prints "{}";
     /// An endpoint's identity, in the lower half of its flows' cookies; given once, from 1, 30 bits.
     EndpointId(u32) prints "{}";
+}
+
+impl DatapathId {
+    /// That of a node's switch: the same on every start, another for every node of every pool.
+    #[must_use]
+    pub fn of_node(pool: &str, node: &str) -> Self {
+        Self(xxh3_64(format!("{pool}/{node}").as_bytes()))
+    }
 }
 
 impl PortNo {
@@ -274,6 +283,13 @@ impl From<MacAddr> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Switches keep their datapath ids: what a node's is must not change.
+    #[test]
+    fn a_nodes_datapath_id_is_its_own_for_ever() {
+        assert_eq!(DatapathId::of_node("p", "n1").to_string(), "685aa3ee5033efae");
+        assert_ne!(DatapathId::of_node("p", "n1"), DatapathId::of_node("q", "n1"));
+    }
 
     #[test]
     fn reads_what_it_prints() {

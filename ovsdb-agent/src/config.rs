@@ -9,8 +9,8 @@ use std::{
 };
 
 use clap::Parser;
+use flowlib::types::DatapathId;
 use ipnet::Ipv4Net;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     capacity::{Cpus, Memory},
@@ -111,7 +111,7 @@ impl Config {
     /// The datapath id of br-int: the same on every start, another for every node of every pool.
     #[must_use]
     pub fn datapath_id(&self) -> u64 {
-        xxh3_64(format!("{}/{}", self.pool, self.name).as_bytes())
+        DatapathId::of_node(&self.pool, &self.name).0
     }
 
     /// Where other machines find the metrics, if they can. An address of the machine's, or of one link, is no such one: the

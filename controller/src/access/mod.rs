@@ -24,7 +24,7 @@ use flowlib::types::DatapathId;
 use tokio::sync::broadcast::error::RecvError;
 use weir_api::token::{Kind, Token};
 
-use crate::intent::model::{Record, Role};
+use crate::intent::model::{Admission, Record, Role};
 use crate::intent::{Commit, Intent, State};
 
 pub use authority::{Authority, AuthorityError, Issued, SigningRequest};
@@ -126,7 +126,10 @@ impl Access {
                 Peer::Plain if state.settings().guarded => Ok(Caller::Nobody),
                 Peer::Plain => Ok(Caller::Admin),
                 Peer::Tls(Ok(None)) => Ok(Caller::Nobody),
-                Peer::Tls(Ok(Some(name))) => judge(state, name).map(|()| Caller::Node(name.clone())),
+                Peer::Tls(Ok(Some(name))) => {
+                    judge(state, name)?;
+                    check_end(state, name).map(|()| Caller::Node(name.clone()))
+                }
                 Peer::Tls(Err(reason)) => Err(Refused::Unauthenticated(reason.clone())),
             }
         })
@@ -140,9 +143,7 @@ fn concerns(commit: &Commit) -> bool {
 
 /// Whether a node's certificate is good for anything; without one, whether the node is not revoked.
 fn judge(state: &State, name: &NodeName) -> Result<(), Refused> {
-    let pool = state.pool_named(&name.pool);
-    let admission = pool.and_then(|pool| state.admission(pool.id, &name.node));
-    let is_good = match (name.number, admission) {
+    let is_good = match (name.number, admission(state, name)) {
         (None, admission) => admission.is_none_or(|admission| !admission.revoked),
         (Some(number), Some(admission)) => admission.number == number && !admission.revoked,
         (Some(_), None) => false,
@@ -151,6 +152,18 @@ fn judge(state: &State, name: &NodeName) -> Result<(), Refused> {
         return Ok(());
     }
     Err(Refused::Unauthenticated(format!("{name} is revoked: it needs a new join token to come back")))
+}
+
+/// Whether a node's certificates have ended since one of them was shown: what is connected stays, and asks for nothing more.
+fn check_end(state: &State, name: &NodeName) -> Result<(), Refused> {
+    if admission(state, name).is_some_and(|admission| admission.has_expired(now_ms())) {
+        return Err(Refused::Unauthenticated(tls::EXPIRED.to_owned()));
+    }
+    Ok(())
+}
+
+fn admission<'a>(state: &'a State, name: &NodeName) -> Option<&'a Arc<Admission>> {
+    state.admission(state.pool_named(&name.pool)?.id, &name.node)
 }
 
 fn bearer(state: &State, text: &str) -> Result<Caller, Refused> {

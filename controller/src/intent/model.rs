@@ -409,14 +409,34 @@ pub struct Admission {
     pub pool: PoolId,
     /// The node's name; its record may be yet to come.
     pub node: String,
-    /// Its number: a node that joins again gets another one.
+    /// Its number: a node that joins again gets another one. 0: it has not joined, and was revoked all the same.
     pub number: u32,
     /// The SHA-256 of the public key that it joined with: the same request again is known by that.
     pub key: [u8; 32],
+    /// What the token is called that it joined with.
+    #[serde(default)]
+    pub token: String,
+    /// When the last of its certificates ends: milliseconds since the Unix epoch; `None`: that is not known.
+    #[serde(default)]
+    pub not_after_ms: Option<u64>,
     /// It may act no longer.
     pub revoked: bool,
     /// The store's revision at the last change.
     pub revision: u64,
+}
+
+impl Admission {
+    /// Whether its certificates have all ended.
+    #[must_use]
+    pub fn has_expired(&self, now_ms: u64) -> bool {
+        self.not_after_ms.is_some_and(|end| end <= now_ms)
+    }
+
+    /// Whether it is all that keeps a node out that has never had a certificate.
+    #[must_use]
+    pub fn is_ban(&self) -> bool {
+        self.revoked && self.number == 0
+    }
 }
 
 /// What identifies a record.

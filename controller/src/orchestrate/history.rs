@@ -166,7 +166,7 @@ impl World {
             Step::Link(node, up) => register(&mut tx, *node)
                 .map(|id| links.change(id, |link| (link.agent, link.switch) = (*up, *up))),
             Step::DeleteNode(node) => {
-                nodes::delete(&mut tx, "p", &name(*node), |id| links.of(id).agent, *now_ms).map(drop)
+                nodes::delete(&mut tx, "p", &name(*node), |id| links.of(id).agent, *now_ms)
             }
             Step::Sweep => {
                 containers::sweep_cooling(&mut tx, *now_ms, COOL_DOWN_MS, 3);

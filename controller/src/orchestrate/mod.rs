@@ -270,11 +270,18 @@ impl Orchestrator {
         let now_ms = now_ms();
         let delete = move |tx: &mut Transaction<'_>| {
             let state = tx.state();
-            condition::check(at, || Ok(nodes::find(state, pools::find(state, &pool)?, &name)?.revision))?;
+            condition::check(at, || nodes::revision(state, pools::find(state, &pool)?, &name))?;
             nodes::delete(tx, &pool, &name, |id| inner.links.of(id).agent, now_ms)
         };
-        self.intent().transact(delete).await?;
-        Ok(())
+        self.intent().transact(delete).await.map(drop)
+    }
+
+    /// Says at once whether nodes may join with a token: [`admissions::good_token`].
+    ///
+    /// # Errors
+    /// As that says.
+    pub fn check_join_token(&self, id: &str, hash: &[u8; 32]) -> Result<(), Refusal> {
+        self.intent().read(|state| admissions::good_token(state, (id, hash), now_ms()).map(drop))
     }
 
     /// Admits a node: [`admissions::join`].
@@ -285,12 +292,26 @@ impl Orchestrator {
         Ok(self.intent().transact(move |tx| admissions::join(tx, &joining, now_ms())).await?.value)
     }
 
-    /// Has a node act no longer: [`admissions::revoke`].
+    /// Notes that a node gets another certificate: [`admissions::renew`].
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn revoke_node(&self, pool: String, name: String) -> Result<(), IntentError> {
-        self.intent().transact(move |tx| admissions::revoke(tx, &pool, &name)).await.map(drop)
+    pub async fn renew(
+        &self,
+        (pool, node, number): (String, String, u32),
+        life: Duration,
+    ) -> Result<(), IntentError> {
+        let renew =
+            move |tx: &mut Transaction<'_>| admissions::renew(tx, (&pool, &node, number), life, now_ms());
+        self.intent().transact(renew).await.map(drop)
+    }
+
+    /// Has a node act no longer: [`admissions::revoke`]. Gives back the token that is revoked with it.
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn revoke_node(&self, pool: String, name: String) -> Result<Option<String>, IntentError> {
+        Ok(self.intent().transact(move |tx| admissions::revoke(tx, &pool, &name)).await?.value)
     }
 
     /// Makes a token: [`tokens::create`].

@@ -45,16 +45,29 @@ pub fn find<'a>(state: &'a State, pool: &Pool, name: &str) -> Result<&'a Arc<Nod
     })
 }
 
+/// The revision of the node of that name, or of its admission if it has not been seen.
+///
+/// # Errors
+/// As [`find`].
+pub fn revision(state: &State, pool: &Pool, name: &str) -> Result<u64, Refusal> {
+    match (state.node_named(pool.id, name), state.admission(pool.id, name)) {
+        (None, Some(admission)) => Ok(admission.revision),
+        _ => find(state, pool, name).map(|node| node.revision),
+    }
+}
+
 /// Takes up a node, or what has changed about it.
 ///
 /// # Errors
 /// [`Refusal::NotFound`]: no such pool. [`Refusal::Exists`]: another node has its datapath id or tunnel address.
-/// [`Refusal::Invalid`]: name, labels, datapath id or tunnel address. [`Refusal::Denied`]: it is revoked.
+/// [`Refusal::Invalid`]: name, labels, datapath id or tunnel address. [`Refusal::Denied`]: it is revoked, or has joined and
+/// names a datapath id that is not its own.
 pub fn register(tx: &mut Transaction<'_>, spec: NodeSpec) -> Result<Arc<Node>, Refusal> {
     name::check("node", &spec.name)?;
     name::check_labels(&spec.labels)?;
     let pool = pools::find(tx.state(), &spec.pool)?.clone();
     admissions::check(tx.state(), &pool, &spec.name)?;
+    check_datapath(tx.state(), &pool, &spec)?;
     check_identity(tx.state(), &pool, &spec)?;
     let known = tx.state().node_named(pool.id, &spec.name).cloned();
     let (id, nat_mac) = match &known {
@@ -81,6 +94,18 @@ pub fn register(tx: &mut Transaction<'_>, spec: NodeSpec) -> Result<Arc<Node>, R
         tx.put(node);
     }
     find(tx.state(), &pool, &spec.name).cloned()
+}
+
+/// One that has joined may not take the datapath id of another, which may yet come.
+fn check_datapath(state: &State, pool: &Pool, spec: &NodeSpec) -> Result<(), Refusal> {
+    let own = DatapathId::of_node(&pool.name, &spec.name);
+    if state.admission(pool.id, &spec.name).is_none() || spec.datapath_id == own {
+        return Ok(());
+    }
+    Err(Refusal::Denied(format!(
+        "the datapath id of the node `{}` of the pool `{}` is {own}, not {}",
+        spec.name, pool.name, spec.datapath_id
+    )))
 }
 
 fn check_identity(state: &State, pool: &Pool, spec: &NodeSpec) -> Result<(), Refusal> {
@@ -137,19 +162,23 @@ fn nat_mac(salt: u16, id: NodeId) -> MacAddr {
     MacAddr([0x0e, s, t, a, b, c])
 }
 
-/// Forgets a node, its blocks, and what is left of containers that were deleted from it.
+/// Forgets a node, its blocks, and what is left of containers that were deleted from it; or that one has joined that has not
+/// been seen.
 ///
 /// # Errors
-/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has containers, or its agent is connected and has no certificate.
+/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has containers, or its agent is connected and has no certificate,
+/// or if all that is known of it is that it is revoked.
 pub fn delete(
     tx: &mut Transaction<'_>,
     pool: &str,
     name: &str,
     agent_connected: impl FnOnce(NodeId) -> bool,
     now_ms: u64,
-) -> Result<Arc<Node>, Refusal> {
+) -> Result<(), Refusal> {
     let pool = pools::find(tx.state(), pool)?.clone();
-    let node = find(tx.state(), &pool, name).map_err(|refusal| refusal.of("name"))?.clone();
+    let Some(node) = tx.state().node_named(pool.id, name).cloned() else {
+        return admissions::forget_unseen(tx, &pool, name);
+    };
     let hosted = tx.state().hosted(node.id).clone();
     if !hosted.live.is_empty() {
         return Err(Refusal::Precondition(format!(
@@ -173,6 +202,6 @@ pub fn delete(
         tx.delete(&Key::Block(network, prefix));
     }
     tx.delete(&Key::Node(node.id));
-    tx.delete(&Key::Admission(pool.id, node.name.clone()));
-    Ok(node)
+    admissions::forget(tx, &pool, name);
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flowlib::compile::model::{Driver, EndpointId};
@@ -13,7 +14,7 @@ use weir_api::v1;
 use super::fault;
 
 use crate::intent::model::{
-    Network, Node, NumberRange, Pool, Quota, Resources, RestartPolicy, Rule, Scheduling, Strategy,
+    Admission, Network, Node, NumberRange, Pool, Quota, Resources, RestartPolicy, Rule, Scheduling, Strategy,
 };
 use crate::intent::{State, Sum};
 use crate::measure::Milestone;
@@ -207,12 +208,26 @@ pub(super) fn node(state: &State, node: &Node, condition: Option<&NodeCondition>
             Scheduling::Draining => v1::node::Scheduling::Draining,
         }
         .into(),
-        admission: match state.admission(node.pool, &node.name) {
-            None => v1::node::Admission::Unspecified,
-            Some(admission) if admission.revoked => v1::node::Admission::Revoked,
-            Some(_) => v1::node::Admission::Admitted,
-        }
-        .into(),
+        admission: admission(state.admission(node.pool, &node.name).map(Arc::as_ref)).into(),
+    }
+}
+
+/// A node of which there is its admission alone.
+pub(super) fn unseen(pool: &Pool, admitted: &Admission) -> v1::Node {
+    v1::Node {
+        pool: pool.name.clone(),
+        name: admitted.node.clone(),
+        revision: admitted.revision,
+        admission: admission(Some(admitted)).into(),
+        ..v1::Node::default()
+    }
+}
+
+fn admission(admission: Option<&Admission>) -> v1::node::Admission {
+    match admission {
+        None => v1::node::Admission::Unspecified,
+        Some(admission) if admission.revoked => v1::node::Admission::Revoked,
+        Some(_) => v1::node::Admission::Admitted,
     }
 }
 

@@ -21,12 +21,15 @@ impl Enrolment for Api {
         if token.kind != Kind::Join {
             return Err(unauthenticated("the token is none to join with"));
         }
-        let (authority, _) = self.authority()?;
+        let (authority, life) = self.authority()?;
         if token.authority != authority.fingerprint() {
             return Err(unauthenticated("the join token is another controller's"));
         }
+        // A guess costs a look: neither a signature is checked for it, nor does it wait with those who change something.
+        let hash = token.hash();
+        self.orchestrator.check_join_token(&token.id, &hash).map_err(refused)?;
         let request = SigningRequest::read(signing_request).map_err(not_signed)?;
-        let joining = Joining { hash: token.hash(), token: token.id, node: node.clone(), key: request.key };
+        let joining = Joining { token: token.id, hash, node: node.clone(), key: request.key, life };
         let admission = self.orchestrator.join(joining).await.map_err(refused)?;
         let pool = self.orchestrator.intent().read(|state| state.pool(admission.pool).cloned());
         let pool = pool.ok_or_else(|| unauthenticated("the pool of the join token is gone"))?;
@@ -39,7 +42,10 @@ impl Enrolment for Api {
         let Some(Caller::Node(name)) = request.extensions().get::<Caller>().cloned() else {
             return Err(Status::unauthenticated("that is for nodes that show their certificates"));
         };
+        let (_, life) = self.authority()?;
         let request = SigningRequest::read(request.into_inner().signing_request).map_err(not_signed)?;
+        let admitted = (name.pool.clone(), name.node.clone(), name.number.unwrap_or_default());
+        self.orchestrator.renew(admitted, life).await.map_err(refused)?;
         tracing::info!(pool = name.pool, node = name.node, "node's certificate renewed");
         self.sign(request, name)
     }

@@ -15,7 +15,7 @@ use weir_api::v1::{
 use super::page::Page;
 use super::{Api, condition, convert, refused};
 use crate::intent::{Refusal, State};
-use crate::orchestrate::{nodes, pools};
+use crate::orchestrate::{admissions, nodes, pools};
 
 /// Flows in one message of an answer: well below the 4 MiB that clients take.
 const FLOWS: usize = 1000;
@@ -29,6 +29,14 @@ impl Nodes for Api {
     async fn get_node(&self, request: Request<GetNodeRequest>) -> Result<Response<Node>, Status> {
         let GetNodeRequest { pool, name } = request.into_inner();
         let intent = self.orchestrator.intent();
+        let unseen = |state: &State| {
+            let pool = state.pool_named(&pool)?;
+            let admission = state.admission(pool.id, &name)?;
+            state.node_named(pool.id, &name).is_none().then(|| convert::unseen(pool, admission))
+        };
+        if let Some(node) = intent.read(unseen) {
+            return Ok(Response::new(node));
+        }
         let find = |state: &State| {
             let found = nodes::find(state, pools::find(state, &pool)?, &name);
             found.cloned().map_err(|refusal| refusal.of("name"))
@@ -77,8 +85,9 @@ impl Nodes for Api {
         request: Request<RevokeNodeRequest>,
     ) -> Result<Response<RevokeNodeResponse>, Status> {
         let RevokeNodeRequest { pool, name } = request.into_inner();
-        self.orchestrator.revoke_node(pool, name).await.map_err(refused)?;
-        Ok(Response::new(RevokeNodeResponse {}))
+        let token = self.orchestrator.revoke_node(pool.clone(), name.clone()).await.map_err(refused)?;
+        tracing::info!(pool, node = name, token, "node revoked, with the join token that it has");
+        Ok(Response::new(RevokeNodeResponse { token: token.unwrap_or_default() }))
     }
 
     async fn list_node_flows(
@@ -105,14 +114,18 @@ impl Nodes for Api {
 }
 
 impl Api {
-    /// The nodes of a pool, or of all if none is named, by pool and name.
+    /// The nodes of a pool, or of all if none is named, by pool and name; with those that have only joined.
     pub(super) async fn list(&self, pool: &str) -> Result<Vec<Node>, Status> {
         let conditions = self.orchestrator.node_conditions().await.map_err(refused)?;
         let list = |state: &State| {
             let only = (!pool.is_empty()).then(|| pools::find(state, pool)).transpose()?;
             let all = state.nodes().filter(|node| only.is_none_or(|pool| node.pool == pool.id));
-            let mut nodes: Vec<Node> =
-                all.map(|node| convert::node(state, node, conditions.get(&node.id))).collect();
+            let seen = all.map(|node| convert::node(state, node, conditions.get(&node.id)));
+            let pools = state.pools().filter(|pool| only.is_none_or(|only| only.id == pool.id));
+            let unseen = pools.flat_map(|pool| {
+                admissions::unseen(state, pool).map(|admission| convert::unseen(pool, admission))
+            });
+            let mut nodes: Vec<Node> = seen.chain(unseen).collect();
             nodes.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)));
             Ok(nodes)
         };

@@ -19,6 +19,11 @@ pub struct Switch {
 impl Switch {
     /// With a bridge `br0` that connects to the controller.
     pub fn start(controller: &str) -> Option<Self> {
+        Self::start_as(controller, DATAPATH)
+    }
+
+    /// As `start`, with that datapath id.
+    pub fn start_as(controller: &str, datapath: DatapathId) -> Option<Self> {
         if Command::new("ovs-vswitchd").arg("--version").stdout(Stdio::null()).status().is_err() {
             eprintln!("Open vSwitch is not installed: nothing is tried");
             return None;
@@ -33,7 +38,7 @@ impl Switch {
             "ovs-vsctl",
             &format!(
                 "--db={database} --retry --timeout=20 add-br br0 {bridge} other-config:disable-in-band=true \
-                 other-config:datapath-id={DATAPATH} -- set-controller br0 {controller}"
+                 other-config:datapath-id={datapath} -- set-controller br0 {controller}"
             ),
         );
         Some(switch)

@@ -207,7 +207,7 @@ mod tests {
             in_sync: true,
             ..v1::NodeStatus::default()
         };
-        v1::Node { name: format!("n{number}"), status: Some(status), ..v1::Node::default() }
+        v1::Node { id: 1, name: format!("n{number}"), status: Some(status), ..v1::Node::default() }
     }
 
     #[test]

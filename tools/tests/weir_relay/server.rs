@@ -306,7 +306,7 @@ impl Nodes for Server {
         let capacity = Some(v1::Resources { cpu_millis: 4000, memory_bytes: 8 << 30, pids: 0 });
         // Somebody else interferes with what goes on in this pool.
         let scheduling = if pool == "meddled" { 1 } else { self.scheduling.load(Ordering::SeqCst) };
-        Ok(Response::new(v1::Node { pool, name, capacity, scheduling, status, ..v1::Node::default() }))
+        Ok(Response::new(v1::Node { id: 1, pool, name, capacity, scheduling, status, ..v1::Node::default() }))
     }
 
     async fn list_nodes(
@@ -315,7 +315,7 @@ impl Nodes for Server {
     ) -> Result<Response<v1::ListNodesResponse>, Status> {
         let pool = request.into_inner().pool;
         if pool == "whole" {
-            let node = v1::Node { pool, name: "n1".to_owned(), ..v1::Node::default() };
+            let node = v1::Node { id: 1, pool, name: "n1".to_owned(), ..v1::Node::default() };
             return Ok(Response::new(v1::ListNodesResponse { nodes: vec![node], ..Default::default() }));
         }
         Err(Status::internal("the store cannot be read"))

@@ -31,8 +31,8 @@ pub(super) enum Command {
     Uncordon(Named),
     /// Move a node's containers elsewhere, and wait until only those are left that stay
     Drain(drain::Drain),
-    /// Let a node act no longer: its connections are cut, its containers placed elsewhere, and it needs a new join token to
-    /// come back
+    /// Let a node act no longer: its connections are cut, its containers placed elsewhere, the join token that it has is
+    /// revoked, and it needs a new one to come back
     Revoke(Named),
     /// Forget a node that holds no containers, and whose agent is gone or has a certificate
     #[command(visible_alias = "rm")]
@@ -68,14 +68,14 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
             let request =
                 session.request(v1::RevokeNodeRequest { pool: session.pool()?, name: name.clone() });
             let mut client = client(session).await?;
-            session.patiently("revoking", client.revoke_node(request)).await?;
-            let request = session.request(v1::GetNodeRequest { pool: session.pool()?, name });
-            match client.get_node(request).await {
-                Ok(node) => output::show(session.format(), &NodeView::from(node.into_inner())),
-                // It had joined, and never registered.
-                Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
-                Err(status) => Err(status.into()),
+            let v1::RevokeNodeResponse { token } =
+                session.patiently("revoking", client.revoke_node(request)).await?;
+            if !token.is_empty() {
+                eprintln!("its join token {token} is revoked, too");
             }
+            let request = session.request(v1::GetNodeRequest { pool: session.pool()?, name });
+            let node = session.patiently("asking", client.get_node(request)).await?;
+            output::show(session.format(), &NodeView::from(node))
         }
         Command::Delete(Named { name }) => {
             let pool = session.pool()?;

@@ -88,6 +88,7 @@ impl NodeView {
         let status = &self.status;
         match (status.agent_connected, status.switch_connected, status.in_sync) {
             _ if self.admission == Some("revoked") => ("revoked", Health::Bad),
+            _ if self.id == 0 => ("not seen yet", Health::Pending),
             _ if status.lost => ("lost", Health::Bad),
             (false, false, _) => ("unreachable", Health::Bad),
             (false, true, _) => ("no agent", Health::Bad),
@@ -180,8 +181,13 @@ mod tests {
     fn a_node_is_lost_when_the_controller_says_so_and_not_before() {
         let state = |lost| {
             let status = Some(v1::NodeStatus { lost, ..v1::NodeStatus::default() });
-            NodeView::from(v1::Node { status, ..v1::Node::default() }).state().0
+            NodeView::from(v1::Node { id: 1, status, ..v1::Node::default() }).state().0
         };
         assert_eq!((state(false), state(true)), ("unreachable", "lost"));
+    }
+
+    #[test]
+    fn a_node_that_has_only_joined_is_not_seen_yet() {
+        assert_eq!(NodeView::from(v1::Node::default()).state().0, "not seen yet");
     }
 }
