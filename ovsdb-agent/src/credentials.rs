@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! STATE/credentials/           0700
-//!   joining.pem                the key that a join began with, until it has succeeded
+//!   joining.pem                the key that a join began with, until it has succeeded; joining.new: one not written yet
 //!   7/                         one generation: key.pem (0600), certificate.pem, ca.pem, about.json
 //!   8.new/                     one that was not finished
 //! ```
@@ -162,8 +162,14 @@ impl Credentials {
         }
         let key = KeyPair::generate()?;
         make(&self.directory)?;
-        write(&path, key.serialize_pem().as_bytes())
-            .map_err(|error| CredentialsError::File { path, error })?;
+        let draft = path.with_extension("new");
+        let keep = || -> io::Result<()> {
+            gone(fs::remove_file(&draft))?;
+            write(&draft, key.serialize_pem().as_bytes())?;
+            fs::rename(&draft, &path)?;
+            File::open(&self.directory)?.sync_all()
+        };
+        keep().map_err(|error| self.error(error))?;
         Ok(key)
     }
 
@@ -195,10 +201,7 @@ impl Credentials {
             (ABOUT, &json),
         ];
         let keep = || -> io::Result<()> {
-            match fs::remove_dir_all(&draft) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            gone(fs::remove_dir_all(&draft))?;
             DirBuilder::new().recursive(true).mode(0o700).create(&draft)?;
             for (name, bytes) in files {
                 write(&draft.join(name), bytes)?;
@@ -208,14 +211,21 @@ impl Credentials {
             File::open(&self.directory)?.sync_all()
         };
         keep().map_err(|error| self.error(error))?;
-        for old in before.iter().rev().skip(1) {
-            fs::remove_dir_all(self.directory.join(old.to_string())).map_err(|error| self.error(error))?;
-        }
-        match fs::remove_file(self.directory.join(JOINING)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.error(error)),
-            _ => {}
-        }
+        self.tidy(&before);
         Ok(Current { directory, about })
+    }
+
+    /// Removes what a new generation makes useless: those of before but the last, and the key to join with. The new one is
+    /// good if that fails.
+    fn tidy(&self, before: &[u64]) {
+        let old = before.iter().rev().skip(1).map(|old| self.directory.join(old.to_string()));
+        let removed = old.map(|path| (fs::remove_dir_all(&path), path));
+        let joining = self.directory.join(JOINING);
+        for (result, path) in removed.chain([(gone(fs::remove_file(&joining)), joining)]) {
+            if let Err(error) = result {
+                tracing::warn!(path = %path.display(), %error, "old credentials cannot be removed");
+            }
+        }
     }
 
     fn error(&self, error: io::Error) -> CredentialsError {
@@ -238,6 +248,11 @@ fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
 fn make(directory: &Path) -> Result<(), CredentialsError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|error| CredentialsError::File { path: directory.to_owned(), error })
+}
+
+/// What removing has come to, where it is as good if there was nothing.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// Writes a file that is its owner's alone.
@@ -293,6 +308,34 @@ mod tests {
         }
         assert_eq!(credentials.generations().unwrap(), [2, 3]);
         assert_ne!(credentials.joining_key().unwrap().serialize_pem(), key.serialize_pem());
+    }
+
+    #[test]
+    fn a_key_to_join_with_is_there_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let credentials = Credentials::of(dir.path());
+        let folder = dir.path().join(FOLDER);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("joining.new"), "-----BEGIN").unwrap();
+        let key = credentials.joining_key().unwrap();
+        assert_eq!(credentials.joining_key().unwrap().serialize_pem(), key.serialize_pem());
+        assert!(!folder.join("joining.new").exists());
+    }
+
+    #[test]
+    fn a_new_generation_counts_even_if_an_old_one_stays_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let credentials = Credentials::of(dir.path());
+        let key = KeyPair::generate().unwrap();
+        // No folders, which is what is removed: that fails for everybody.
+        let folder = dir.path().join(FOLDER);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("1"), "").unwrap();
+        fs::write(folder.join("2"), "").unwrap();
+        fs::create_dir(folder.join(JOINING)).unwrap();
+        let stored = credentials.store(&key, &answer(3)).unwrap();
+        assert_eq!(stored.directory, folder.join("3"));
+        assert_eq!(credentials.current().unwrap(), Some(stored));
     }
 
     #[test]
