@@ -182,6 +182,8 @@ fn container() -> Record {
         pinned: false,
         stopped: false,
         starts: 0,
+        health: None,
+        replica_of: None,
         service: "web".to_owned(),
         labels: BTreeMap::new(),
         endpoint,

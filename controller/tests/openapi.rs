@@ -93,7 +93,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 /// Each operation once, in an order in which each finds what it needs: its id, what its path and query are to be, its body.
-const CALLS: [(&str, &str, &str); 40] = [
+const CALLS: [(&str, &str, &str); 48] = [
     ("CreatePool", "/v1/pools", r#"{"name":"q"}"#),
     ("ListPools", "/v1/pools?page_size=1", ""),
     ("UpdatePool", "/v1/pools/q", r#"{"max_containers":9,"max_memory_bytes":"0"}"#),
@@ -129,6 +129,19 @@ const CALLS: [(&str, &str, &str); 40] = [
     ("StatContainersInPool", "/v1/pools/p/stats?names=job", ""),
     ("MoveContainer", "/v1/pools/p/containers/job/move", r#"{"node":"n2"}"#),
     ("SetNodeScheduling", "/v1/pools/p/nodes/n1/scheduling", r#"{"scheduling":"CORDONED"}"#),
+    (
+        "CreateService",
+        "/v1/pools/p/services",
+        r#"{"name":"web","network":"net","replicas":2,"patience_s":9,
+            "template":{"image":"busybox:latest","health":{"http":"80/","interval_s":1}}}"#,
+    ),
+    ("ListServices", "/v1/services", ""),
+    ("ListServicesInPool", "/v1/pools/p/services?page_size=1", ""),
+    ("GetService", "/v1/pools/p/services/web", ""),
+    ("ScaleService", "/v1/pools/p/services/web/replicas", r#"{"replicas":3}"#),
+    ("UpdateService", "/v1/pools/p/services/web/image", r#"{"image":"busybox:2"}"#),
+    ("RollbackService", "/v1/pools/p/services/web/rollback", "{}"),
+    ("DeleteService", "/v1/pools/p/services/web", ""),
     ("DeleteContainer", "/v1/pools/p/containers/job", ""),
     ("DeleteNetwork", "/v1/pools/q/networks/n", ""),
     ("DeletePool", "/v1/pools/q", ""),
@@ -234,7 +247,9 @@ async fn reflection_tells_the_services_and_health_whether_they_serve() {
         panic!("no list")
     };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    for name in ["Pools", "Networks", "Nodes", "Containers", "Status", "Agents", "Tokens", "Enrolment"] {
+    for name in
+        ["Pools", "Networks", "Nodes", "Containers", "Services", "Status", "Agents", "Tokens", "Enrolment"]
+    {
         assert!(names.contains(&format!("weir.v1.{name}")), "{names:?}");
     }
     let symbol = MessageRequest::FileContainingSymbol("weir.v1.Container".to_owned());

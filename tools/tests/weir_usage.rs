@@ -31,7 +31,9 @@ fn refused(line: &str) -> String {
 
 #[test]
 fn a_missing_pool_is_asked_for() {
-    for line in ["network show n", "container show c", "container create --publish-service=.n"] {
+    for line in
+        ["network show n", "container show c", "container create --publish-service=.n", "service show s"]
+    {
         assert!(refused(line).contains("--pool"), "{line}");
     }
 }
@@ -55,6 +57,15 @@ fn a_container_needs_a_network_and_is_told_how_to_name_one() {
     assert!(refused("--pool p container create").contains("--publish-service"));
     assert!(refused("--pool p container create --publish-service=web").contains("web.NETWORK"));
     assert!(refused("--pool p container create --publish-service=a.b.c").contains("--network"));
+}
+
+#[test]
+fn a_service_needs_a_network_and_a_health_check_something_to_ask() {
+    assert!(refused("--pool p service create web").contains("--network"));
+    let said = refused("--pool p container create web --publish-service=.n --health-interval 5s busybox");
+    assert!(said.contains("--health-cmd") && said.contains("--health-http"), "{said}");
+    let said = refused("--pool p service create web --network n --health-cmd a --health-http 80/");
+    assert!(said.contains("cannot be used with"), "{said}");
 }
 
 #[test]

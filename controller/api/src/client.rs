@@ -9,6 +9,7 @@ use crate::v1::enrolment_client::EnrolmentClient;
 use crate::v1::networks_client::NetworksClient;
 use crate::v1::nodes_client::NodesClient;
 use crate::v1::pools_client::PoolsClient;
+use crate::v1::services_client::ServicesClient;
 use crate::v1::status_client::StatusClient;
 use crate::v1::tokens_client::TokensClient;
 
@@ -37,6 +38,12 @@ pub fn nodes(channel: Channel) -> NodesClient<Channel> {
 #[must_use]
 pub fn containers(channel: Channel) -> ContainersClient<Channel> {
     ContainersClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT)
+}
+
+/// A client of the service `weir.v1.Services`.
+#[must_use]
+pub fn services(channel: Channel) -> ServicesClient<Channel> {
+    ServicesClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
 /// A client of the service `weir.v1.Status`.

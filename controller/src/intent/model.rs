@@ -244,6 +244,107 @@ pub struct Endpoint {
     pub ofport: PortNo,
 }
 
+/// How it is found out whether a container's process does its work: by a command inside, as Docker's HEALTHCHECK.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// Seconds from one check to the next, and for its answer.
+    pub interval_s: u32,
+    /// After how many failures in a row it is unhealthy.
+    pub retries: u32,
+}
+
+/// What a health check asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Probe {
+    /// A line for the container's shell, which ends with 0 if all is well.
+    Command(String),
+    /// A port and a path, which are to answer HTTP with success.
+    Http(u16, String),
+}
+
+impl Probe {
+    /// The line for the container's shell.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match self {
+            Self::Command(line) => line.clone(),
+            Self::Http(port, path) => {
+                let url = format!("http://127.0.0.1:{port}{path}");
+                // Whichever of the two the image has.
+                format!("wget -q -O /dev/null '{url}' || curl -fsS -o /dev/null '{url}'")
+            }
+        }
+    }
+}
+
+/// Which service a container is a replica of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaOf {
+    /// The service's name.
+    pub service: String,
+    /// The version of its template that the container was made from.
+    pub version: u32,
+}
+
+/// What each replica of a service is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// Its number among all that the service has had.
+    pub version: u32,
+    /// What it runs; may be empty.
+    pub image: String,
+    /// What runs it: `docker` or `netns`.
+    pub runtime: String,
+    /// What it runs instead of the image's own command; may be empty.
+    pub command: Vec<String>,
+    /// Environment variables, added to the image's.
+    pub environment: BTreeMap<String, String>,
+    /// Its limits.
+    pub resources: Resources,
+    /// Whether its process is started again by its node.
+    pub restart: RestartPolicy,
+    /// Seconds its process is given to end when asked to.
+    pub stop_timeout_s: Option<u32>,
+    /// What its node's labels must be.
+    pub constraints: Vec<Rule>,
+    /// What must be on its node, or must not.
+    pub affinities: Vec<Rule>,
+    /// What its owner says of it.
+    pub labels: BTreeMap<String, String>,
+    /// How its health is checked; `None`: as its image says, if that does.
+    pub health: Option<HealthCheck>,
+}
+
+/// So many containers alike, under one name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Whose it is.
+    pub pool: PoolId,
+    /// Its name, unique in the pool; its replicas are published under it.
+    pub name: String,
+    /// The network its replicas are attached to.
+    pub network: NetworkId,
+    /// How many there are to be.
+    pub replicas: u32,
+    /// What they are to be.
+    pub template: Template,
+    /// What they were to be before; what a rollback goes back to.
+    pub previous: Option<Template>,
+    /// The highest version that a template of it has had.
+    pub last_version: u32,
+    /// Seconds that a replica of a new version is given to become healthy.
+    pub patience_s: u32,
+    /// The key of the request that made it; empty: it had none.
+    pub request_key: String,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// A service's pool and name.
+pub type ServiceKey = (PoolId, String);
+
 /// A container as intended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
@@ -285,8 +386,14 @@ pub struct Container {
     /// How often it was asked to be started again.
     #[serde(default)]
     pub starts: u32,
+    /// How its health is checked; `None`: as its image says, if that does.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
     /// The name it is published under in its network.
     pub service: String,
+    /// The service that made it, if one did.
+    #[serde(default)]
+    pub replica_of: Option<ReplicaOf>,
     /// What its owner says of it.
     pub labels: BTreeMap<String, String>,
     /// Its attachment.
@@ -449,6 +556,7 @@ pub enum Key {
     Node(NodeId),
     Block(NetworkId, Ipv4Net),
     Container(ContainerKey),
+    Service(ServiceKey),
     Retiring(EndpointId),
     Cooling(NetworkId, Ipv4Addr),
     Neighbour(NetworkId, Ipv4Addr),
@@ -469,6 +577,7 @@ pub enum Record {
     Node(Arc<Node>),
     Block(Arc<Block>),
     Container(Arc<Container>),
+    Service(Arc<Service>),
     Retiring(Arc<Retiring>),
     Cooling(Arc<Cooling>),
     Neighbour(Arc<Neighbour>),
@@ -487,6 +596,7 @@ impl Record {
             Self::Node(node) => Key::Node(node.id),
             Self::Block(block) => Key::Block(block.network, block.prefix),
             Self::Container(container) => Key::Container((container.pool, container.name.clone())),
+            Self::Service(service) => Key::Service((service.pool, service.name.clone())),
             Self::Retiring(retiring) => Key::Retiring(retiring.endpoint.id),
             Self::Cooling(cooling) => Key::Cooling(cooling.network, cooling.address),
             Self::Neighbour(host) => Key::Neighbour(host.network, host.address),
@@ -502,6 +612,7 @@ impl Record {
             Self::Pool(record) => (PoolId(0), &record.request_key, "pool", &record.name),
             Self::Network(record) => (record.pool, &record.request_key, "network", &record.name),
             Self::Container(record) => (record.pool, &record.request_key, "container", &record.name),
+            Self::Service(record) => (record.pool, &record.request_key, "service", &record.name),
             _ => return None,
         };
         (!key.is_empty()).then_some((pool, key, kind, name))
@@ -517,6 +628,7 @@ impl Record {
             Self::Node(record) => record.revision,
             Self::Block(record) => record.revision,
             Self::Container(record) => record.revision,
+            Self::Service(record) => record.revision,
             Self::Retiring(record) => record.revision,
             Self::Cooling(record) => record.revision,
             Self::Neighbour(record) => record.revision,

@@ -12,7 +12,7 @@ use flowlib::types::{DatapathId, VlanVid, Vni};
 use super::hosted::{Hosted, NOTHING_HOSTED, Sum};
 use super::model::{
     Admission, Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring,
-    Settings, Token,
+    Service, ServiceKey, Settings, Token,
 };
 use super::space::{NO_SPACE, Space};
 
@@ -25,6 +25,7 @@ pub struct State {
     networks: BTreeMap<NetworkId, Arc<Network>>,
     nodes: BTreeMap<NodeId, Arc<Node>>,
     containers: BTreeMap<ContainerKey, Arc<Container>>,
+    services: BTreeMap<ServiceKey, Arc<Service>>,
     retiring: BTreeMap<EndpointId, Arc<Retiring>>,
     tokens: BTreeMap<String, Arc<Token>>,
     admissions: BTreeMap<(PoolId, String), Arc<Admission>>,
@@ -33,6 +34,8 @@ pub struct State {
     node_names: HashMap<(PoolId, String), NodeId>,
     datapaths: HashMap<DatapathId, NodeId>,
     endpoints: HashMap<EndpointId, ContainerKey>,
+    /// By service, the names of the containers that it has made and that are not being deleted.
+    replicas: HashMap<ServiceKey, BTreeSet<String>>,
     vlans: BTreeMap<VlanVid, NetworkId>,
     vnis: BTreeMap<Vni, NetworkId>,
     members: HashMap<PoolId, Members>,
@@ -191,6 +194,24 @@ impl State {
         self.containers.get(key)
     }
 
+    /// All services, by pool and name.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// A service by pool and name.
+    #[must_use]
+    pub fn service(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.services.get(key)
+    }
+
+    /// The containers that a service has made and that are not being deleted, by name.
+    pub fn replicas(&self, key: &ServiceKey) -> impl Iterator<Item = &Arc<Container>> {
+        let names = self.replicas.get(key).into_iter().flatten();
+        let pool = key.0;
+        names.filter_map(move |name| self.containers.get(&(pool, name.clone())))
+    }
+
     /// The container that an endpoint is of; not that of an endpoint it left behind when it moved.
     #[must_use]
     pub fn container_of(&self, endpoint: EndpointId) -> Option<&Arc<Container>> {
@@ -243,6 +264,7 @@ impl State {
             records.extend(space.cooling.keys().filter_map(|at| self.find(&Key::Cooling(*network, *at))));
             records.extend(space.neighbours.values().cloned().map(Record::Neighbour));
         }
+        records.extend(self.services.values().cloned().map(Record::Service));
         records.extend(self.containers.values().cloned().map(Record::Container));
         records.extend(self.retiring.values().cloned().map(Record::Retiring));
         records.extend(self.tokens.values().cloned().map(Record::Token));
@@ -259,6 +281,7 @@ impl State {
             Key::Network(id) => self.networks.get(id).cloned().map(Record::Network),
             Key::Node(id) => self.nodes.get(id).cloned().map(Record::Node),
             Key::Container(key) => self.containers.get(key).cloned().map(Record::Container),
+            Key::Service(key) => self.services.get(key).cloned().map(Record::Service),
             Key::Retiring(id) => self.retiring.get(id).cloned().map(Record::Retiring),
             Key::Token(id) => self.tokens.get(id).cloned().map(Record::Token),
             Key::Admission(pool, node) => self.admission(*pool, node).cloned().map(Record::Admission),
@@ -326,7 +349,13 @@ impl State {
                     hosted.shun(&container.affinities);
                     self.occupy(endpoint);
                 }
+                if let Some(service) = service_of(container) {
+                    self.replicas.entry(service).or_default().insert(container.name.clone());
+                }
                 self.containers.insert(key, container.clone());
+            }
+            Record::Service(service) => {
+                self.services.insert((service.pool, service.name.clone()), service.clone());
             }
             Record::Retiring(retiring) => {
                 let endpoint = &retiring.endpoint;
@@ -396,7 +425,13 @@ impl State {
                         self.vacate(endpoint);
                     }
                 }
+                if let Some(service) = service_of(container) {
+                    prune(&mut self.replicas, service, |names| names.remove(&container.name));
+                }
                 self.containers.remove(&(container.pool, container.name.clone()));
+            }
+            Record::Service(service) => {
+                self.services.remove(&(service.pool, service.name.clone()));
             }
             Record::Retiring(retiring) => {
                 let endpoint = &retiring.endpoint;
@@ -437,6 +472,12 @@ impl State {
         });
         prune(&mut self.spaces, endpoint.network, |space| space.vacate(endpoint.address, endpoint.id));
     }
+}
+
+/// The service that counts a container among its replicas.
+fn service_of(container: &Container) -> Option<ServiceKey> {
+    let replica = container.replica_of.as_ref().filter(|_| !container.deleting)?;
+    Some((container.pool, replica.service.clone()))
 }
 
 /// Changes an entry, and takes it out of the map if nothing is left in it.

@@ -7,7 +7,7 @@ use flowlib::compile::model::{EndpointId, NetworkId, NodeId, PoolId};
 
 use super::model::{
     Admission, Block, Change, Container, Cooling, Key, Neighbour, Network, Node, Pool, Record, Retiring,
-    Settings, Token,
+    Service, Settings, Token,
 };
 use super::state::State;
 
@@ -36,7 +36,9 @@ macro_rules! stored {
     )*};
 }
 
-stored!(Settings, Pool, Network, Node, Block, Container, Retiring, Cooling, Neighbour, Token, Admission);
+stored!(
+    Settings, Pool, Network, Node, Block, Container, Service, Retiring, Cooling, Neighbour, Token, Admission
+);
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(state: &'a mut State) -> Self {
@@ -108,7 +110,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// A place to come back to.
-    pub(super) fn mark(&self) -> usize {
+    pub(crate) fn mark(&self) -> usize {
         self.changes.len()
     }
 

@@ -8,7 +8,8 @@ use flowlib::compile::model::{EndpointId, NodeId};
 use flowlib::types::{MacAddr, PortNo};
 
 use crate::intent::model::{
-    Block, Container, Cooling, Endpoint, Key, Network, Node, Pool, Resources, RestartPolicy, Retiring, Rule,
+    Block, Container, Cooling, Endpoint, HealthCheck, Key, Network, Node, Pool, Probe, ReplicaOf, Resources,
+    RestartPolicy, Retiring, Rule,
 };
 use crate::intent::{Refusal, State, Transaction};
 use crate::network::ipam::Grant;
@@ -29,6 +30,12 @@ const MAX_TEXT: usize = 128 * 1024;
 const STOP_TIMEOUT_S: u32 = 10;
 /// The longest it may be given: whoever waits for the end waits no longer.
 const MAX_STOP_TIMEOUT_S: u32 = 600;
+/// Bytes of a health check's command.
+const MAX_CHECK: usize = 4096;
+/// The longest time between two health checks.
+const MAX_INTERVAL_S: u32 = 3600;
+/// The most failures that make unhealthy.
+const MAX_RETRIES: u32 = 100;
 
 /// A container as asked for; what is empty is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +70,10 @@ pub struct ContainerSpec {
     pub address: Option<Ipv4Addr>,
     /// The node it must be on; empty: the scheduler's choice.
     pub node: String,
+    /// How its health is checked; `None`: as its image says, if that does.
+    pub health: Option<HealthCheck>,
+    /// The service that makes it, if one does.
+    pub replica_of: Option<ReplicaOf>,
     /// What its owner says of it.
     pub labels: BTreeMap<String, String>,
 }
@@ -137,7 +148,9 @@ pub fn create(
         pinned: !spec.node.is_empty(),
         stopped: false,
         starts: 0,
+        health: spec.health.clone(),
         service: or(&spec.service, &name),
+        replica_of: spec.replica_of.clone(),
         labels: spec.labels.clone(),
         endpoint,
         deleting: false,
@@ -173,6 +186,7 @@ pub(super) fn what(spec: &ContainerSpec, pool: &Pool) -> Result<What, Refusal> {
         ("resources", "limits", spec.resources != Resources::default()),
         ("restart", "a restart policy", spec.restart != RestartPolicy::No),
         ("stop_timeout_s", "a stop timeout", spec.stop_timeout_s.is_some()),
+        ("health", "a health check", spec.health.is_some()),
     ];
     match runtime.as_str() {
         DOCKER if image.is_empty() => {
@@ -227,6 +241,7 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
         ))
         .of("stop_timeout_s"));
     }
+    spec.health.as_ref().map_or(Ok(()), check_health)?;
     let texts = spec.command.iter().chain(spec.environment.iter().flat_map(|(name, value)| [name, value]));
     let n_bytes: usize = texts.clone().map(String::len).sum();
     if n_bytes > MAX_TEXT || texts.clone().any(|text| text.contains('\0')) {
@@ -236,6 +251,35 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
         .of("command"));
     }
     Ok(())
+}
+
+fn check_health(health: &HealthCheck) -> Result<(), Refusal> {
+    let invalid = |sentence: String| Err(Refusal::Invalid(sentence).of("health"));
+    match &health.probe {
+        Probe::Command(line) if line.is_empty() || line.len() > MAX_CHECK || line.contains('\0') => {
+            invalid(format!("a health check's command has 1 to {MAX_CHECK} bytes, and no zero bytes"))
+        }
+        Probe::Http(0, _) => invalid("a health check by HTTP needs a port: 1 to 65535".to_owned()),
+        Probe::Http(_, path) if !is_path(path) => invalid(
+            "a health check's path begins with `/` and has at most 1024 of the characters that a URL has"
+                .to_owned(),
+        ),
+        _ if !(1..=MAX_INTERVAL_S).contains(&health.interval_s) => {
+            let seconds = health.interval_s;
+            invalid(format!("{seconds} s is no interval of health checks: 1 to {MAX_INTERVAL_S} s are"))
+        }
+        _ if !(1..=MAX_RETRIES).contains(&health.retries) => {
+            let retries = health.retries;
+            invalid(format!("{retries} is no number of failures that make unhealthy: 1 to {MAX_RETRIES} are"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a path can stand in a URL, and between quotes of a shell.
+fn is_path(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~?=&%+,:@".contains(&byte);
+    path.starts_with('/') && path.len() <= 1024 && path.bytes().all(plain)
 }
 
 /// A request for a name that is there: the same container, or an error that says how it differs.
@@ -271,6 +315,7 @@ pub(super) fn again(
         ),
         ("constraints", existing.constraints != spec.constraints, rules(&existing.constraints)),
         ("affinities", existing.affinities != spec.affinities, rules(&existing.affinities)),
+        ("health check", existing.health != spec.health, format!("{:?}", existing.health)),
         ("service", existing.service != or(&spec.service, &spec.name), existing.service.clone()),
         ("address", spec.address.is_some_and(|a| a != endpoint.address), endpoint.address.to_string()),
         ("node", !spec.node.is_empty() && spec.node != node, node.to_owned()),
@@ -290,6 +335,7 @@ fn field_of(what: &'static str) -> &'static str {
         "limits" => "resources",
         "restart policy" => "restart",
         "stop timeout" => "stop_timeout_s",
+        "health check" => "health",
         same => same,
     }
 }
@@ -402,6 +448,7 @@ fn place_of<'a>(
         resources: container.resources,
         constraints: &container.constraints,
         affinities: &container.affinities,
+        replica_of: container.replica_of.as_ref(),
         itself: Some(container),
         named: None,
         except: None,

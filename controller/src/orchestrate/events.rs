@@ -18,6 +18,8 @@ pub enum Kind {
     Container,
     /// A node.
     Node,
+    /// A service.
+    Service,
 }
 
 /// Something that happened.

@@ -15,6 +15,7 @@ use super::networks::{self, NetworkSpec};
 use super::nodes::{self, NodeSpec};
 use super::ofport::Ports;
 use super::pools::{self, PoolSpec};
+use super::services::{self, ServiceSpec, Steps};
 use crate::intent::model::{self, Change, Endpoint, Record, Resources, Scheduling};
 use crate::intent::store::Store;
 use crate::intent::store::embedded::Embedded;
@@ -25,7 +26,11 @@ const SCHEDULINGS: [Scheduling; 3] = [Scheduling::Active, Scheduling::Cordoned, 
 
 #[derive(Clone, Debug)]
 enum Step {
-    Create { network: bool, node: Option<u8>, address: Option<u8> },
+    Create {
+        network: bool,
+        node: Option<u8>,
+        address: Option<u8>,
+    },
     Delete(Index),
     Move(Index, u8),
     Schedule(u8, Scheduling),
@@ -34,6 +39,11 @@ enum Step {
     OfportTaken(Index),
     Link(u8, bool),
     DeleteNode(u8),
+    /// A service is to have so many replicas; there is one if there was not.
+    Scale(u8, u32),
+    /// A replica of a service is deleted, if it has any, and so many are made.
+    Replicate(u8, Index, usize),
+    DeleteService(u8),
     Sweep,
     Wait(u64),
 }
@@ -52,6 +62,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<Index>().prop_map(Step::OfportTaken),
         2 => (node.clone(), prop::bool::weighted(0.8)).prop_map(|(node, up)| Step::Link(node, up)),
         1 => node.prop_map(Step::DeleteNode),
+        2 => (0..2u8, 0..4u32).prop_map(|(service, replicas)| Step::Scale(service, replicas)),
+        3 => (0..2u8, any::<Index>(), 0..3usize)
+            .prop_map(|(service, index, create)| Step::Replicate(service, index, create)),
+        1 => (0..2u8).prop_map(Step::DeleteService),
         1 => Just(Step::Sweep),
         2 => (0..50_000u64).prop_map(Step::Wait),
     ]
@@ -168,6 +182,27 @@ impl World {
             Step::DeleteNode(node) => {
                 nodes::delete(&mut tx, "p", &name(*node), |id| links.of(id).agent, *now_ms)
             }
+            Step::Scale(service, replicas) => {
+                let name = format!("s{service}");
+                let (pool, network) = ("p".to_owned(), "a".to_owned());
+                let spec = ServiceSpec { pool, name, network, replicas: *replicas, ..ServiceSpec::default() };
+                if services::find(tx.state(), "p", &spec.name).is_ok() {
+                    services::scale(&mut tx, ("p", &spec.name), *replicas).map(drop)
+                } else {
+                    services::create(&mut tx, &spec).map(drop)
+                }
+            }
+            Step::Replicate(service, index, create) => {
+                let found = services::find(tx.state(), "p", &format!("s{service}")).cloned();
+                found.and_then(|found| {
+                    let key = (found.pool, found.name.clone());
+                    let ids: Vec<EndpointId> = tx.state().replicas(&key).map(|c| c.endpoint.id).collect();
+                    let delete = if ids.is_empty() { vec![] } else { vec![*index.get(&ids)] };
+                    let steps = Steps { service: key, revision: found.revision, delete, create: *create };
+                    services::carry_out(&mut tx, &steps, around).map(drop)
+                })
+            }
+            Step::DeleteService(service) => services::delete(&mut tx, "p", &format!("s{service}")),
             Step::Sweep => {
                 containers::sweep_cooling(&mut tx, *now_ms, COOL_DOWN_MS, 3);
                 Ok(())
@@ -209,6 +244,17 @@ impl World {
             for address in space.cooling.keys() {
                 assert!(!space.used.contains_key(address), "{address} cools down while in use");
             }
+        }
+        for service in self.state.services() {
+            let is_its = |replica: &&std::sync::Arc<model::Container>| {
+                let of = replica.replica_of.as_ref().map(|of| &of.service);
+                of == Some(&service.name) && replica.pool == service.pool && !replica.deleting
+            };
+            let its: HashSet<EndpointId> =
+                self.state.containers().filter(is_its).map(|replica| replica.endpoint.id).collect();
+            let key = (service.pool, service.name.clone());
+            let indexed: HashSet<EndpointId> = self.state.replicas(&key).map(|c| c.endpoint.id).collect();
+            assert_eq!(indexed, its, "replicas of {}", service.name);
         }
         assert_eq!(rebuilt(&self.state), self.state, "the indexes follow from the records");
     }

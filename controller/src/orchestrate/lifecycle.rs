@@ -7,10 +7,11 @@
 //!   commits ───────┐                       ┌──▶ board: how each container is
 //!   agents' words ─┼──▶ Lifecycle ─────────┼──▶ outboxes: what each agent should have
 //!   switch events ─┘                       ├──▶ events: what happened, for people
-//!                                          └──▶ orders: ends of retirements, new port numbers, evacuations
+//!                                          └──▶ orders: ends of retirements, new port numbers, evacuations, replicas
 //! ```
 
 mod absence;
+mod replicas;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +23,10 @@ use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId};
 use flowlib::types::PortNo;
 use ipnet::Ipv4Net;
 
-use crate::intent::model::{Admission, Change, Container, ContainerKey, Endpoint, Node, Record, Scheduling};
-use crate::intent::{Commit, State};
+use crate::intent::model::{
+    Admission, Change, Container, ContainerKey, Endpoint, Node, Record, Scheduling, ServiceKey,
+};
+use crate::intent::{Commit, Refusal, State};
 use crate::measure::Milestone;
 use crate::measure::journey::Journal;
 use crate::openflow::{Rejection, Subject, SwitchEvent};
@@ -35,6 +38,7 @@ use super::lease::Leases;
 use super::links::{Link, Links, Offer};
 use super::ofport::Ports;
 use super::outbox::{DesiredEndpoint, Goal, Outbox};
+use super::services::{Services, Steps};
 use super::status::{self, Condition, Evidence, Phase, PortReport, PortState};
 
 /// How long a switch must have been left alone before its table is worth keeping.
@@ -89,7 +93,7 @@ pub enum AgentEvent {
 }
 
 /// A change of the intent that the reports call for. Carrying one out twice does no harm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// An endpoint's port and flows are gone.
     Retired(EndpointId),
@@ -97,10 +101,18 @@ pub enum Order {
     ChooseOfport(EndpointId, PortNo),
     /// An endpoint's container is to be placed on another node.
     Evacuate(EndpointId),
+    /// A service's replicas are to become more, or fewer.
+    Replicate(Steps),
 }
 
-/// What became of an order, if the lifecycle is to know: the endpoint of an [`Order::Evacuate`].
-pub type Done = Option<(EndpointId, Outcome)>;
+/// What became of an order of which the lifecycle is to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The endpoint of an [`Order::Evacuate`].
+    Evacuated(EndpointId, Outcome),
+    /// The service of an [`Order::Replicate`], and why not all of it was done.
+    Replicated(ServiceKey, Option<Refusal>),
+}
 
 /// How a node is, for readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +161,7 @@ pub struct Lifecycle {
     /// The nodes whose tables may be about to settle.
     settling: BTreeSet<NodeId>,
     evacuation: Evacuation,
+    services: Services,
     /// What has been told of each container, by its endpoint.
     told: HashMap<EndpointId, Told>,
     /// The revision at which a container of a node changed last.
@@ -209,6 +222,7 @@ impl Lifecycle {
             leases: Leases::new(lease),
             settling: BTreeSet::new(),
             evacuation: Evacuation::new(lease),
+            services: Services::default(),
             told: HashMap::new(),
             changed_at: HashMap::new(),
             orders: Vec::new(),
@@ -238,12 +252,13 @@ impl Lifecycle {
         let gone: Vec<NodeId> = self.nodes.keys().filter(|id| state.node(**id).is_none()).copied().collect();
         gone.into_iter().for_each(|id| self.forget_node(id));
         self.take_up_nodes(state, now);
+        self.services.touch_all(state);
         for (id, node) in &self.nodes {
             if let Some(agent) = &node.agent {
                 agent.outbox.set_all(state.revision(), all_desired(state, *id));
             }
         }
-        self.evacuate(state, now);
+        self.reconcile(state, now);
     }
 
     /// Takes up one commit; `state` has it, and perhaps later ones.
@@ -255,6 +270,7 @@ impl Lifecycle {
                 match record {
                     Record::Container(container) => {
                         self.note_change(container);
+                        self.services.touch_of(container);
                         self.check_container(state, &(container.pool, container.name.clone()), now);
                         self.tell_agent(state, commit.revision, &container.endpoint);
                     }
@@ -272,7 +288,7 @@ impl Lifecycle {
                 }
             }
         }
-        self.evacuate(state, now);
+        self.reconcile(state, now);
     }
 
     /// Takes up what an agent says; `session` tells the stream from earlier ones of the same node. What it says of endpoints
@@ -280,7 +296,7 @@ impl Lifecycle {
     pub fn agent(&mut self, state: &State, (node, session): (NodeId, u64), event: AgentEvent, now: Now) {
         if let AgentEvent::Attached(outbox) = event {
             self.attached(state, (node, session), outbox, now);
-            return self.evacuate(state, now);
+            return self.reconcile(state, now);
         }
         let current = self.nodes.get(&node).and_then(|node| node.agent.as_ref());
         if current.is_none_or(|agent| agent.session != session) {
@@ -289,7 +305,7 @@ impl Lifecycle {
         if matches!(event, AgentEvent::Detached) {
             // That is no word of the agent's: its node may have been gone for a while.
             self.detached(state, node, now);
-            return self.evacuate(state, now);
+            return self.reconcile(state, now);
         }
         self.heard(state, node, now);
         let Some(agent) = self.nodes.get_mut(&node).and_then(|node| node.agent.as_mut()) else { return };
@@ -322,7 +338,7 @@ impl Lifecycle {
                 self.check_node(state, node, now);
             }
         }
-        self.evacuate(state, now);
+        self.reconcile(state, now);
     }
 
     /// Takes up what a switch's session says.
@@ -356,7 +372,7 @@ impl Lifecycle {
             }
             SwitchEvent::Deposed { node } => self.reports(node, now).deposed = true,
         }
-        self.evacuate(state, now);
+        self.reconcile(state, now);
     }
 
     /// Says to the agents of tables that have come to rest that they have.
@@ -608,6 +624,7 @@ impl Lifecycle {
         for (reason, message) in self.told.entry(container.endpoint.id).or_default().news(&condition) {
             self.tell_of_container(state, container, (reason, message), now);
         }
+        self.services.touch_of(container);
         if self.evacuation.waits_for(&(container.pool, container.name.clone())) {
             self.evacuation.touch(now.clock);
         }

@@ -27,6 +27,7 @@ pub mod pools;
 pub mod process;
 pub mod quota;
 pub mod scheduler;
+pub mod services;
 pub mod status;
 mod task;
 pub mod tokens;
@@ -41,7 +42,9 @@ use flowlib::types::MacAddr;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::intent::model::{Admission, Container, ContainerKey, Network, Node, Pool, Scheduling, Token};
+use crate::intent::model::{
+    Admission, Container, ContainerKey, Network, Node, Pool, Scheduling, Service, ServiceKey, Token,
+};
 use crate::intent::{Committed, Intent, IntentError, Refusal, State, Transaction};
 use crate::measure::Milestone;
 use crate::measure::journey::{Begun, Journal, Request};
@@ -59,6 +62,7 @@ use outbox::{DesiredEndpoint, Outbox};
 use plain::{Lease, LeaseSpec};
 use pools::{PoolSpec, QuotaChange};
 use scheduler::Placement;
+use services::ServiceSpec;
 use status::{Condition, Phase};
 use tokens::TokenSpec;
 
@@ -406,6 +410,72 @@ impl Orchestrator {
             containers::delete(tx, &pool, &name)
         };
         Ok(self.intent().transact(delete).await?.value)
+    }
+
+    /// Creates a service: [`services::create`]; with a key (if that is not empty) once.
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn create_service(&self, spec: ServiceSpec, key: String) -> Result<Arc<Service>, IntentError> {
+        let create = move |tx: &mut Transaction<'_>| {
+            let pool = pools::find(tx.state(), &spec.pool)?.id;
+            condition::check_key(tx.state(), pool, &key, ("service", &spec.name))?;
+            let service = services::create(tx, &spec)?;
+            if condition::takes_key(tx, service.revision, &service.request_key, &key) {
+                tx.put(Service { request_key: key, ..Service::clone(&service) });
+            }
+            Ok(service)
+        };
+        Ok(self.intent().transact(create).await?.value)
+    }
+
+    /// Changes a service, by [`services::scale`], [`services::update`] or [`services::roll_back`]; if it is `at` a revision,
+    /// where one is named.
+    ///
+    /// # Errors
+    /// As those say, or the store's.
+    pub async fn change_service(
+        &self,
+        (pool, name): (String, String),
+        at: Option<u64>,
+        change: impl FnOnce(&mut Transaction<'_>, (&str, &str)) -> Result<Arc<Service>, Refusal> + Send + 'static,
+    ) -> Result<Arc<Service>, IntentError> {
+        let change = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(services::find(tx.state(), &pool, &name)?.revision))?;
+            change(tx, (&pool, &name))
+        };
+        Ok(self.intent().transact(change).await?.value)
+    }
+
+    /// Deletes a service with its replicas: [`services::delete`]; if it is `at` a revision, where one is named.
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn delete_service(
+        &self,
+        pool: String,
+        name: String,
+        at: Option<u64>,
+    ) -> Result<(), IntentError> {
+        let delete = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(services::find(tx.state(), &pool, &name)?.revision))?;
+            services::delete(tx, &pool, &name)
+        };
+        self.intent().transact(delete).await.map(drop)
+    }
+
+    /// Why services do not come further by themselves: those of which that is so.
+    ///
+    /// # Errors
+    /// [`IntentError::Stopped`].
+    pub async fn service_troubles(&self) -> Result<HashMap<ServiceKey, String>, IntentError> {
+        self.look(|lifecycle, state| {
+            let troubled = |service: &Arc<Service>| {
+                Some(((service.pool, service.name.clone()), lifecycle.trouble(service)?))
+            };
+            state.services().filter_map(troubled).collect()
+        })
+        .await
     }
 
     /// Gives a node an endpoint for its own Docker: [`plain::lease`].

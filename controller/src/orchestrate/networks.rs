@@ -138,7 +138,7 @@ pub fn create(tx: &mut Transaction<'_>, spec: &NetworkSpec) -> Result<Arc<Networ
 /// Deletes a network without endpoints.
 ///
 /// # Errors
-/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has endpoints.
+/// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has endpoints or services.
 pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<(), Refusal> {
     let pool = pools::find(tx.state(), pool)?.clone();
     let network = find(tx.state(), &pool, name).map_err(|refusal| refusal.of("name"))?.clone();
@@ -148,6 +148,13 @@ pub fn delete(tx: &mut Transaction<'_>, pool: &str, name: &str) -> Result<(), Re
             "the network `{name}` of the pool `{}` has endpoints at {} addresses: delete their containers first",
             pool.name,
             space.used.len()
+        )));
+    }
+    let service = tx.state().services().find(|service| service.network == network.id);
+    if let Some(service) = service {
+        return Err(Refusal::Precondition(format!(
+            "the network `{name}` of the pool `{}` is that of the service `{}`: delete that first",
+            pool.name, service.name
         )));
     }
     for prefix in space.blocks.keys() {

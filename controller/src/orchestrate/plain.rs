@@ -114,6 +114,8 @@ pub fn lease(
         pinned: true,
         stopped: false,
         starts: 0,
+        health: None,
+        replica_of: None,
         service: name,
         labels: BTreeMap::new(),
         endpoint: Endpoint { id, network: network.id, address: grant.address, mac, node: node.id, ofport },

@@ -90,6 +90,7 @@ impl<'a> Plan<'a> {
             resources: spec.resources,
             constraints: &spec.constraints,
             affinities: &spec.affinities,
+            replica_of: spec.replica_of.as_ref(),
             itself,
             named,
             except: None,

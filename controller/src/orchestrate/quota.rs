@@ -128,6 +128,8 @@ mod tests {
                 pinned: false,
                 stopped: false,
                 starts: 0,
+                health: None,
+                replica_of: None,
                 service: String::new(),
                 labels: Default::default(),
                 endpoint: Endpoint {

@@ -63,6 +63,10 @@ pub enum Reason {
     RuntimeUnreachable,
     /// Its process keeps ending and is started again.
     Restarting,
+    /// Its health check has not said yet that it is well.
+    HealthPending,
+    /// Its health check fails.
+    Unhealthy,
     /// Its process is asked to end, and has not yet.
     StopPending,
     /// Its process has ended.
@@ -89,6 +93,8 @@ impl Reason {
             Self::StartRefused => "StartRefused",
             Self::RuntimeUnreachable => "RuntimeUnreachable",
             Self::Restarting => "Restarting",
+            Self::HealthPending => "HealthPending",
+            Self::Unhealthy => "Unhealthy",
             Self::StopPending => "StopPending",
             Self::Exited => "Exited",
             Self::Stopped => "Stopped",
@@ -123,6 +129,22 @@ pub struct Process {
     pub oom_killed: bool,
     /// How often it was started again.
     pub restarts: u32,
+    /// What its health check says.
+    pub health: Health,
+}
+
+/// What a health check says of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// There is none.
+    #[default]
+    Unchecked,
+    /// Nothing yet.
+    Checking,
+    /// It is well.
+    Healthy,
+    /// It is not.
+    Unhealthy,
 }
 
 impl Condition {
@@ -317,7 +339,20 @@ fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
         Some(report) if report.process.is_some_and(|process| process.finished.is_some()) => {
             Condition::new(Phase::Starting, Reason::PortPending, "its process is not running")
         }
-        Some(report) => Condition::new(Phase::Ready, Reason::None, report.message.clone()),
+        Some(report) => match report.process.unwrap_or_default().health {
+            Health::Checking => {
+                let message = "its health check has not said yet that it is well";
+                Condition::new(Phase::Starting, Reason::HealthPending, message)
+            }
+            Health::Unhealthy => {
+                let said = if report.message.is_empty() { "nothing" } else { &report.message };
+                let message = format!("its health check fails, and says: {said}");
+                Condition::new(Phase::Degraded, Reason::Unhealthy, message)
+            }
+            Health::Unchecked | Health::Healthy => {
+                Condition::new(Phase::Ready, Reason::None, report.message.clone())
+            }
+        },
         None => {
             let message = format!("the agent has not reported the port {ofport} as up yet");
             Condition::new(Phase::Starting, Reason::PortPending, message)
@@ -362,6 +397,8 @@ pub(super) mod tests {
             pinned: false,
             stopped: false,
             starts: 0,
+            health: None,
+            replica_of: None,
             service: "job".to_owned(),
             labels: BTreeMap::new(),
             endpoint,
@@ -405,6 +442,20 @@ pub(super) mod tests {
     fn derived(container: &Container, port: Option<&PortReport>) -> (Phase, Reason) {
         let condition = derive(container, evidence(port));
         (condition.phase, condition.reason)
+    }
+
+    #[test]
+    fn a_container_with_a_health_check_is_ready_when_that_says_so() {
+        let (job, up) = (container(), report(PortState::Up));
+        let checked = |health| {
+            let process = up.process.map(|process| Process { health, ..process });
+            PortReport { process, message: "connection refused".to_owned(), ..up.clone() }
+        };
+        assert_eq!(derived(&job, Some(&checked(Health::Checking))), (Phase::Starting, Reason::HealthPending));
+        assert_eq!(derived(&job, Some(&checked(Health::Healthy))), (Phase::Ready, Reason::None));
+        let unwell = derive(&job, evidence(Some(&checked(Health::Unhealthy))));
+        assert_eq!((unwell.phase, unwell.reason), (Phase::Degraded, Reason::Unhealthy));
+        assert!(unwell.message.contains("connection refused") && !unwell.is_definite(), "{}", unwell.message);
     }
 
     #[test]

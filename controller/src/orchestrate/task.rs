@@ -13,7 +13,7 @@ use crate::openflow::SwitchEvent;
 
 use super::evacuation::{self, Outcome};
 use super::lifecycle::{Done, Lifecycle, Notes, Now, Order};
-use super::{Inner, Input, QUEUE, containers, now_ms};
+use super::{Inner, Input, QUEUE, containers, now_ms, services};
 
 /// How often addresses that have cooled down are looked for, and how many are forgotten in one commit.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub(super) async fn run(
 ) {
     let (_, mut commits) = inner.intent.subscribe();
     let mut lifecycle = Lifecycle::new(notes(&inner), inner.timing.lease);
-    let mut orders: JoinSet<Done> = JoinSet::new();
+    let mut orders: JoinSet<Option<Done>> = JoinSet::new();
     inner.intent.read(|state| lifecycle.resume(state, Now::read()));
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,7 +53,8 @@ pub(super) async fn run(
                 with(&inner, |state| lifecycle.switch(state, event, Now::read()));
             }
             Some(done) = orders.join_next() => match done {
-                Ok(done) => with(&inner, |state| lifecycle.done(state, done, Now::read())),
+                Ok(Some(done)) => with(&inner, |state| lifecycle.done(state, done, Now::read())),
+                Ok(None) => {}
                 Err(error) => tracing::error!(%error, "an order has failed"),
             },
             () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
@@ -113,11 +114,11 @@ fn with(inner: &Inner, handle: impl FnOnce(&State)) {
 }
 
 /// Changes the intent as ordered; tries again while the store fails, so that nothing stays half-gone. Gives back what
-/// became of an evacuation, whose refusals are the lifecycle's to deal with.
-async fn carry_out(inner: Arc<Inner>, order: Order) -> Done {
+/// became of evacuations and services, whose refusals are the lifecycle's to deal with.
+async fn carry_out(inner: Arc<Inner>, order: Order) -> Option<Done> {
     loop {
-        let own = inner.clone();
-        let transact = inner.intent.transact(move |tx| match order {
+        let (own, step) = (inner.clone(), order.clone());
+        let transact = inner.intent.transact(move |tx| match step {
             Order::Retired(endpoint) => {
                 containers::retired(tx, endpoint, now_ms());
                 Ok(None)
@@ -127,14 +128,19 @@ async fn carry_out(inner: Arc<Inner>, order: Order) -> Done {
                 Ok(None)
             }
             Order::Evacuate(endpoint) => {
-                Ok(Some((endpoint, evacuation::evacuate(tx, endpoint, own.surroundings())?)))
+                let outcome = evacuation::evacuate(tx, endpoint, own.surroundings())?;
+                Ok(Some(Done::Evacuated(endpoint, outcome)))
+            }
+            Order::Replicate(steps) => {
+                let refusal = services::carry_out(tx, &steps, own.surroundings())?;
+                Ok(Some(Done::Replicated(steps.service, refusal)))
             }
         });
-        match (transact.await, order) {
+        match (transact.await, &order) {
             (Ok(done), _) => return done.value,
             (Err(IntentError::Stopped), _) => return None,
             (Err(IntentError::Refused(refusal)), Order::Evacuate(endpoint)) => {
-                return Some((endpoint, Outcome::Refused(refusal)));
+                return Some(Done::Evacuated(*endpoint, Outcome::Refused(refusal)));
             }
             (Err(error), _) => tracing::warn!(?order, %error, "order not carried out yet, tried again"),
         }

@@ -14,7 +14,8 @@ use weir_api::v1;
 use super::fault;
 
 use crate::intent::model::{
-    Admission, Network, Node, NumberRange, Pool, Quota, Resources, RestartPolicy, Rule, Scheduling, Strategy,
+    Admission, HealthCheck, Network, Node, NumberRange, Pool, Probe, Quota, Resources, RestartPolicy, Rule,
+    Scheduling, Strategy,
 };
 use crate::intent::{State, Sum};
 use crate::measure::Milestone;
@@ -28,7 +29,7 @@ use crate::orchestrate::plain::{Lease, LeaseSpec};
 use crate::orchestrate::pools::PoolSpec;
 use crate::orchestrate::quota;
 use crate::orchestrate::scheduler::{Choice, Placement, Scores, TurnedAway, Verdict};
-use crate::orchestrate::status::{Phase, PortReport, PortState, Process, Reason};
+use crate::orchestrate::status::{Health, Phase, PortReport, PortState, Process, Reason};
 
 /// Reads an address, a prefix, …; the field's name and `example` go into the error.
 fn parse<T: std::str::FromStr>(text: &str, what: &str, example: &str) -> Result<T, Status> {
@@ -332,7 +333,65 @@ pub(super) fn container_spec(container: v1::Container) -> Result<ContainerSpec, 
         stop_timeout_s: container.stop_timeout_s,
         constraints: rules(&container.constraints, "constraints")?,
         affinities: rules(&container.affinities, "affinities")?,
+        health: container.health.map(health_of).transpose()?,
+        replica_of: None,
     })
+}
+
+/// Seconds from one health check to the next, and the failures that make unhealthy, where nothing else is said.
+const HEALTH_INTERVAL_S: u32 = 10;
+const HEALTH_RETRIES: u32 = 3;
+
+fn health_of(health: v1::HealthCheck) -> Result<HealthCheck, Status> {
+    let v1::HealthCheck { command, http, interval_s, retries } = health;
+    let or = |value, default| if value == 0 { default } else { value };
+    let probe = match (command.is_empty(), http.split_once('/')) {
+        (false, None) if http.is_empty() => Probe::Command(command),
+        (true, Some((port, path))) => match port.parse() {
+            Ok(port) => Probe::Http(port, format!("/{path}")),
+            Err(_) => {
+                let message = "a health check by HTTP is PORT/PATH, for example 8080/healthz";
+                return Err(fault::invalid("health", message));
+            }
+        },
+        _ => {
+            let message = "a health check has either a command or a PORT/PATH for HTTP, such as 8080/healthz";
+            return Err(fault::invalid("health", message));
+        }
+    };
+    Ok(HealthCheck {
+        probe,
+        interval_s: or(interval_s, HEALTH_INTERVAL_S),
+        retries: or(retries, HEALTH_RETRIES),
+    })
+}
+
+fn health(health: &HealthCheck) -> v1::HealthCheck {
+    let HealthCheck { probe, interval_s, retries } = health.clone();
+    let (command, http) = match probe {
+        Probe::Command(command) => (command, String::new()),
+        Probe::Http(port, path) => (String::new(), format!("{port}{path}")),
+    };
+    v1::HealthCheck { command, http, interval_s, retries }
+}
+
+/// What is asked of a container, as the API has it.
+pub(super) fn specified(spec: ContainerSpec) -> v1::Container {
+    let texts = |rules: &[Rule]| rules.iter().map(ToString::to_string).collect();
+    v1::Container {
+        image: spec.image,
+        runtime: spec.runtime,
+        command: spec.command,
+        environment: spec.environment.into_iter().collect(),
+        resources: Some(resources(spec.resources)),
+        restart: Some(restart(spec.restart)),
+        stop_timeout_s: spec.stop_timeout_s,
+        constraints: texts(&spec.constraints),
+        affinities: texts(&spec.affinities),
+        labels: spec.labels.into_iter().collect(),
+        health: spec.health.as_ref().map(health),
+        ..v1::Container::default()
+    }
 }
 
 /// An endpoint that a node asks for.
@@ -393,6 +452,9 @@ pub(super) fn container(state: &State, posted: &Posted) -> v1::Container {
         pinned: container.pinned,
         stopped: container.stopped,
         creation: None,
+        health: container.health.as_ref().map(health),
+        replica_of: container.replica_of.as_ref().map_or_else(String::new, |replica| replica.service.clone()),
+        service_version: container.replica_of.as_ref().map_or(0, |replica| replica.version),
     }
 }
 
@@ -448,7 +510,8 @@ pub(super) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
 }
 
 fn process(process: Process) -> v1::ProcessStatus {
-    let Process { started, finished, exit_code, oom_killed, restarts } = process;
+    use v1::process_status::Health as Shown;
+    let Process { started, finished, exit_code, oom_killed, restarts, health } = process;
     let running = started.is_some() && finished.is_none();
     v1::ProcessStatus {
         running,
@@ -457,6 +520,13 @@ fn process(process: Process) -> v1::ProcessStatus {
         exit_code,
         oom_killed,
         restarts,
+        health: match health {
+            Health::Unchecked => Shown::Unspecified,
+            Health::Checking => Shown::Checking,
+            Health::Healthy => Shown::Healthy,
+            Health::Unhealthy => Shown::Unhealthy,
+        }
+        .into(),
     }
 }
 
@@ -464,7 +534,15 @@ fn process_of(process: v1::ProcessStatus) -> Result<Process, Status> {
     let time = |time: prost_types::Timestamp| {
         SystemTime::try_from(time).map_err(|_| Status::invalid_argument("a process's time is none"))
     };
+    use v1::process_status::Health as Said;
+    let health = match process.health() {
+        Said::Unspecified => Health::Unchecked,
+        Said::Checking => Health::Checking,
+        Said::Healthy => Health::Healthy,
+        Said::Unhealthy => Health::Unhealthy,
+    };
     Ok(Process {
+        health,
         started: process.started.map(time).transpose()?,
         finished: process.finished.map(time).transpose()?.filter(|_| !process.running),
         exit_code: process.exit_code,
@@ -534,6 +612,11 @@ pub(super) fn desired_endpoint(endpoint: DesiredEndpoint) -> v1::DesiredEndpoint
         resources: Some(resources(intended.resources)),
         restart: Some(restart(intended.restart)),
         stop_timeout_s: intended.stop_timeout_s,
+        health: intended.health.as_ref().map(|health| v1::DesiredHealthCheck {
+            line: health.probe.line(),
+            interval_s: health.interval_s,
+            retries: health.retries,
+        }),
         stopped: intended.stopped,
         starts: intended.starts,
         flows_revision: intended.revision,

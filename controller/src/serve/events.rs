@@ -53,6 +53,7 @@ fn message(event: &Event) -> v1::Event {
     let kind = match event.kind {
         Kind::Container => "container",
         Kind::Node => "node",
+        Kind::Service => "service",
     };
     v1::Event {
         time: Some(convert::timestamp(event.time)),

@@ -94,8 +94,9 @@ fn rule(path: &str) -> Rule {
         ("weir.v1.Pools", "ListPools") => Rule::PoolList,
         ("weir.v1.Pools", "GetPool") | ("weir.v1.Status", "GetStatus") => Rule::Pool,
         ("weir.v1.Networks", "CreateNetwork")
+        | ("weir.v1.Services", "CreateService")
         | ("weir.v1.Containers", "CreateContainer" | "PreviewContainer" | "ExecContainer") => Rule::InnerPool,
-        ("weir.v1.Networks" | "weir.v1.Nodes" | "weir.v1.Containers", _) => Rule::Pool,
+        ("weir.v1.Networks" | "weir.v1.Nodes" | "weir.v1.Containers" | "weir.v1.Services", _) => Rule::Pool,
         _ => Rule::Admin,
     }
 }
@@ -312,6 +313,11 @@ mod tests {
             assert_eq!(passed("/weir.v1.Containers/GetContainer", get).await.map(drop), is);
             let get = v1::GetPoolRequest { name: text(pool) };
             assert_eq!(passed("/weir.v1.Pools/GetPool", get).await.map(drop), is);
+            let service = v1::Service { pool: text(pool), ..Default::default() };
+            let create = v1::CreateServiceRequest { service: Some(service) };
+            assert_eq!(passed("/weir.v1.Services/CreateService", create).await.map(drop), is);
+            let scale = v1::ScaleServiceRequest { pool: text(pool), name: text("s"), replicas: 2 };
+            assert_eq!(passed("/weir.v1.Services/ScaleService", scale).await.map(drop), is);
             let revoke = v1::RevokeNodeRequest { pool: text(pool), name: text("n1") };
             assert_eq!(passed("/weir.v1.Nodes/RevokeNode", revoke).await.map(drop), is);
         }
@@ -319,6 +325,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_names_no_pool_gets_the_own_one() {
+        let list = passed("/weir.v1.Services/ListServices", v1::ListServicesRequest::default()).await;
+        assert_eq!(list.map(|list| list.pool), Ok("p".to_owned()));
         let list = passed("/weir.v1.Nodes/ListNodes", v1::ListNodesRequest::default()).await;
         assert_eq!(list.map(|list| list.pool), Ok("p".to_owned()));
         let list = passed("/weir.v1.Pools/ListPools", v1::ListPoolsRequest::default()).await;

@@ -22,6 +22,7 @@ mod page;
 mod pools;
 mod relay;
 mod rest;
+mod services;
 mod stats;
 mod status;
 mod tokens;
@@ -40,6 +41,7 @@ use weir_api::v1::enrolment_server::EnrolmentServer;
 use weir_api::v1::networks_server::NetworksServer;
 use weir_api::v1::nodes_server::NodesServer;
 use weir_api::v1::pools_server::PoolsServer;
+use weir_api::v1::services_server::ServicesServer;
 use weir_api::v1::status_server::StatusServer;
 use weir_api::v1::tokens_server::TokensServer;
 use weir_api::v1::{
@@ -127,6 +129,7 @@ impl Api {
             .add_service(NetworksServer::new(self.clone()))
             .add_service(NodesServer::new(self.clone()))
             .add_service(ContainersServer::with_interceptor(self.clone(), Arrived::note))
+            .add_service(ServicesServer::new(self.clone()))
             .add_service(StatusServer::new(self.clone()))
             .add_service(AgentsServer::new(self.clone()))
             .add_service(TokensServer::new(self.clone()))
@@ -138,8 +141,8 @@ impl Api {
 }
 
 /// The services of the package `weir.v1`.
-const SERVICES: [&str; 8] =
-    ["Pools", "Networks", "Nodes", "Containers", "Status", "Agents", "Tokens", "Enrolment"];
+const SERVICES: [&str; 9] =
+    ["Pools", "Networks", "Nodes", "Containers", "Services", "Status", "Agents", "Tokens", "Enrolment"];
 const DESCRIBED: &str = "the build script has compiled them";
 
 /// What a client can ask that does not have the protocol definitions.

@@ -6,6 +6,7 @@ use weir_api::v1::{self, GetStatusRequest, GetStatusResponse, Node, Problem};
 
 use super::{Api, convert, refused};
 use crate::access::Caller;
+use crate::intent::model::ServiceKey;
 use crate::intent::store::StoreError;
 use crate::intent::{Refusal, State, Trouble};
 use crate::openflow::complaints::{About, Complaint};
@@ -43,6 +44,7 @@ impl Status for Api {
         if let Some(trouble) = self.orchestrator.intent().trouble().await {
             answer.problems.insert(0, store_problem(&trouble));
         }
+        let troubles = self.orchestrator.service_troubles().await.map_err(refused)?;
         let complaints = self.switches.complaints().recent();
         let told = |state: &State| {
             let told = complaints
@@ -51,6 +53,10 @@ impl Status for Api {
                 .filter_map(|complaint| switch_problem(state, &pool, complaint))
                 .collect::<Vec<_>>();
             answer.problems.extend(told);
+            let mut stopped: Vec<Problem> =
+                troubles.iter().filter_map(|(key, why)| service_problem(state, &pool, key, why)).collect();
+            stopped.sort_by(|a, b| a.subject.cmp(&b.subject));
+            answer.problems.extend(stopped);
         };
         self.orchestrator.intent().read(told);
         answer.problems.truncate(MOST_PROBLEMS);
@@ -93,6 +99,17 @@ fn store_problem(Trouble { error, since }: &Trouble) -> Problem {
         message: format!("{error}: requests that change something are refused, all else goes on"),
         since: Some(convert::timestamp(*since)),
     }
+}
+
+/// Why a service does not come further; nothing if that is another pool's.
+fn service_problem(state: &State, pool: &str, (id, name): &ServiceKey, why: &str) -> Option<Problem> {
+    let of = &state.pool(*id)?.name;
+    (pool.is_empty() || of == pool).then(|| Problem {
+        subject: format!("service/{of}/{name}"),
+        reason: "ServiceStopped".to_owned(),
+        message: why.to_owned(),
+        since: None,
+    })
 }
 
 /// What is wrong with a switch; nothing if that is another pool's.

@@ -29,6 +29,7 @@ use weir_api::v1::containers_client::ContainersClient;
 use weir_api::v1::networks_client::NetworksClient;
 use weir_api::v1::nodes_client::NodesClient;
 use weir_api::v1::pools_client::PoolsClient;
+use weir_api::v1::services_client::ServicesClient;
 use weir_api::v1::status_client::StatusClient;
 use weir_api::v1::*;
 
@@ -113,6 +114,9 @@ impl World {
     }
     pub fn containers(&self) -> ContainersClient<Channel> {
         ContainersClient::new(self.channel.clone())
+    }
+    pub fn services(&self) -> ServicesClient<Channel> {
+        ServicesClient::new(self.channel.clone())
     }
     pub fn agents(&self) -> AgentsClient<Channel> {
         AgentsClient::new(self.channel.clone())

@@ -121,7 +121,11 @@ async fn run(
                 Ok(()) => {
                     // A request for a start is carried out by what runs already.
                     tools.docker.note_start(spec, &found, program.starts).await?;
-                    return Ok(Outcome::Up(Some(found.process)));
+                    return Ok(if found.complaint.is_empty() {
+                        Outcome::Up(Some(found.process))
+                    } else {
+                        Outcome::Unwell(found.process, found.complaint)
+                    });
                 }
                 Err(error) => {
                     let now = tools.docker.inspect(spec.id, &found.id).await?;

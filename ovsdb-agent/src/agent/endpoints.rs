@@ -79,6 +79,8 @@ pub(super) struct Job {
 pub(super) enum Outcome {
     /// The endpoint is as it should be, and there, with its process if it has one.
     Up(Option<ProcessStatus>),
+    /// The same, but its health check complains.
+    Unwell(ProcessStatus, String),
     /// The endpoint's process has ended, and it has no port.
     Ended(ProcessStatus),
     /// The endpoint is as it should be, and has its port; who has it.
@@ -398,6 +400,7 @@ impl Endpoints {
         }
         let (state, message, reason, process) = match outcome {
             Outcome::Up(process) => (State::Up, String::new(), None, process),
+            Outcome::Unwell(process, complaint) => (State::Up, complaint, None, Some(process)),
             Outcome::Held(holder) => (State::Up, holder, None, None),
             Outcome::Reserved => (State::Reserved, String::new(), None, None),
             Outcome::Ended(process) => (State::Ended, String::new(), None, Some(process)),

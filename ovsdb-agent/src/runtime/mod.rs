@@ -27,7 +27,7 @@ use crate::link::{InterfaceAddress, LinkError};
 
 pub use self::{
     process::{Process, ProcessEvent, ProcessInput, ProcessTerminal},
-    program::{Program, Restart},
+    program::{Check, Program, Restart},
     sandbox::{Beside, Sandboxes},
 };
 

@@ -23,10 +23,23 @@ pub struct Program {
     pub restart: Restart,
     /// Seconds it is given to end when asked to.
     pub stop_timeout_s: u32,
+    /// How its health is checked; `None`: as the image says.
+    pub health: Option<Check>,
     /// It is not to run.
     pub stopped: bool,
     /// How often it was asked to be started again.
     pub starts: u32,
+}
+
+/// How a program's health is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Check {
+    /// A line for the container's shell.
+    pub line: String,
+    /// Seconds from one check to the next, and for its answer.
+    pub interval_s: u32,
+    /// After how many failures in a row it is unhealthy.
+    pub retries: u32,
 }
 
 /// Whether a program that has ended is started again.
@@ -58,6 +71,11 @@ impl From<&DesiredEndpoint> for Program {
                 Mode::Always => Restart::Always,
             },
             stop_timeout_s: desired.stop_timeout_s,
+            health: desired.health.clone().map(|check| Check {
+                line: check.line,
+                interval_s: check.interval_s,
+                retries: check.retries,
+            }),
             stopped: desired.stopped,
             starts: desired.starts,
         }

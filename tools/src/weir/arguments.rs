@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{bench, container, events, network, node, pool, token, top};
+use super::{bench, container, events, network, node, pool, service, token, top};
 use crate::connect::Server;
 
 #[derive(Debug, Parser)]
@@ -138,7 +138,12 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: container::Command,
     },
-    /// What happened to containers and nodes, and what happens
+    /// So many containers alike, under one name
+    Service {
+        #[command(subcommand)]
+        command: service::Command,
+    },
+    /// What happened to containers, services and nodes, and what happens
     Events(events::Events),
     /// What is connected, in sync or degraded, and why
     Status,

@@ -1,4 +1,4 @@
-//! `weir events`: what happened to containers and nodes, a line each, as it happens.
+//! `weir events`: what happened to containers, services and nodes, a line each, as it happens.
 //!
 //! JSON is one object a line here, since the stream has no end.
 

@@ -61,7 +61,9 @@ impl Failure {
             Failure::Late(_) => Some("'weir status' says what is not as intended; --timeout waits longer."),
             Failure::System(_) => None,
             Failure::Refused(status) => match status.code() {
-                Code::NotFound => Some("'list' of pool, network, node or container shows what there is."),
+                Code::NotFound => {
+                    Some("'list' of pool, network, node, container or service shows what there is.")
+                }
                 Code::AlreadyExists => Some("Choose another, or delete what is there first."),
                 Code::Unauthenticated => Some(
                     "'weir token create' makes tokens; --token-file, WEIR_TOKEN or the config file give them.",

@@ -1,8 +1,8 @@
 //! `weir`, the orchestration client: reads its arguments, asks the controller, shows the answer.
 //!
-//! One file or folder a resource (`pool`, `token`, `network`, `node`, `container`), each with its arguments, requests and views;
-//! `setting` and `published` parse what users write and do nothing else; `output` alone writes to standard output, `failure` alone
-//! decides what an error says and with which code the process ends.
+//! One file or folder a resource (`pool`, `token`, `network`, `node`, `container`, `service`), each with its arguments, requests
+//! and views; `setting` and `published` parse what users write and do nothing else; `output` alone writes to standard output,
+//! `failure` alone decides what an error says and with which code the process ends.
 
 mod arguments;
 mod bench;
@@ -14,6 +14,7 @@ mod node;
 mod output;
 mod pool;
 mod published;
+mod service;
 mod session;
 mod setting;
 mod setup;
@@ -73,6 +74,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Network { command } => network::run(&session, command).await?,
         Command::Node { command } => node::run(&session, command).await?,
         Command::Container { command } => return container::run(&session, command).await,
+        Command::Service { command } => service::run(&session, command).await?,
         Command::Events(arguments) => events::run(&session, arguments).await?,
         Command::Status => status::run(&session).await?,
         Command::Top(arguments) => return top::run(&session, arguments).await,

@@ -7,7 +7,8 @@ impl Lifecycle {
     /// When [`Self::timeout`] has something to do next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.next_settle(), self.leases.next(), self.evacuation.next()].into_iter().flatten().min()
+        let all = [self.next_settle(), self.leases.next(), self.evacuation.next(), self.services.next()];
+        all.into_iter().flatten().min()
     }
 
     /// Does what the passing of time calls for.
@@ -27,12 +28,19 @@ impl Lifecycle {
             self.check_node(state, node, now);
         }
         self.evacuation.pass();
-        self.evacuate(state, now);
+        self.reconcile(state, now);
     }
 
     /// Takes up what became of an order.
     pub fn done(&mut self, state: &State, done: Done, now: Now) {
-        let Some((endpoint, outcome)) = done else { return };
+        match done {
+            Done::Evacuated(endpoint, outcome) => self.evacuated(state, endpoint, outcome, now),
+            Done::Replicated(service, refusal) => self.replicated(state, &service, refusal, now),
+        }
+        self.reconcile(state, now);
+    }
+
+    fn evacuated(&mut self, state: &State, endpoint: EndpointId, outcome: Outcome, now: Now) {
         let refusal = match &outcome {
             Outcome::Refused(why) => Some(why.to_string()),
             Outcome::Moved | Outcome::Needless => None,
@@ -46,7 +54,6 @@ impl Lifecycle {
             }
             self.post(state, container, now);
         }
-        self.evacuate(state, now);
     }
 
     /// Gives all nodes a lease that have none, and notes which are to be drained.
@@ -143,7 +150,14 @@ impl Lifecycle {
                 self.note_container(state, before, after, now);
             }
             (Some(Record::Container(container)), None) => self.deleted(state, container, now),
-            _ => {}
+            (before, after) => {
+                let of = |record: &Option<Record>| match record {
+                    Some(Record::Service(service)) => Some(service.clone()),
+                    _ => None,
+                };
+                let (before, after) = (of(before), of(after));
+                self.note_service(state, (before.as_deref(), after.as_deref()), now);
+            }
         }
     }
 

@@ -225,7 +225,7 @@ impl World {
                 Ok(outcome) => outcome,
                 Err(refusal) => Outcome::Refused(refusal),
             };
-            self.lifecycle.done(&self.state, Some((id, outcome)), self.now);
+            self.lifecycle.done(&self.state, Done::Evacuated(id, outcome), self.now);
         }
         names
     }

@@ -331,6 +331,8 @@ impl World {
             pinned: false,
             stopped: false,
             starts: 0,
+            health: None,
+            replica_of: None,
             service: String::new(),
             labels: spec.labels.clone(),
             endpoint: Endpoint {

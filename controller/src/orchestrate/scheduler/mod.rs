@@ -12,13 +12,13 @@ mod refusal;
 mod score;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use flowlib::compile::model::NodeId;
 
-use crate::intent::model::{Container, Network, Node, Pool, Resources, Rule, Strategy};
+use crate::intent::model::{Container, Network, Node, Pool, ReplicaOf, Resources, Rule, Strategy};
 use crate::intent::{Refusal, State};
 use crate::network::ipam::{Ask, Grant};
 
@@ -54,6 +54,8 @@ pub struct Place<'a> {
     pub constraints: &'a [Rule],
     /// What must be on its node, or must not.
     pub affinities: &'a [Rule],
+    /// The service that it is a replica of: those are spread.
+    pub replica_of: Option<&'a ReplicaOf>,
     /// The container itself, if it is somewhere already: it does not count against itself.
     pub itself: Option<&'a Container>,
     /// The node it must be on.
@@ -82,6 +84,8 @@ pub struct Verdict {
     pub node: Arc<Node>,
     /// The endpoints that it has.
     pub n_endpoints: usize,
+    /// The other replicas of its service that are there.
+    pub n_siblings: usize,
     /// Its points, or what turns it away.
     pub outcome: Result<Scores, TurnedAway>,
 }
@@ -102,8 +106,9 @@ impl Place<'_> {
     }
 }
 
-/// Judges every node of the pool that comes into question and chooses the one with the most points; among equals the one with the fewest
-/// endpoints (the most, to fill nodes up), then the one with the lowest number.
+/// Judges every node of the pool that comes into question and chooses the one with the most points: for a replica, after the
+/// image, among those with the fewest others of its service; among equals the one with the fewest endpoints (the most, to fill
+/// nodes up), then the one with the lowest number.
 #[must_use]
 pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
     let ask = Ask {
@@ -116,12 +121,14 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
     let affinities = Affinities::gather(state, place);
     let members = state.members(place.pool.id).nodes.iter().filter(|id| place.concerns(**id));
     let image = score::tagged(place.image);
+    let siblings = siblings(state, place);
     let judge = |node: &Arc<Node>| {
         let link = links.of(node.id);
         let candidate = Candidate { node, link: &link, hosted: state.hosted(node.id) };
         let outcome = filter::pass(place, &affinities, &addresses, &candidate)
             .map(|source| score::score(place, &image, &candidate, source));
-        Verdict { node: node.clone(), n_endpoints: candidate.hosted.live.len(), outcome }
+        let n_siblings = siblings.get(&node.id).copied().unwrap_or(0);
+        Verdict { node: node.clone(), n_endpoints: candidate.hosted.live.len(), n_siblings, outcome }
     };
     let verdicts: Vec<Verdict> = members.filter_map(|id| state.node(*id)).map(judge).collect();
     let choice = best(place, &verdicts).map_or_else(
@@ -135,14 +142,25 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
     Placement { verdicts, choice }
 }
 
+/// How many other replicas of its service each node has.
+fn siblings(state: &State, place: &Place<'_>) -> HashMap<NodeId, usize> {
+    let mut siblings = HashMap::new();
+    let key = place.replica_of.map(|replica| (place.pool.id, replica.service.clone()));
+    for sibling in key.iter().flat_map(|key| state.replicas(key)).filter(|other| other.name != place.name) {
+        *siblings.entry(sibling.endpoint.node).or_default() += 1;
+    }
+    siblings
+}
+
 fn best<'v>(place: &Place<'_>, verdicts: &'v [Verdict]) -> Option<&'v Arc<Node>> {
-    let can = verdicts.iter().filter_map(|verdict| Some((verdict.outcome.as_ref().ok()?.sum(), verdict)));
-    let order = |(sum, Verdict { node, n_endpoints, .. }): &(u32, &Verdict)| {
+    let can = verdicts.iter().filter_map(|verdict| Some((verdict.outcome.as_ref().ok()?, verdict)));
+    let order = |(scores, Verdict { node, n_endpoints, n_siblings, .. }): &(&Scores, &Verdict)| {
         let (emptier, fuller) = match place.pool.placement {
             Strategy::Spread => (Reverse(*n_endpoints), 0),
             Strategy::Binpack => (Reverse(0), *n_endpoints),
         };
-        (*sum, emptier, fuller, Reverse(node.id))
+        // Without siblings the sum alone decides, since the image is more than all the rest of it.
+        (scores.image, Reverse(*n_siblings), scores.sum(), emptier, fuller, Reverse(node.id))
     };
     can.max_by_key(order).map(|(_, verdict)| &verdict.node)
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bollard::{
     models::{
         ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-        ContainerSummaryStateEnum, EndpointSettings, HostConfig, NetworkingConfig, RestartPolicy,
-        RestartPolicyNameEnum,
+        ContainerSummaryStateEnum, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig,
+        NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -14,13 +14,13 @@ use bollard::{
     },
 };
 use prost_types::Timestamp;
-use weir_api::v1::ProcessStatus;
+use weir_api::v1::{ProcessStatus, process_status::Health};
 
 use super::{
     ANSWER, Docker, DockerError, WORK,
     network::{self, NETWORK},
 };
-use crate::runtime::{EndpointId, EndpointSpec, Program, Restart};
+use crate::runtime::{Check, EndpointId, EndpointSpec, Program, Restart};
 
 /// A container as Docker has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,8 @@ pub struct Found {
     pub process: ProcessStatus,
     /// Which request for a start was the last one carried out.
     pub starts: u32,
+    /// What its last health check has put out, unless that was well.
+    pub complaint: String,
 }
 
 /// What a container is doing.
@@ -162,6 +164,7 @@ impl Docker {
             pid: None,
             process: ProcessStatus::default(),
             starts: program.starts,
+            complaint: String::new(),
         })
     }
 
@@ -279,12 +282,43 @@ fn body(spec: &EndpointSpec, program: &Program) -> ContainerCreateBody {
         env: Some(program.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),
         stop_timeout: Some(program.stop_timeout_s.into()),
+        healthcheck: program.health.as_ref().map(health_config),
         host_config: Some(host_config(program)),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(NETWORK.to_owned(), endpoint)])),
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Docker's words for a health check. Until it has failed as often as makes it unhealthy, one that begins is being checked.
+fn health_config(check: &Check) -> HealthConfig {
+    let interval = Some(i64::from(check.interval_s) * NANOS_A_SECOND);
+    HealthConfig {
+        test: Some(vec!["CMD-SHELL".to_owned(), check.line.clone()]),
+        interval,
+        timeout: interval,
+        retries: Some(check.retries.into()),
+        ..HealthConfig::default()
+    }
+}
+
+/// How a container's process does, and what the last check has put out if that is not well.
+fn health(state: &ContainerState) -> (Health, String) {
+    let Some(health) = &state.health else { return (Health::Unspecified, String::new()) };
+    let verdict = match health.status {
+        Some(HealthStatusEnum::STARTING) => Health::Checking,
+        Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        _ => Health::Unspecified,
+    };
+    let last = health.log.as_ref().and_then(|log| log.last()?.output.as_deref()).unwrap_or_default();
+    let complaint = if verdict == Health::Unhealthy {
+        last.trim().chars().take(MAX_COMPLAINT).collect()
+    } else {
+        String::new()
+    };
+    (verdict, complaint)
 }
 
 fn host_config(program: &Program) -> HostConfig {
@@ -339,6 +373,7 @@ fn found(id: String, name: &str, restarts: u32, state: &ContainerState) -> Found
         _ => State::Exited,
     };
     let running = status == State::Running;
+    let (health, complaint) = if running { health(state) } else { (Health::Unspecified, String::new()) };
     Found {
         id,
         state: status,
@@ -350,8 +385,10 @@ fn found(id: String, name: &str, restarts: u32, state: &ContainerState) -> Found
             exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(0),
             oom_killed: state.oom_killed.unwrap_or(false),
             restarts,
+            health: health.into(),
         },
         starts: starts_of(name),
+        complaint,
     }
 }
 
@@ -367,8 +404,16 @@ const MAX_HOSTNAME: usize = 63;
 /// Docker counts a processor in billionths.
 const NANOS_A_MILLI: u64 = 1_000_000;
 
+/// Docker counts time in billionths of a second.
+const NANOS_A_SECOND: i64 = 1_000_000_000;
+
+/// Characters of what a health check has put out that are told.
+const MAX_COMPLAINT: usize = 200;
+
 #[cfg(test)]
 mod tests {
+    use bollard::models::HealthcheckResult;
+
     use super::*;
 
     fn state(status: ContainerStateStatusEnum, started: &str, finished: &str) -> ContainerState {
@@ -397,6 +442,33 @@ mod tests {
         assert!(ended.process.finished.is_some());
         let refused = found("x".into(), "/web.p.5", 0, &state(Status::CREATED, never, never));
         assert_eq!(refused.state, State::Created);
+    }
+
+    #[test]
+    fn a_health_check_is_asked_for_and_what_it_says_is_read() {
+        use ContainerStateStatusEnum as Status;
+        let check = health_config(&Check { line: "true".into(), interval_s: 2, retries: 3 });
+        assert_eq!(check.test, Some(vec!["CMD-SHELL".to_owned(), "true".to_owned()]));
+        assert_eq!(
+            (check.interval, check.timeout, check.retries),
+            (Some(2_000_000_000), check.interval, Some(3))
+        );
+        let said = |status| {
+            let last =
+                HealthcheckResult { output: Some(" refused\n".to_owned()), ..HealthcheckResult::default() };
+            let health = bollard::models::Health {
+                status: Some(status),
+                log: Some(vec![HealthcheckResult::default(), last]),
+                ..bollard::models::Health::default()
+            };
+            let running = state(Status::RUNNING, "2026-11-26T11:06:22.4Z", "0001-01-01T00:00:00Z");
+            let found = found("x".into(), "/web.p.5", 0, &ContainerState { health: Some(health), ..running });
+            (found.process.health(), found.complaint)
+        };
+        assert_eq!(said(HealthStatusEnum::STARTING), (Health::Checking, String::new()));
+        assert_eq!(said(HealthStatusEnum::HEALTHY), (Health::Healthy, String::new()));
+        assert_eq!(said(HealthStatusEnum::UNHEALTHY), (Health::Unhealthy, "refused".to_owned()));
+        assert_eq!(said(HealthStatusEnum::NONE), (Health::Unspecified, String::new()));
     }
 
     #[test]

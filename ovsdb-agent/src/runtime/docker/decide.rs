@@ -71,7 +71,7 @@ mod tests {
 
     fn found(state: State, exit_code: i32, restarts: u32, starts: u32) -> Found {
         let process = ProcessStatus { exit_code, restarts, ..ProcessStatus::default() };
-        Found { id: "x".into(), state, pid: None, process, starts }
+        Found { id: "x".into(), state, pid: None, process, starts, complaint: String::new() }
     }
 
     fn program(restart: Restart, stopped: bool, starts: u32) -> Program {

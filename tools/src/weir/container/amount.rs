@@ -58,7 +58,7 @@ pub(super) fn restart(text: &str) -> Result<RestartPolicy, String> {
 }
 
 /// Reads `--stop-timeout`: a duration such as `5s`, or a number of seconds as docker takes it; gives whole seconds.
-pub(super) fn seconds(text: &str) -> Result<u32, String> {
+pub(in super::super) fn seconds(text: &str) -> Result<u32, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }

@@ -63,7 +63,7 @@ pub(in super::super) struct Attachment {
 /// What its process gets, and may use.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Process")]
-struct Process {
+pub(in super::super) struct Process {
     /// What runs it: docker (with an image), or netns, a network namespace
     #[arg(long)]
     runtime: Option<String>,
@@ -85,12 +85,24 @@ struct Process {
     /// How long its process may take to end when asked to; otherwise 10s
     #[arg(long, value_name = "DURATION", value_parser = amount::seconds)]
     stop_timeout: Option<u32>,
+    /// A line for its shell that ends with 0 if all is well: it is ready when it is healthy
+    #[arg(long, value_name = "COMMAND")]
+    health_cmd: Option<String>,
+    /// Where it answers HTTP if all is well, for example 8080/healthz; needs wget or curl in the image
+    #[arg(long, value_name = "PORT/PATH", conflicts_with = "health_cmd")]
+    health_http: Option<String>,
+    /// How often its health is checked; otherwise 10s
+    #[arg(long, value_name = "DURATION", value_parser = amount::seconds)]
+    health_interval: Option<u32>,
+    /// After how many failures in a row it is unhealthy; otherwise 3
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    health_retries: Option<u32>,
 }
 
 /// Where it may run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Placement")]
-struct Placing {
+pub(in super::super) struct Placing {
     /// The node it must run on, and is never moved from by itself; otherwise one is chosen
     #[arg(long)]
     node: Option<String>,
@@ -152,6 +164,15 @@ fn requested(pool: String, arguments: Create) -> Result<v1::Container, Failure> 
         network: published.network,
         service: published.service,
         address: settings.address,
+        ..described(process, placing)?
+    })
+}
+
+/// What a container is to be by these options.
+pub(in super::super) fn described(process: Process, placing: Placing) -> Result<v1::Container, Failure> {
+    let health = health(&process)?;
+    Ok(v1::Container {
+        health,
         runtime: process.runtime.unwrap_or_default(),
         environment: process.env.into_iter().collect(),
         resources: Some(v1::Resources {
@@ -168,6 +189,25 @@ fn requested(pool: String, arguments: Create) -> Result<v1::Container, Failure> 
         affinities: placing.affinity,
         ..v1::Container::default()
     })
+}
+
+fn health(process: &Process) -> Result<Option<v1::HealthCheck>, Failure> {
+    let Process { health_cmd, health_http, health_interval, health_retries, .. } = process;
+    if health_cmd.is_none() && health_http.is_none() {
+        let orphan = health_interval.or(*health_retries);
+        return match orphan {
+            None => Ok(None),
+            Some(_) => Err(Failure::Usage(
+                "how is its health checked? add --health-cmd COMMAND or --health-http PORT/PATH".to_owned(),
+            )),
+        };
+    }
+    Ok(Some(v1::HealthCheck {
+        command: health_cmd.clone().unwrap_or_default(),
+        http: health_http.clone().unwrap_or_default(),
+        interval_s: health_interval.unwrap_or_default(),
+        retries: health_retries.unwrap_or_default(),
+    }))
 }
 
 /// The network and the service name, which only options give.

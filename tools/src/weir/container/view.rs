@@ -35,6 +35,8 @@ pub(super) struct ContainerView {
     affinities: Vec<String>,
     pinned: bool,
     stopped: bool,
+    /// The service that it is a replica of.
+    replica_of: Option<String>,
     pub(super) status: ContainerStatusView,
 }
 
@@ -56,6 +58,8 @@ struct ProcessView {
     running: bool,
     started: Option<String>,
     finished: Option<String>,
+    /// What its health check says; null if nothing checks it.
+    health: Option<&'static str>,
     /// Of the last one that ended; null if none has.
     exit_code: Option<i32>,
     oom_killed: bool,
@@ -91,6 +95,7 @@ impl From<v1::Container> for ContainerView {
             affinities: container.affinities,
             pinned: container.pinned,
             stopped: container.stopped,
+            replica_of: output::present(container.replica_of),
             status: container.status.unwrap_or_default().into(),
         }
     }
@@ -127,6 +132,12 @@ impl From<v1::ProcessStatus> for ProcessView {
         let has_ended = process.finished.is_some() || process.restarts > 0;
         ProcessView {
             running: process.running,
+            health: match process.health() {
+                v1::process_status::Health::Unspecified => None,
+                v1::process_status::Health::Checking => Some("checking"),
+                v1::process_status::Health::Healthy => Some("healthy"),
+                v1::process_status::Health::Unhealthy => Some("unhealthy"),
+            },
             started: output::rfc3339(process.started.as_ref()),
             finished: output::rfc3339(process.finished.as_ref()),
             exit_code: has_ended.then_some(process.exit_code),
