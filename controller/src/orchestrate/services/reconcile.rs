@@ -478,7 +478,10 @@ mod tests {
         world.change(|tx| pools::set_quota(tx, "p", quota)).unwrap();
         world.change(|tx| services::scale(tx, ("p", "web"), 5)).unwrap();
         world.settle(|_| Phase::Ready);
-        assert_eq!((world.images(), world.news.split_off(0)), (vec!["one".to_owned(); 3], vec!["ReplicaRefused"]));
+        assert_eq!(
+            (world.images(), world.news.split_off(0)),
+            (vec!["one".to_owned(); 3], vec!["ReplicaRefused"])
+        );
         let trouble = world.trouble().unwrap();
         assert!(trouble.contains("quota of 3 containers"), "{trouble}");
 
