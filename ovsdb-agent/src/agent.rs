@@ -13,6 +13,7 @@
 //! should be with what is. So any event may be lost, or come twice, and the agent may be killed at any moment.
 
 mod attachment;
+mod certificate;
 mod container;
 mod endpoints;
 mod keeper;
@@ -33,14 +34,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use weir_api::v1::{
-    AgentMessage, ExecRequest, KeepAlive, LogRequest, Register, Resources, StatsRequest, agent_message,
-    controller_message,
+    AgentMessage, ExecRequest, KeepAlive, LogRequest, Register, Resources,
+    StatsRequest, agent_message, controller_message,
 };
 
 use weir_metrics::Metrics;
 
 use self::{
     attachment::Attachments,
+    certificate::{joined, keep_credentials, renewed, ssl_files},
     endpoints::{Endpoints, Job, Outcome, Remains},
     keeper::Keeper,
     plain::Ordered,
@@ -48,10 +50,10 @@ use self::{
 };
 use crate::{
     bridge::{self, BR_INT, BR_PHY, MONITORED, Switch},
-    config::{Config, ControllerAddress},
+    config::{self, Config},
     credentials::{Credentials, CredentialsError, Current},
-    enrol,
     identity::{Identity, IdentityFile},
+    join::{self, JoinError},
     link::{LinkError, Links, Underlay, keep_underlay},
     metrics::{self, Sampler, Source},
     northbound::{self, Client, Event},
@@ -92,6 +94,9 @@ pub enum AgentError {
     /// As `Runtime`.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// What a join has begun, or another process.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// A task that should run for ever has ended.
     #[error("{0} has stopped")]
     Stopped(&'static str),
@@ -102,7 +107,10 @@ pub enum AgentError {
 /// # Errors
 /// Only what no retry can mend.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), AgentError> {
-    let mut agent = Agent::start(config)?;
+    // Held until the end: neither another agent nor a join or leave works on the same node.
+    let (_state, taken) = join::resume(&config.state_dir, &config.ovsdb).await?;
+    let takes = taken.as_ref() == Some(&config.uplink);
+    let mut agent = Agent::start(config, takes)?;
     loop {
         agent.advance();
         if stop.run_until_cancelled(agent.wait()).await.transpose()?.is_none() {
@@ -189,7 +197,8 @@ enum Done {
 }
 
 impl Agent {
-    fn start(config: Config) -> Result<Self, AgentError> {
+    /// `takes`: a join has taken the NIC, and whatever it bears goes on being taken.
+    fn start(config: Config, takes: bool) -> Result<Self, AgentError> {
         let state = |source| AgentError::State { directory: config.state_dir.display().to_string(), source };
         let identity_file = IdentityFile::open(&config.state_dir).map_err(state)?;
         let identity = identity_file.load();
@@ -220,7 +229,7 @@ impl Agent {
         let mut tasks = JoinSet::new();
         let credentials = joined.map(|current| keep_credentials(&config, current, &mut tasks));
         let northbound = attach(&config, &mut tasks);
-        let (may_offload, underlay_problem) = keep_address(&config, &mut tasks);
+        let (may_offload, underlay_problem) = keep_address(&config, takes, &mut tasks);
         let (table, table_events) = keep_table(&config, &mut tasks);
         // The driver first: Docker looks for it as soon as it starts a container.
         let (plugin, plugin_problem) = serve_plugin(&config, shelf, &metrics, &mut tasks);
@@ -630,64 +639,6 @@ fn attach(config: &Config, tasks: &mut JoinSet<&'static str>) -> mpsc::Receiver<
     northbound
 }
 
-/// The node's key and certificate, if it has joined.
-fn joined(config: &Config) -> Result<Option<Current>, AgentError> {
-    let current = Credentials::of(&config.state_dir).current()?;
-    let wants_tls = matches!(config.controller, ControllerAddress::Https(_));
-    match &current {
-        None if wants_tls => Err(AgentError::NotJoined("this node has not joined".to_owned())),
-        Some(Current { about, .. }) if (&about.pool, &about.node) != (&config.pool, &config.name) => {
-            let (pool, node) = (&about.pool, &about.node);
-            Err(AgentError::NotJoined(format!("this node has joined the pool `{pool}` as `{node}`")))
-        }
-        _ => Ok(current),
-    }
-}
-
-/// Starts the task that renews the node's certificate.
-fn keep_credentials(
-    config: &Config,
-    current: Current,
-    tasks: &mut JoinSet<&'static str>,
-) -> watch::Receiver<Current> {
-    let (renewed, credentials) = watch::channel(current);
-    let kept = Credentials::of(&config.state_dir);
-    // By any other way nobody is asked who it is.
-    if let ControllerAddress::Https(controller) = config.controller.clone() {
-        tasks.spawn(async move {
-            enrol::keep(controller, kept, renewed).await;
-            "the keeper of the node's certificate"
-        });
-    } else {
-        tracing::warn!(
-            not_after = ?current_end(&credentials),
-            "the node has joined, but its controller's address is not https://: its certificate is not renewed"
-        );
-    }
-    credentials
-}
-
-fn current_end(credentials: &watch::Receiver<Current>) -> std::time::SystemTime {
-    credentials.borrow().about.not_after
-}
-
-/// The node's key and certificate, when there are others.
-async fn renewed(credentials: &mut Option<watch::Receiver<Current>>) -> Option<Current> {
-    let credentials = credentials.as_mut()?;
-    credentials.changed().await.ok()?;
-    Some(credentials.borrow_and_update().clone())
-}
-
-fn ssl_files(current: &Current) -> bridge::SslFiles {
-    // ovs-vswitchd has a working directory of its own.
-    let text = |path: std::path::PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
-    bridge::SslFiles {
-        private_key: text(current.key()),
-        certificate: text(current.certificate()),
-        ca_cert: text(current.authority()),
-    }
-}
-
 /// Starts the task that serves Docker's drivers.
 fn serve_plugin(
     config: &Config,
@@ -738,10 +689,15 @@ fn watch_docker(docker: Docker, tasks: &mut JoinSet<&'static str>) -> mpsc::Rece
 /// Starts the task that keeps the tunnel address on br-phy; it is told of offloads and tells what is wrong.
 fn keep_address(
     config: &Config,
+    takes: bool,
     tasks: &mut JoinSet<&'static str>,
 ) -> (watch::Sender<bool>, watch::Receiver<Option<String>>) {
-    let underlay =
-        Underlay { link: BR_PHY.to_owned(), nic: config.uplink.clone(), address: config.tunnel_address };
+    let underlay = Underlay {
+        link: BR_PHY.to_owned(),
+        nic: config.uplink.clone(),
+        address: config.tunnel_address,
+        takes,
+    };
     let (may_offload, offload) = watch::channel(true);
     let (problem, underlay_problem) = watch::channel(None);
     tasks.spawn(async move {
@@ -760,7 +716,7 @@ fn keep_table(
 ) -> (SaveHandle, mpsc::Receiver<restore::Event>) {
     let (restorer, table) = Restorer::new(restore::Config {
         socket: config.ovs_rundir.join(format!("{BR_INT}.mgmt")),
-        file: config.state_dir.join("table"),
+        file: config.state_dir.join(config::TABLE),
         patience: PATIENCE,
     });
     let (sender, events) = mpsc::channel(EVENTS);

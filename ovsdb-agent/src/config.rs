@@ -37,15 +37,10 @@ pub struct Config {
     #[arg(long, env = "WEIR_NAME", value_parser = name)]
     pub name: String,
     /// The OVSDB server of this node: unix:PATH or tcp:HOST:PORT.
-    #[arg(
-        long,
-        env = "WEIR_OVSDB",
-        value_name = "ADDRESS",
-        default_value = "unix:/var/run/openvswitch/db.sock"
-    )]
+    #[arg(long, env = "WEIR_OVSDB", value_name = "ADDRESS", default_value = OVSDB)]
     pub ovsdb: ovsdb::Address,
     /// Where ovs-vswitchd has its management sockets (br-int.mgmt).
-    #[arg(long, env = "WEIR_OVS_RUNDIR", value_name = "DIR", default_value = "/var/run/openvswitch")]
+    #[arg(long, env = "WEIR_OVS_RUNDIR", value_name = "DIR", default_value = OVS_RUNDIR)]
     pub ovs_rundir: PathBuf,
     /// The NIC that leads to the fabric; it becomes a port of br-phy.
     #[arg(long, env = "WEIR_UPLINK", value_name = "NIC", value_parser = interface)]
@@ -55,10 +50,10 @@ pub struct Config {
     pub tunnel_address: Ipv4Net,
     /// Where the agent keeps what must survive a restart: what the controller told it of this node, and the node's
     /// last flow table.
-    #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR", default_value = "/var/lib/weir-agent")]
+    #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
     /// The unix socket of this node's Docker, if it has one; it may come and go.
-    #[arg(long, env = "WEIR_DOCKER", value_name = "PATH", default_value = "/run/docker.sock")]
+    #[arg(long, env = "WEIR_DOCKER", value_name = "PATH", default_value = DOCKER)]
     pub docker: PathBuf,
     /// Where to serve Docker's network driver: Docker looks for it in this folder only, under this name.
     #[arg(
@@ -111,7 +106,7 @@ impl Config {
     /// The datapath id of br-int: the same on every start, another for every node of every pool.
     #[must_use]
     pub fn datapath_id(&self) -> u64 {
-        DatapathId::of_node(&self.pool, &self.name).0
+        datapath_id(&self.pool, &self.name)
     }
 
     /// Where other machines find the metrics, if they can. An address of the machine's, or of one link, is no such one: the
@@ -133,6 +128,11 @@ impl Config {
     pub fn labels(&self) -> HashMap<String, String> {
         self.labels.iter().cloned().collect()
     }
+}
+
+/// See [`Config::datapath_id`].
+pub(crate) fn datapath_id(pool: &str, name: &str) -> u64 {
+    DatapathId::of_node(pool, name).0
 }
 
 /// Where the controller's gRPC listens.
@@ -198,7 +198,7 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     }
 }
 
-fn interface(text: &str) -> Result<String, String> {
+pub(crate) fn interface(text: &str) -> Result<String, String> {
     if (1..=15).contains(&text.len()) && !text.contains(['/', ' ']) && text != "." && text != ".." {
         Ok(text.to_owned())
     } else {
@@ -219,6 +219,25 @@ fn label(text: &str) -> Result<(String, String), String> {
         _ => Err("a label is KEY=VALUE".to_owned()),
     }
 }
+
+/// Where Debian's ovsdb-server listens.
+pub(crate) const OVSDB: &str = "unix:/var/run/openvswitch/db.sock";
+
+/// Where Debian's ovs-vswitchd has its sockets.
+pub(crate) const OVS_RUNDIR: &str = "/var/run/openvswitch";
+
+/// The state directory.
+pub(crate) const STATE_DIR: &str = "/var/lib/weir-agent";
+
+/// Where dockerd listens.
+pub(crate) const DOCKER: &str = "/run/docker.sock";
+
+/// The agent's last flow table, in its state directory.
+pub(crate) const TABLE: &str = "table";
+
+/// All that the agent keeps in its state directory, but for what a join has written down.
+pub(crate) const STATE_FILES: [&str; 5] =
+    ["credentials", "identity.json", TABLE, "docker-networks.json", "docker-endpoints.json"];
 
 #[cfg(test)]
 mod tests {

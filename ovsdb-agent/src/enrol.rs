@@ -8,11 +8,14 @@ use std::{
 use clap::Args;
 use rcgen::KeyPair;
 use tokio::sync::watch;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
 use weir_api::{
     tls::{self, Fingerprint, TlsError, Trust},
     token::{Kind, Token},
-    v1::{Certificate, JoinRequest, RenewRequest},
+    v1::{JoinRequest, LeaveRequest, RenewRequest},
 };
 
 use crate::{
@@ -20,23 +23,14 @@ use crate::{
     credentials::{Credentials, CredentialsError, Current, signing_request},
 };
 
-/// Have this node join a pool, with a token that `weir pool token create` has made.
-///
-/// A key is made here and stays here; the controller, which the token's fingerprint proves, signs a certificate for it. Both
-/// are kept in the state directory, where weir-agent finds them.
+/// Where to get a certificate, and by what.
 #[derive(Clone, Debug, Args)]
-pub struct Join {
+pub struct Request {
     /// The controller: HOST:PORT, where it serves gRPC with TLS.
     #[arg(long, env = "WEIR_CONTROLLER", value_name = "HOST:PORT", value_parser = config::authority)]
     pub controller: String,
     /// The join token; better from a file, where no other user sees it.
-    #[arg(
-        long,
-        env = "WEIR_JOIN_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN",
-        required_unless_present = "token_file"
-    )]
+    #[arg(long, env = "WEIR_JOIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<Token>,
     /// A file with the join token.
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
@@ -45,7 +39,7 @@ pub struct Join {
     #[arg(long, env = "WEIR_NAME", value_parser = config::name)]
     pub name: String,
     /// Where the agent keeps what must survive a restart.
-    #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR", default_value = "/var/lib/weir-agent")]
+    #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR", default_value = config::STATE_DIR)]
     pub state_dir: PathBuf,
 }
 
@@ -66,15 +60,13 @@ pub enum EnrolError {
     Token(&'static str),
     /// The node has joined already.
     #[error(
-        "this node has joined the pool `{pool}` as `{node}` already; to have it join anew, remove {directory} first"
+        "this node has joined the pool `{pool}` as `{node}` already; `weir-agent leave` undoes that, and of a node that was revoked, `weir-agent leave --force`"
     )]
     Joined {
         /// Its pool.
         pool: String,
         /// Its name.
         node: String,
-        /// Where its credentials are.
-        directory: String,
     },
     /// No connection.
     #[error("cannot connect to the controller: {}", innermost(.0))]
@@ -96,7 +88,7 @@ pub enum EnrolError {
     Tls(#[from] TlsError),
 }
 
-impl Join {
+impl Request {
     fn token(&self) -> Result<Token, EnrolError> {
         let token = match (&self.token, &self.token_file) {
             (Some(token), _) => token.clone(),
@@ -105,7 +97,11 @@ impl Join {
                     .map_err(|error| EnrolError::TokenFile { path: path.clone(), error })?;
                 text.parse().map_err(|_| EnrolError::Token("the file holds no token"))?
             }
-            (None, None) => return Err(EnrolError::Token("no token is given")),
+            (None, None) => {
+                return Err(EnrolError::Token(
+                    "a join token is needed: give one with --token-file, or in WEIR_JOIN_TOKEN; `weir pool token create` makes it",
+                ));
+            }
         };
         match token.kind {
             Kind::Join => Ok(token),
@@ -120,12 +116,11 @@ impl Join {
 ///
 /// # Errors
 /// See [`EnrolError`].
-pub async fn join(join: &Join) -> Result<Current, EnrolError> {
+pub async fn join(join: &Request) -> Result<Current, EnrolError> {
     let token = join.token()?;
     let credentials = Credentials::of(&join.state_dir);
     if let Some(current) = credentials.current()? {
-        let directory = join.state_dir.join("credentials").display().to_string();
-        return Err(EnrolError::Joined { pool: current.about.pool, node: current.about.node, directory });
+        return Err(EnrolError::Joined { pool: current.about.pool, node: current.about.node });
     }
     let key = credentials.joining_key()?;
     let config = tls::client(&Trust::Fingerprint(token.authority), None)?;
@@ -165,19 +160,42 @@ pub async fn keep(controller: String, credentials: Credentials, current: watch::
     }
 }
 
+/// Connects to the controller, each proving to the other who it is.
+///
+/// # Errors
+/// See [`EnrolError`].
+pub async fn reach(controller: &str, current: &Current) -> Result<Channel, EnrolError> {
+    let (trust, identity) = current.load()?;
+    Ok(tls::connect(endpoint(), controller.to_owned(), tls::client(&trust, Some(identity))?).await?)
+}
+
+/// Has the controller forget the node, and let it in no more.
+///
+/// # Errors
+/// See [`EnrolError`].
+pub async fn leave(controller: &str, current: &Current) -> Result<(), EnrolError> {
+    let ask = async || {
+        let channel = reach(controller, current).await?;
+        answered(weir_api::client::enrolment(channel).leave(LeaveRequest {})).await.map(drop)
+    };
+    match ask().await {
+        // The node's connections are cut for that, this one perhaps before the answer.
+        Err(EnrolError::Refused(status)) if CUT.contains(&status.code()) => ask().await,
+        said => said,
+    }
+}
+
 async fn renew(controller: &str, credentials: &Credentials, last: &Current) -> Result<Current, EnrolError> {
-    let (trust, identity) = last.load()?;
-    let channel =
-        tls::connect(endpoint(), controller.to_owned(), tls::client(&trust, Some(identity))?).await?;
+    let channel = reach(controller, last).await?;
     let key = KeyPair::generate().map_err(CredentialsError::from)?;
     let request = RenewRequest { signing_request: signing_request(&key)? };
     let answer = answered(weir_api::client::enrolment(channel).renew(request)).await?;
     Ok(credentials.store(&key, &answer)?)
 }
 
-async fn answered(
-    call: impl Future<Output = Result<tonic::Response<Certificate>, tonic::Status>>,
-) -> Result<Certificate, EnrolError> {
+async fn answered<T>(
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, EnrolError> {
     let answer = tokio::time::timeout(PATIENCE, call).await.map_err(|_| EnrolError::Silent)?;
     answer.map(tonic::Response::into_inner).map_err(|status| EnrolError::Refused(Box::new(status)))
 }
@@ -195,6 +213,9 @@ fn innermost(error: &tonic::transport::Error) -> String {
     }
     cause.to_string()
 }
+
+/// What is said of a call whose connection breaks.
+const CUT: [Code; 4] = [Code::Unknown, Code::Unavailable, Code::Cancelled, Code::Internal];
 
 /// How long the controller may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

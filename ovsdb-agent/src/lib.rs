@@ -7,6 +7,7 @@ pub mod config;
 pub mod credentials;
 pub mod enrol;
 pub mod identity;
+pub mod join;
 pub mod jsonrpc;
 pub mod link;
 pub mod metrics;

@@ -1,22 +1,30 @@
 //! The daemon: arguments, logging, signals; everything else is the library.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
 
 use clap::{Args, CommandFactory, FromArgMatches};
 use ovsdb_agent::{
     agent,
     config::Config,
-    enrol::{self, Join},
+    join::{self, Join, Leave},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let join = Join::augment_args(clap::Command::new("join"));
-    let command = Config::command().subcommand(join).subcommand_negates_reqs(true);
+    let command = Config::command()
+        .subcommand(Join::augment_args(clap::Command::new("join")))
+        .subcommand(Leave::augment_args(clap::Command::new("leave")))
+        .subcommand_negates_reqs(true);
     let mut arguments = command.get_matches();
     let result = match arguments.remove_subcommand() {
+        Some((name, mut arguments)) if name == "leave" => {
+            Leave::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(|it| leave_pool(&it))
+        }
         Some((_, mut arguments)) => {
             Join::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(|it| join_pool(&it))
         }
@@ -25,23 +33,61 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("weir-agent: {error:#}");
+            // The terminal may be gone.
+            writeln!(std::io::stderr(), "weir-agent: {error:#}").unwrap_or(());
             ExitCode::FAILURE
         }
     }
 }
 
+/// Says what was done; that nobody is there any more to be told is no error.
+fn say(lines: &[String]) {
+    writeln!(std::io::stdout(), "{}", lines.join("\n")).unwrap_or(());
+}
+
 fn join_pool(join: &Join) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let joined = runtime.block_on(enrol::join(join))?;
-    println!("joined the pool `{}` as `{}`", joined.about.pool, joined.about.node);
-    println!(
-        "weir-agent --controller https://{} --pool {} --name {} … finds the certificate in {}",
-        join.controller,
-        joined.about.pool,
-        joined.about.node,
-        joined.directory.display()
-    );
+    let joined = runtime.block_on(join::join(join))?;
+    let about = &joined.current.about;
+    let mut lines = vec![format!("joined the pool `{}` as `{}`", about.pool, about.node)];
+    match &joined.taken {
+        Some((nic, borne)) => {
+            lines.push(format!("br-phy has {nic}, and bears {}", borne.join(", ")));
+            if joined.leased {
+                lines.push(format!(
+                    "an address of {nic} ends by itself: the agent takes what DHCP gives next; a fixed one is better"
+                ));
+            }
+            lines.push(format!("the agent's settings are in {}", join.configuration.display()));
+            lines.push("to start it: systemctl enable --now weir-agent".to_owned());
+        }
+        None => lines.push(format!(
+            "weir-agent --controller https://{} --pool {} --name {} … finds the certificate in {}",
+            join.request.controller,
+            about.pool,
+            about.node,
+            joined.current.directory.display()
+        )),
+    }
+    say(&lines);
+    Ok(())
+}
+
+fn leave_pool(leave: &Leave) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let left = runtime.block_on(join::leave(leave))?;
+    let mut lines = Vec::new();
+    lines.extend(left.unsaid.map(|why| {
+        format!(
+            "the controller does not know that the node has left: {why}; remove it with `weir node delete`"
+        )
+    }));
+    lines.extend(left.node.map(|(pool, node)| format!("`{node}` has left the pool `{pool}`")));
+    lines.extend(left.nic.map(|nic| format!("{nic} has its addresses and routes back")));
+    if lines.is_empty() {
+        lines.push("this node has not joined: there is nothing to leave".to_owned());
+    }
+    say(&lines);
     Ok(())
 }
 

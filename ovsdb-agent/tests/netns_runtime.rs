@@ -162,8 +162,12 @@ fn runs_commands_inside_and_kills_those_nobody_waits_for() {
 fn keeps_the_tunnel_address_on_a_link_that_comes_and_goes() {
     in_sandbox(async || {
         run("ip link add nic type veth peer name wire");
-        let underlay =
-            Underlay { link: "br-phy".into(), nic: "nic".into(), address: "172.31.0.1/24".parse().unwrap() };
+        let underlay = Underlay {
+            link: "br-phy".into(),
+            nic: "nic".into(),
+            address: "172.31.0.1/24".parse().unwrap(),
+            takes: false,
+        };
         let (_offload, offload) = watch::channel(false);
         let (problem, mut problems) = watch::channel(None);
         let keeper = tokio::spawn(keep_underlay(underlay, offload, problem));

@@ -176,6 +176,19 @@ pub fn unseen<'a>(state: &'a State, pool: &Pool) -> impl Iterator<Item = &'a Arc
     state.admissions_of(id).filter(move |admission| state.node_named(id, &admission.node).is_none())
 }
 
+/// Forgets a node that asks for it itself, also one that has joined and never registered.
+///
+/// # Errors
+/// [`Refusal::NotFound`]: the pool. [`Refusal::Precondition`] while it has containers.
+pub fn leave(tx: &mut Transaction<'_>, pool: &str, node: &str, now_ms: u64) -> Result<(), Refusal> {
+    let id = pools::find(tx.state(), pool)?.id;
+    if tx.state().node_named(id, node).is_some() {
+        return nodes::delete(tx, pool, node, |_| false, now_ms).map(drop);
+    }
+    tx.delete(&Key::Admission(id, node.to_owned()));
+    Ok(())
+}
+
 /// Refuses what a revoked node asks for, whatever way it came.
 ///
 /// # Errors
@@ -373,6 +386,19 @@ mod tests {
         let anothers = nodes::register(&mut tx, node("n1", DatapathId::of_node("q", "n1")));
         assert!(matches!(&anothers, Err(Refusal::Denied(_))), "{anothers:?}");
         nodes::register(&mut tx, node("n1", DatapathId::of_node("p", "n1"))).unwrap();
+    }
+
+    #[test]
+    fn a_node_that_leaves_is_let_in_no_more_until_it_joins_again() {
+        let mut state = world();
+        try_join(&mut state, &joining("n1", 1), NOW).unwrap();
+        let pool = pools::find(&state, "p").unwrap().id;
+        leave(&mut Transaction::new(&mut state), "p", "n1", NOW).unwrap();
+        assert_eq!(state.admission(pool, "n1"), None);
+        leave(&mut Transaction::new(&mut state), "p", "n1", NOW).unwrap();
+        assert!(try_join(&mut state, &joining("n1", 9), NOW).is_ok());
+        let refused = leave(&mut Transaction::new(&mut state), "q", "n1", NOW);
+        assert!(matches!(refused, Err(Refusal::Field { field: "pool", .. })), "{refused:?}");
     }
 
     #[test]

@@ -296,6 +296,14 @@ impl Orchestrator {
         Ok(self.intent().transact(move |tx| admissions::join(tx, &joining, now_ms())).await?.value)
     }
 
+    /// Has a node leave: [`admissions::leave`].
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn leave(&self, pool: String, node: String) -> Result<(), IntentError> {
+        self.intent().transact(move |tx| admissions::leave(tx, &pool, &node, now_ms())).await.map(drop)
+    }
+
     /// Notes that a node gets another certificate: [`admissions::renew`].
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Request, Response, Status};
 use weir_api::token::{Kind, Token};
 use weir_api::v1::enrolment_server::Enrolment;
-use weir_api::v1::{Certificate, JoinRequest, RenewRequest};
+use weir_api::v1::{Certificate, JoinRequest, LeaveRequest, LeaveResponse, RenewRequest};
 
 use super::{Api, convert, refused};
 use crate::access::{Authority, AuthorityError, Caller, NodeName, SigningRequest};
@@ -39,15 +39,28 @@ impl Enrolment for Api {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<Certificate>, Status> {
-        let Some(Caller::Node(name)) = request.extensions().get::<Caller>().cloned() else {
-            return Err(Status::unauthenticated("that is for nodes that show their certificates"));
-        };
+        let name = asker(&request)?;
         let (_, life) = self.authority()?;
         let request = SigningRequest::read(request.into_inner().signing_request).map_err(not_signed)?;
         let admitted = (name.pool.clone(), name.node.clone(), name.number.unwrap_or_default());
         self.orchestrator.renew(admitted, life).await.map_err(refused)?;
         tracing::info!(pool = name.pool, node = name.node, "node's certificate renewed");
         self.sign(request, name)
+    }
+
+    async fn leave(&self, request: Request<LeaveRequest>) -> Result<Response<LeaveResponse>, Status> {
+        let NodeName { pool, node, .. } = asker(&request)?;
+        self.orchestrator.leave(pool.clone(), node.clone()).await.map_err(refused)?;
+        tracing::info!(pool, node, "node has left");
+        Ok(Response::new(LeaveResponse {}))
+    }
+}
+
+/// The node that asks.
+fn asker<T>(request: &Request<T>) -> Result<NodeName, Status> {
+    match request.extensions().get() {
+        Some(Caller::Node(name)) => Ok(name.clone()),
+        _ => Err(Status::unauthenticated("that is for nodes that show their certificates")),
     }
 }
 

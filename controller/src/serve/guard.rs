@@ -87,7 +87,7 @@ fn rule(path: &str) -> Rule {
     match (service, method) {
         ("weir.v1.Enrolment", "Join") | ("grpc.health.v1.Health", _) => Rule::Nothing,
         ("grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection", _) => Rule::User,
-        ("weir.v1.Enrolment", "Renew") => Rule::AnyNode,
+        ("weir.v1.Enrolment", "Renew" | "Leave") => Rule::AnyNode,
         ("weir.v1.Agents", "Attach") => Rule::Node,
         ("weir.v1.Agents", "LeaseEndpoint" | "SetEndpointMac" | "ReleaseEndpoint") => Rule::NodeCall,
         ("weir.v1.Agents", "RelayExec" | "RelayLog" | "RelayStats") => Rule::Agent,

@@ -68,6 +68,22 @@ pub fn request(replica: &Replica) -> Vec<Operation> {
     }]
 }
 
+/// The operation that has ovs-vswitchd no longer asked for TSO; empty if it is not.
+pub fn withdraw(replica: &Replica) -> Vec<Operation> {
+    if !is_requested(replica) {
+        return Vec::new();
+    }
+    vec![Operation::Mutate {
+        table: "Open_vSwitch",
+        conditions: Vec::new(),
+        mutations: vec![Mutation {
+            column: "other_config",
+            mutator: Mutator::Delete,
+            value: Datum::set([KEY]),
+        }],
+    }]
+}
+
 /// linux/if_link.h.
 const IFLA_TUN_VNET_HDR: u16 = 5;
 const KEY: &str = "userspace-tso-enable";

@@ -8,9 +8,10 @@
 //! What is done: no IPv6 on the interface, no ARP, and a strict reverse path filter, which drops all IPv4 because no
 //! route ever points to the interface.
 
-use std::{fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use rtnetlink::{LinkMessageBuilder, LinkUnspec};
+use serde::{Deserialize, Serialize};
 
 use super::{Link, LinkError, Links};
 
@@ -24,14 +25,71 @@ use super::{Link, LinkError, Links};
 pub async fn isolate(links: &Links, name: &str) -> Result<Link, LinkError> {
     let link = links.require(name).await?;
     for (key, value) in SETTINGS {
-        let path = PathBuf::from(format!("/proc/sys/net/{}", key.replace("IF", name)));
+        let path = path(key, name);
         set(&path, value).map_err(LinkError::namespace("write", path))?;
     }
-    if link.arp {
-        let message = LinkMessageBuilder::<LinkUnspec>::default().index(link.index).arp(false).build();
-        links.change(message, "switch off ARP on", link.index).await?;
-    }
+    set_arp(links, &link, false).await?;
     Ok(link)
+}
+
+/// How an interface was treated before it was isolated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Treatment {
+    arp: bool,
+    /// What is received is put together to larger packets; absent if the interface cannot be asked.
+    gro: Option<bool>,
+    /// What the files of `SETTINGS` held; one that is not there is absent.
+    settings: BTreeMap<String, String>,
+}
+
+/// How the interface `name` is treated now.
+///
+/// # Errors
+/// `NoLink`, or the system's refusal.
+pub async fn treatment(links: &Links, name: &str) -> Result<Treatment, LinkError> {
+    let link = links.require(name).await?;
+    let mut settings = BTreeMap::new();
+    for (key, _) in SETTINGS {
+        let path = path(key, name);
+        match fs::read_to_string(&path) {
+            Ok(value) => drop(settings.insert(key.to_owned(), value.trim_end().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LinkError::namespace("read", path)(error)),
+        }
+    }
+    Ok(Treatment { arp: link.arp, gro: links.gro(name).ok(), settings })
+}
+
+/// Has the interface `name` treated as it was.
+///
+/// # Errors
+/// `NoLink`, or the system's refusal.
+pub async fn reinstate(links: &Links, name: &str, before: &Treatment) -> Result<Link, LinkError> {
+    let link = links.require(name).await?;
+    for (key, _) in SETTINGS {
+        if let Some(value) = before.settings.get(key) {
+            let path = path(key, name);
+            set(&path, value).map_err(LinkError::namespace("write", path))?;
+        }
+    }
+    if let Some(gro) = before.gro {
+        links.ensure_gro(name, gro)?;
+    }
+    set_arp(links, &link, before.arp).await?;
+    Ok(link)
+}
+
+async fn set_arp(links: &Links, link: &Link, arp: bool) -> Result<(), LinkError> {
+    if link.arp == arp {
+        return Ok(());
+    }
+    let message = LinkMessageBuilder::<LinkUnspec>::default().index(link.index).arp(arp).build();
+    links.change(message, "switch ARP on or off on", link.index).await
+}
+
+fn path(key: &str, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/sys/net/{}", key.replace("IF", name)))
 }
 
 fn set(path: &PathBuf, value: &str) -> io::Result<()> {

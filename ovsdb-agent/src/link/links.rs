@@ -64,6 +64,8 @@ pub struct Link {
     pub alias: String,
     /// The index of the other end of a veth pair, in that end's namespace.
     pub peer: Option<u32>,
+    /// The index of the bond, kernel bridge or VRF that it belongs to.
+    pub owner: Option<u32>,
 }
 
 impl Links {
@@ -179,15 +181,20 @@ impl Links {
     /// # Errors
     /// The kernel's refusal.
     pub async fn addresses(&self, index: u32) -> Result<Vec<Ipv4Net>, LinkError> {
+        Ok(self.address_messages(index).await?.iter().filter_map(ipv4_address).collect())
+    }
+
+    /// All addresses of a link, in the order in which the kernel has them.
+    pub(super) async fn address_messages(&self, index: u32) -> Result<Vec<AddressMessage>, LinkError> {
         let _turn = self.shared.listing.lock().await;
         // The index filter sets only a field the kernel ignores without strict checking: filter again here.
         let replies = self.handle().address().get().set_link_index_filter(index).execute();
-        let messages: Vec<AddressMessage> = replies
+        let mut messages: Vec<AddressMessage> = replies
             .try_collect()
             .await
             .map_err(LinkError::netlink("list", format!("addresses of link {index}")))?;
-        let own = messages.iter().filter(|message| message.header.index == index);
-        Ok(own.filter_map(ipv4_address).collect())
+        messages.retain(|message| message.header.index == index);
+        Ok(messages)
     }
 
     /// Makes `wanted` the only IPv4 address of a link; true if anything had to be changed.
@@ -243,7 +250,7 @@ impl Links {
         index: u32,
         gateway: Option<Ipv4Addr>,
     ) -> Result<bool, LinkError> {
-        let routes = self.routes().await?;
+        let routes = self.routes(RouteMessageBuilder::<Ipv4Addr>::new().build()).await?;
         let (mut found, mut changed) = (false, false);
         for route in routes.into_iter().filter(|route| is_default_through(route, index)) {
             if gateway.is_some() && next_hop(&route) == gateway {
@@ -265,9 +272,9 @@ impl Links {
         Ok(true)
     }
 
-    async fn routes(&self) -> Result<Vec<RouteMessage>, LinkError> {
+    /// All routes of the family of `every`.
+    pub(super) async fn routes(&self, every: RouteMessage) -> Result<Vec<RouteMessage>, LinkError> {
         let _turn = self.shared.listing.lock().await;
-        let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
         let routes = self.handle().route().get(every).execute().try_collect().await;
         routes.map_err(LinkError::netlink("list", "routes"))
     }
@@ -278,12 +285,32 @@ impl Links {
     /// # Errors
     /// The system's refusal.
     pub fn ensure_tx_checksum(&self, name: &str, on: bool) -> Result<bool, LinkError> {
+        self.ensure_offload(name, offload::TX_CHECKSUM, on)
+    }
+
+    /// Has what is received put together to larger packets, or not; true if it had to be changed.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn ensure_gro(&self, name: &str, on: bool) -> Result<bool, LinkError> {
+        self.ensure_offload(name, offload::GRO, on)
+    }
+
+    /// Whether what is received is put together to larger packets.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn gro(&self, name: &str) -> Result<bool, LinkError> {
         let failed = |source| LinkError::Offload { name: name.to_owned(), source };
-        if offload::tx_checksum(&self.shared.control, name).map_err(failed)? == on {
+        offload::is_on(&self.shared.control, name, offload::GRO).map_err(failed)
+    }
+
+    fn ensure_offload(&self, name: &str, feature: offload::Feature, on: bool) -> Result<bool, LinkError> {
+        let failed = |source| LinkError::Offload { name: name.to_owned(), source };
+        if offload::is_on(&self.shared.control, name, feature).map_err(failed)? == on {
             return Ok(false);
         }
-        let failed = |source| LinkError::Offload { name: name.to_owned(), source };
-        offload::set_tx_checksum(&self.shared.control, name, on).map_err(failed)?;
+        offload::switch(&self.shared.control, name, feature, on).map_err(failed)?;
         Ok(true)
     }
 }
@@ -299,11 +326,13 @@ impl From<LinkMessage> for Link {
             mtu: 0,
             alias: String::new(),
             peer: None,
+            owner: None,
         };
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::Link(peer) => link.peer = Some(peer),
+                LinkAttribute::Controller(owner) => link.owner = Some(owner),
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::IfAlias(alias) => link.alias = alias,
                 LinkAttribute::Address(bytes) => {
@@ -317,7 +346,7 @@ impl From<LinkMessage> for Link {
 }
 
 /// The interface's own address; on a broadcast link the kernel sends it as both local and address.
-fn ipv4_address(message: &AddressMessage) -> Option<Ipv4Net> {
+pub(super) fn ipv4_address(message: &AddressMessage) -> Option<Ipv4Net> {
     let AddressHeader { prefix_len, .. } = message.header;
     let mut address = None;
     for attribute in &message.attributes {

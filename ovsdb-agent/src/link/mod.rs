@@ -8,10 +8,12 @@
 //! | `namespace.rs` | named network namespaces, as `ip netns` keeps them; entering one |
 //! | `links.rs` | one rtnetlink connection, in one namespace |
 //! | `veth.rs` | a veth pair from the host into a namespace, and the inner end's configuration |
+//! | `bearing.rs` | a host's addresses and routes, from one link to another |
 //! | `isolate.rs` | keeping the kernel's own stack off interfaces that belong to Open vSwitch |
 //! | `underlay.rs` | the tunnel address, kept on a link that comes and goes |
-//! | `offload.rs` | checksum offload (the only unsafe code of the workspace) |
+//! | `offload.rs` | offloads (the only unsafe code of the workspace) |
 
+mod bearing;
 mod isolate;
 mod links;
 mod namespace;
@@ -22,10 +24,11 @@ mod veth;
 use std::{io, path::PathBuf};
 
 pub use self::{
-    isolate::isolate,
+    bearing::Bearing,
+    isolate::{Treatment, isolate, reinstate, treatment},
     links::{Link, Links},
     namespace::{Created, Namespace, Namespaces},
-    underlay::{Underlay, keep_underlay},
+    underlay::{Underlay, keep_underlay, take_over},
     veth::{INNER, Inner, InterfaceAddress, VethPair, create_veth, ensure_inner, finish_host_end},
 };
 
@@ -53,8 +56,8 @@ pub enum LinkError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The interface's checksum offload could not be read or set.
-    #[error("checksum offload of {name}: {source}")]
+    /// An offload of the interface could not be read or set.
+    #[error("offloads of {name}: {source}")]
     Offload {
         /// The interface.
         name: String,

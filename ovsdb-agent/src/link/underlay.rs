@@ -18,7 +18,7 @@ use rtnetlink::{
 };
 use tokio::sync::watch;
 
-use super::{LinkError, Links, isolate};
+use super::{Bearing, Link, LinkError, Links, isolate};
 
 /// What the host's own link on the underlay must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct Underlay {
     pub nic: String,
     /// The address with its prefix length.
     pub address: Ipv4Net,
+    /// The link takes over what the NIC bears, whenever that bears anything: whoever configures the host goes on giving it
+    /// to the NIC, at each boot.
+    pub takes: bool,
 }
 
 /// Keeps `underlay` as it must be until cancelled.
@@ -80,6 +83,18 @@ pub async fn keep_underlay(
 async fn put_right(links: &Links, underlay: &Underlay, offload: bool) -> Result<(), LinkError> {
     let link = links.require(&underlay.link).await?;
     let nic = links.require(&underlay.nic).await?;
+    if !offload {
+        links.ensure_tx_checksum(&underlay.link, false)?;
+        // What the kernel has put together is longer than ovs-vswitchd has room for.
+        links.ensure_gro(&underlay.nic, false)?;
+    }
+    if underlay.takes {
+        let bearing = links.bearing(&nic).await?;
+        if !bearing.is_empty() {
+            tracing::info!(nic = nic.name, link = link.name, what = ?bearing.lines(), "taken over");
+            take_over(links, &bearing, &link).await?;
+        }
+    }
     if let Some(address) = links.addresses(nic.index).await?.first() {
         // Whoever gave it an address reaches this host through it: cut that off and nobody can put it right.
         let found = format!("it bears {address}, which belongs on {}", underlay.link);
@@ -89,9 +104,6 @@ async fn put_right(links: &Links, underlay: &Underlay, offload: bool) -> Result<
     if !nic.up {
         links.set_up(nic.index).await?;
     }
-    if !offload {
-        links.ensure_tx_checksum(&underlay.link, false)?;
-    }
     let changed = links.ensure_address(link.index, underlay.address).await?;
     if !link.up {
         links.set_up(link.index).await?;
@@ -100,6 +112,18 @@ async fn put_right(links: &Links, underlay: &Underlay, offload: bool) -> Result<
         tracing::info!(link = underlay.link, address = %underlay.address, "tunnel address set");
     }
     Ok(())
+}
+
+/// Has `link` bear what a NIC bears, which bears nothing of it afterwards.
+///
+/// # Errors
+/// The kernel's refusal; the host has its addresses and routes all the same, on one of the two or on both.
+pub async fn take_over(links: &Links, bearing: &Bearing, link: &Link) -> Result<(), LinkError> {
+    if !link.up {
+        links.set_up(link.index).await?;
+    }
+    links.bear(bearing, link).await?;
+    links.unburden(bearing).await
 }
 
 type Events = futures::channel::mpsc::UnboundedReceiver<(
