@@ -93,7 +93,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 /// Each operation once, in an order in which each finds what it needs: its id, what its path and query are to be, its body.
-const CALLS: [(&str, &str, &str); 48] = [
+const CALLS: [(&str, &str, &str); 49] = [
     ("CreatePool", "/v1/pools", r#"{"name":"q"}"#),
     ("ListPools", "/v1/pools?page_size=1", ""),
     ("UpdatePool", "/v1/pools/q", r#"{"max_containers":9,"max_memory_bytes":"0"}"#),
@@ -146,6 +146,7 @@ const CALLS: [(&str, &str, &str); 48] = [
     ("DeleteNetwork", "/v1/pools/q/networks/n", ""),
     ("DeletePool", "/v1/pools/q", ""),
     ("RevokeNode", "/v1/pools/p/nodes/n1/revoke", "{}"),
+    ("CheckNode", "/v1/pools/p/nodes/n1/check", ""),
     ("DeleteNode", "/v1/pools/p/nodes/n1", ""),
     ("CreateToken", "/v1/tokens", r#"{"pool":"p","role":"POOL","description":"the one of `p`"}"#),
     ("CreateTokenInPool", "/v1/pools/p/tokens", r#"{"role":"JOIN","ttl_s":"60","uses":3}"#),

@@ -19,7 +19,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{POOL, System, reaches, vlan};
 use transfer::Transfer;
-use weir_api::v1::{CreateTokenRequest, token::Role, tokens_client::TokensClient};
+use weir_api::v1::{
+    CheckNodeRequest, CreateTokenRequest, finding::Level, nodes_client::NodesClient, token::Role,
+    tokens_client::TokensClient,
+};
 
 /// Where the lab's controller serves nodes with TLS.
 const CONTROLLER: &str = "172.31.0.254:7443";
@@ -272,6 +275,7 @@ fn becomes_a_node(host: &Host) {
     let (here, there) =
         (host.system.create("c1", &format!("lan/{HOST}")), host.system.create("c2", "lan/n1"));
     assert!(reaches(&there.place, here.address));
+    is_well(host);
     host.place.run("ip address add 172.31.0.44/24 dev nic".split(' ')).unwrap();
     let moved = || Ok(host.addresses("br-phy").contains("172.31.0.44/24").then_some(()));
     wait_until(PATIENCE, "the new address on br-phy", moved).unwrap();
@@ -286,6 +290,31 @@ fn becomes_a_node(host: &Host) {
     host.until_connected(true);
     host.system.delete("c1");
     agent.stop();
+}
+
+/// Whoever looks at the node finds nothing that fails, and the other nodes and the network's VLAN among what is well.
+fn is_well(host: &Host) {
+    let request = || CheckNodeRequest { pool: POOL.to_owned(), name: HOST.to_owned() };
+    let last = std::cell::RefCell::new(Vec::new());
+    let look = || {
+        let mut nodes = NodesClient::new(host.system.channel.clone());
+        let findings = host.system.runtime.block_on(nodes.check_node(request()))?.into_inner().findings;
+        let is = |check: &str| {
+            findings.iter().any(|finding| finding.check == check && finding.level() == Level::Ok)
+        };
+        let well =
+            ["controller", "clock", "openvswitch", "datapath", "uplink", "certificate", "path", "vlans"];
+        let is_well = well.iter().all(|check| is(check));
+        last.replace(findings);
+        Ok(is_well.then_some(()))
+    };
+    if let Err(error) = wait_until(PATIENCE, "the node to be well", look) {
+        panic!("{error}: {:#?}", last.take());
+    }
+    let output = host.agent(&["check", "--uplink", "nic", "--output", "json"]).output().unwrap();
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{findings:#}");
+    assert!(findings.as_array().unwrap().iter().any(|finding| finding["check"] == "uplink"), "{findings:#}");
 }
 
 #[test]

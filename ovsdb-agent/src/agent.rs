@@ -25,7 +25,7 @@ use std::{
     io,
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{
@@ -34,7 +34,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use weir_api::v1::{
-    AgentMessage, ExecRequest, KeepAlive, LogRequest, Register, Resources,
+    AgentMessage, CheckReport, CheckRequest, ExecRequest, KeepAlive, LogRequest, Register, Resources,
     StatsRequest, agent_message, controller_message,
 };
 
@@ -50,6 +50,7 @@ use self::{
 };
 use crate::{
     bridge::{self, BR_INT, BR_PHY, MONITORED, Switch},
+    check::{Asked, Checker},
     config::{self, Config},
     credentials::{Credentials, CredentialsError, Current},
     identity::{Identity, IdentityFile},
@@ -135,6 +136,7 @@ struct Agent {
     survey: Survey,
     jobs: JoinSet<Done>,
     commands: JoinSet<()>,
+    checker: Checker,
     northbound: mpsc::Receiver<Event>,
     table: SaveHandle,
     table_events: mpsc::Receiver<restore::Event>,
@@ -216,6 +218,7 @@ impl Agent {
         let shelf = Shelf::open(config.state_dir.clone());
         let keeper = Keeper::new(&shelf, config.docker_reserve);
         let docker = Docker::new(&config.docker);
+        let checker = Checker::of_agent(&config, client.clone(), docker.clone());
         let tools = Tools {
             shelf: shelf.clone(),
             attachments: Attachments::new(switch.clone(), sandboxes.clone()),
@@ -255,6 +258,7 @@ impl Agent {
             survey: Survey::default(),
             jobs: JoinSet::new(),
             commands: JoinSet::new(),
+            checker,
             ovsdb: client.watch(),
             tools,
             identity_file,
@@ -392,6 +396,7 @@ impl Agent {
             }
             Event::Message(controller_message::Message::Log(request)) => self.handle_log(request),
             Event::Message(controller_message::Message::Stats(request)) => self.handle_stats(request),
+            Event::Message(controller_message::Message::Check(request)) => self.handle_check(request),
             Event::Message(controller_message::Message::FlowsConfirmed(confirmed)) => {
                 self.confirmed.send_replace(confirmed.revision);
                 self.endpoints.handle_flows_confirmed(confirmed.revision);
@@ -450,6 +455,24 @@ impl Agent {
                 id,
                 specs,
             ));
+        }
+    }
+
+    fn handle_check(&mut self, request: CheckRequest) {
+        if let Some(session) = &self.session {
+            let (checker, reports) = (self.checker.clone(), session.reports.clone());
+            self.commands.spawn(async move {
+                let id = request.id.clone();
+                match checker.look(&Asked::from(request)).await {
+                    Ok(findings) => {
+                        let time = Some(SystemTime::now().into());
+                        let report = agent_message::Message::Check(CheckReport { id, findings, time });
+                        // One that is gone asks again.
+                        drop(reports.send(AgentMessage { message: Some(report) }).await);
+                    }
+                    Err(error) => tracing::warn!(%error, "the node cannot be looked at"),
+                }
+            });
         }
     }
 

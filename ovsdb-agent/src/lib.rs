@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod bridge;
 pub mod capacity;
+pub mod check;
 pub mod config;
 pub mod credentials;
 pub mod enrol;

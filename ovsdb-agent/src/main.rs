@@ -8,6 +8,7 @@ use std::{
 use clap::{Args, CommandFactory, FromArgMatches};
 use ovsdb_agent::{
     agent,
+    check::{self, Check, Checker},
     config::Config,
     join::{self, Join, Leave},
 };
@@ -18,12 +19,20 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let command = Config::command()
         .subcommand(Join::augment_args(clap::Command::new("join")))
+        .subcommand(Check::augment_args(clap::Command::new("check")))
         .subcommand(Leave::augment_args(clap::Command::new("leave")))
         .subcommand_negates_reqs(true);
     let mut arguments = command.get_matches();
     let result = match arguments.remove_subcommand() {
         Some((name, mut arguments)) if name == "leave" => {
             Leave::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(|it| leave_pool(&it))
+        }
+        Some((name, mut arguments)) if name == "check" => {
+            match Check::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(look) {
+                Ok(true) => Ok(()),
+                Ok(false) => return ExitCode::FAILURE,
+                Err(error) => Err(error),
+            }
         }
         Some((_, mut arguments)) => {
             Join::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(|it| join_pool(&it))
@@ -43,6 +52,15 @@ fn main() -> ExitCode {
 /// Says what was done; that nobody is there any more to be told is no error.
 fn say(lines: &[String]) {
     writeln!(std::io::stdout(), "{}", lines.join("\n")).unwrap_or(());
+}
+
+/// Whether nothing fails.
+fn look(check: Check) -> anyhow::Result<bool> {
+    let output = check.output;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let findings = runtime.block_on(async { Checker::new(check).look(&check::Asked::default()).await })?;
+    say(&[check::shown(&findings, output)]);
+    Ok(check::is_well(&findings))
 }
 
 fn join_pool(join: &Join) -> anyhow::Result<()> {

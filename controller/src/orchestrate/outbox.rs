@@ -90,6 +90,19 @@ pub struct StatsOrder {
     pub endpoints: Vec<EndpointId>,
 }
 
+/// A node to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckOrder {
+    /// What the agent names in its answer.
+    pub id: String,
+    /// Tunnel addresses of other nodes.
+    pub peers: Vec<Ipv4Addr>,
+    /// Bytes of the largest IP packet that nodes must be able to send each other; 0: none.
+    pub packet: u32,
+    /// The VLANs of the pool's networks.
+    pub vlans: Vec<u32>,
+}
+
 /// One message to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
@@ -101,6 +114,8 @@ pub enum Outgoing {
     Log(LogOrder),
     /// Usage to read.
     Stats(StatsOrder),
+    /// A look at the node.
+    Check(CheckOrder),
     /// The switch holds all it should.
     TableSettled,
     /// The switch has confirmed all flows up to a revision.
@@ -187,6 +202,12 @@ impl Outbox {
     #[must_use]
     pub fn stats(&self, order: StatsOrder) -> bool {
         self.call(Outgoing::Stats(order))
+    }
+
+    /// Asks for a look at the node; `false` if the agent is too far behind, or gone.
+    #[must_use]
+    pub fn check(&self, order: CheckOrder) -> bool {
+        self.call(Outgoing::Check(order))
     }
 
     fn call(&self, call: Outgoing) -> bool {

@@ -12,9 +12,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use weir_api::v1::agents_server::Agents;
 use weir_api::v1::{
-    AgentMessage, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed, LeaseEndpointRequest,
-    LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
-    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse,
+    AgentMessage, CheckRequest, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed,
+    LeaseEndpointRequest, LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest,
+    RelayLogResponse, RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse,
     SetEndpointMacRequest, StatsRequest, TableSettled, TerminalSize, agent_message, controller_message,
 };
 
@@ -24,7 +24,7 @@ use crate::measure::Milestone;
 use crate::orchestrate::lifecycle::AgentEvent;
 use crate::orchestrate::links::Offer;
 use crate::orchestrate::nodes::NodeSpec;
-use crate::orchestrate::outbox::{Desired, DesiredEndpoint, Outbox, Outgoing, StatsOrder};
+use crate::orchestrate::outbox::{CheckOrder, Desired, DesiredEndpoint, Outbox, Outgoing, StatsOrder};
 use crate::orchestrate::plain::Lease;
 use crate::orchestrate::status::PortState;
 use crate::orchestrate::{Attachment, Orchestrator};
@@ -50,7 +50,7 @@ impl Agents for Api {
             lease_ms: u32::try_from(self.orchestrator.lease().as_millis()).unwrap_or(u32::MAX),
         };
         let outbox = attachment.outbox.clone();
-        tokio::spawn(listen(self.orchestrator.clone(), attachment, messages));
+        tokio::spawn(listen(self.clone(), attachment, messages));
         Ok(Response::new(Box::pin(speak(self.orchestrator.clone(), registered, outbox))))
     }
 
@@ -151,7 +151,8 @@ fn metrics_address(text: &str) -> Result<Option<SocketAddr>, Status> {
 }
 
 /// Passes on what an agent says, until its stream ends or another one replaces it.
-async fn listen(orchestrator: Orchestrator, attachment: Attachment, mut messages: Streaming<AgentMessage>) {
+async fn listen(api: Api, attachment: Attachment, mut messages: Streaming<AgentMessage>) {
+    let orchestrator = &api.orchestrator;
     let node = attachment.node.id.0;
     loop {
         // Cancel safe: the loop ends when the outbox closes, and no message is waited for any more.
@@ -160,6 +161,11 @@ async fn listen(orchestrator: Orchestrator, attachment: Attachment, mut messages
             () = attachment.outbox.closed() => break,
         };
         let event = match message {
+            Ok(Some(AgentMessage { message: Some(agent_message::Message::Check(report)) })) => {
+                api.checks.take(report);
+                // It says as well that the agent is there.
+                Ok(AgentEvent::KeepAlive)
+            }
             Ok(Some(AgentMessage { message: Some(message) })) => event(message),
             Ok(Some(AgentMessage { message: None })) => continue,
             Ok(None) => break,
@@ -195,7 +201,7 @@ async fn listen(orchestrator: Orchestrator, attachment: Attachment, mut messages
 fn event(message: agent_message::Message) -> Result<AgentEvent, Status> {
     use agent_message::Message;
     Ok(match message {
-        Message::KeepAlive(_) => AgentEvent::KeepAlive,
+        Message::KeepAlive(_) | Message::Check(_) => AgentEvent::KeepAlive,
         Message::Register(_) => return Err(Status::invalid_argument("a stream registers once")),
         Message::Inventory(inventory) => AgentEvent::Inventory {
             revision: inventory.revision,
@@ -250,6 +256,10 @@ fn speak(
                 Outgoing::Stats(StatsOrder { id, endpoints }) => {
                     let endpoint_ids = endpoints.into_iter().map(|endpoint| endpoint.0).collect();
                     Message::Stats(StatsRequest { id, endpoint_ids })
+                }
+                Outgoing::Check(CheckOrder { id, peers, packet, vlans }) => {
+                    let peers = peers.iter().map(ToString::to_string).collect();
+                    Message::Check(CheckRequest { id, peers, packet_bytes: packet, vlans })
                 }
                 Outgoing::TableSettled => Message::TableSettled(TableSettled {}),
                 Outgoing::FlowsConfirmed(revision) => {

@@ -2,6 +2,7 @@
 //! services (`rest`); and what is served beside them.
 
 mod agents;
+mod check;
 mod condition;
 mod containers;
 mod convert;
@@ -70,6 +71,7 @@ pub struct Api {
     execs: Arc<Relays<ExecContainerRequest, ExecContainerResponse>>,
     logs: Arc<Relays<RelayLogResponse, LogContainerResponse>>,
     stats: Arc<Relays<RelayStatsResponse, StatsReport>>,
+    checks: Arc<check::Checks>,
     started: SystemTime,
 }
 
@@ -87,6 +89,7 @@ impl Api {
             execs: Arc::default(),
             logs: Arc::default(),
             stats: Arc::default(),
+            checks: Arc::default(),
             started: SystemTime::now(),
         }
     }

@@ -7,9 +7,9 @@ use futures::{Stream, StreamExt, stream};
 use tonic::{Request, Response, Status};
 use weir_api::v1::nodes_server::Nodes;
 use weir_api::v1::{
-    DeleteNodeRequest, DeleteNodeResponse, GetNodeRequest, ListNodeFlowsRequest, ListNodeFlowsResponse,
-    ListNodesRequest, ListNodesResponse, Node, RevokeNodeRequest, RevokeNodeResponse,
-    SetNodeSchedulingRequest,
+    CheckNodeRequest, CheckNodeResponse, DeleteNodeRequest, DeleteNodeResponse, GetNodeRequest,
+    ListNodeFlowsRequest, ListNodeFlowsResponse, ListNodesRequest, ListNodesResponse, Node,
+    RevokeNodeRequest, RevokeNodeResponse, SetNodeSchedulingRequest,
 };
 
 use super::page::Page;
@@ -88,6 +88,13 @@ impl Nodes for Api {
         let token = self.orchestrator.revoke_node(pool.clone(), name.clone()).await.map_err(refused)?;
         tracing::info!(pool, node = name, token, "node revoked, with the join token that it has");
         Ok(Response::new(RevokeNodeResponse { token: token.unwrap_or_default() }))
+    }
+
+    async fn check_node(
+        &self,
+        request: Request<CheckNodeRequest>,
+    ) -> Result<Response<CheckNodeResponse>, Status> {
+        self.check(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_node_flows(

@@ -213,7 +213,7 @@ async fn drain<M: FromAgent>(
 }
 
 /// What nobody can guess.
-fn random_id() -> Result<String, Status> {
+pub(super) fn random_id() -> Result<String, Status> {
     let mut bytes = [0; 16];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Status::internal("the system has no random numbers"))?;

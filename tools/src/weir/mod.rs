@@ -72,7 +72,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Pool { command } => pool::run(&session, command).await?,
         Command::Token { command } => token::run(&session, command).await?,
         Command::Network { command } => network::run(&session, command).await?,
-        Command::Node { command } => node::run(&session, command).await?,
+        Command::Node { command } => return node::run(&session, command).await,
         Command::Container { command } => return container::run(&session, command).await,
         Command::Service { command } => service::run(&session, command).await?,
         Command::Events(arguments) => events::run(&session, arguments).await?,

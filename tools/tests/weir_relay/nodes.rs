@@ -73,3 +73,16 @@ fn a_nodes_flows_are_printed_as_they_come_for_ofctl_or_for_programs() {
     let lines = text(&output.stdout).lines().map(|line| serde_json::from_str::<String>(line).unwrap());
     assert_eq!(lines.collect::<Vec<_>>(), flows);
 }
+
+#[test]
+fn what_fails_on_a_node_is_said_with_what_to_do_and_by_the_exit_code() {
+    let served = Served::start();
+    let output = served.run("node check n1");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("70.0 s behind") && shown.contains("have both set by NTP"), "{shown}");
+    let output = served.run("-o json node check n1");
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&findings[0]["level"], &findings[1]["level"]), (&"ok".into(), &"fail".into()));
+    assert_eq!(findings[1]["advice"], "have both set by NTP");
+}

@@ -347,6 +347,23 @@ impl Nodes for Server {
 
     type ListNodeFlowsStream = tonic::codegen::BoxStream<v1::ListNodeFlowsResponse>;
 
+    async fn check_node(
+        &self,
+        _: Request<v1::CheckNodeRequest>,
+    ) -> Result<Response<v1::CheckNodeResponse>, Status> {
+        let finding = |check: &str, level: v1::finding::Level, found: &str, advice: &str| v1::Finding {
+            check: check.to_owned(),
+            level: level.into(),
+            found: found.to_owned(),
+            advice: advice.to_owned(),
+        };
+        let findings = vec![
+            finding("docker", v1::finding::Level::Ok, "24.0", ""),
+            finding("clock", v1::finding::Level::Fail, "70.0 s behind", "have both set by NTP"),
+        ];
+        Ok(Response::new(v1::CheckNodeResponse { findings }))
+    }
+
     async fn list_node_flows(
         &self,
         _: Request<v1::ListNodeFlowsRequest>,

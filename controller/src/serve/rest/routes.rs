@@ -119,6 +119,7 @@ pub(super) const ROUTES: &[Route] = &[
     delete("/v1/pools/{pool}/nodes/{name}", ("Nodes", "DeleteNode")),
     act(Verb::Put, "/v1/pools/{pool}/nodes/{name}/scheduling", ("Nodes", "SetNodeScheduling")),
     plainly(act(Verb::Post, "/v1/pools/{pool}/nodes/{name}/revoke", ("Nodes", "RevokeNode"))),
+    get("/v1/pools/{pool}/nodes/{name}/check", ("Nodes", "CheckNode"), Answer::One),
     get("/v1/pools/{pool}/nodes/{name}/flows", ("Nodes", "ListNodeFlows"), Answer::Text),
     get("/v1/containers", ("Containers", "ListContainers"), Answer::List("containers")),
     create("/v1/pools/{pool}/containers", ("Containers", "CreateContainer"), "container"),

@@ -133,6 +133,15 @@ impl Docker {
         self.socket.exists()
     }
 
+    /// Docker's version, and whether containers outlive it.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn about(&self) -> Result<(String, bool), DockerError> {
+        let info = self.ask("saying what it is", ANSWER, |docker| async move { docker.info().await }).await?;
+        Ok((info.server_version.unwrap_or_default(), info.live_restore_enabled.unwrap_or(false)))
+    }
+
     /// A client that has agreed with Docker on a version of its API.
     async fn client(&self) -> Result<bollard::Docker, DockerError> {
         if let Some(client) = self.known_client().as_ref() {

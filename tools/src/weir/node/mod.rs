@@ -1,9 +1,12 @@
 //! `weir node`: hosts with Open vSwitch and an agent. Agents register them; here they are looked at, forgotten, and taken out
 //! of the scheduler's choice. Emptying one, and how they are shown, have files of their own.
 
+mod check;
 mod drain;
 mod tally;
 mod view;
+
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use weir_api::v1;
@@ -23,6 +26,8 @@ pub(super) enum Command {
     List,
     /// Show one node and what is wrong with it
     Show(Named),
+    /// Have a node looked at: what is not as it should be, and what to do about it
+    Check(Named),
     /// Print the flows that a node's switch should hold, for ofctl diff-flows
     Flows(Named),
     /// Give a node no more containers; it keeps those it has
@@ -45,8 +50,9 @@ pub(super) struct Named {
     name: String,
 }
 
-pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
-    match command {
+pub(super) async fn run(session: &Session, command: Command) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Command::Check(Named { name }) => return check::run(session, name).await,
         Command::List => {
             let request =
                 session.request(v1::ListNodesRequest { pool: session.pool_or_all(), ..Default::default() });
@@ -84,7 +90,8 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
             session.patiently("deleting", client.delete_node(request)).await?;
             output::show(session.format(), &output::Deleted { kind: "node", pool: Some(pool), name })
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 async fn client(session: &Session) -> Result<NodesClient<tonic::transport::Channel>, Failure> {
