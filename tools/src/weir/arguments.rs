@@ -158,6 +158,12 @@ pub(super) enum Command {
         /// The shell it is for
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages, one a command
+    #[command(hide = true)]
+    Man {
+        /// The folder to write them to
+        folder: std::path::PathBuf,
+    },
 }
 
 const EXIT_CODES: &str = "\

@@ -63,9 +63,13 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { globals, command } = arguments;
-    if let Command::Completions { shell } = command {
-        completions(shell)?;
-        return Ok(ExitCode::SUCCESS);
+    match command {
+        Command::Completions { shell } => return completions(shell).map(|()| ExitCode::SUCCESS),
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Arguments::command(), folder).map_err(Failure::System)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     let session = Session::new(&globals)?;
     match command {
@@ -79,7 +83,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Status => status::run(&session).await?,
         Command::Top(arguments) => return top::run(&session, arguments).await,
         Command::Bench(arguments) => return bench::run(&session, arguments).await,
-        Command::Completions { .. } => {}
+        Command::Completions { .. } | Command::Man { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
