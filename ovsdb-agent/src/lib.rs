@@ -1,4 +1,4 @@
-//! Weir's node agent: bridges, ports and containers of one node.
+//! Weir's node agent: bridges, ports and containers of one node; and the cache of images that a pool's nodes share.
 
 pub mod agent;
 pub mod bridge;
@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod northbound;
 pub mod ovsdb;
 pub mod plugin;
+pub mod registry;
 pub mod relay;
 pub mod restore;
 pub mod runtime;

@@ -11,6 +11,7 @@ use ovsdb_agent::{
     check::{self, Check, Checker},
     config::Config,
     join::{self, Join, Leave},
+    registry,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +22,13 @@ fn main() -> ExitCode {
         .subcommand(Join::augment_args(clap::Command::new("join")))
         .subcommand(Check::augment_args(clap::Command::new("check")))
         .subcommand(Leave::augment_args(clap::Command::new("leave")))
+        .subcommand(registry::Options::augment_args(clap::Command::new("registry-proxy")))
         .subcommand_negates_reqs(true);
     let mut arguments = command.get_matches();
     let result = match arguments.remove_subcommand() {
+        Some((name, mut arguments)) if name == "registry-proxy" => {
+            registry::Options::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(cache)
+        }
         Some((name, mut arguments)) if name == "leave" => {
             Leave::from_arg_matches_mut(&mut arguments).map_err(Into::into).and_then(|it| leave_pool(&it))
         }
@@ -110,7 +115,26 @@ fn leave_pool(leave: &Leave) -> anyhow::Result<()> {
 }
 
 fn start(config: Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log)?;
+    run(&config.log.clone(), async |stop| {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            pool = config.pool,
+            name = config.name,
+            controller = %config.controller,
+            dpid = format!("{:016x}", config.datapath_id()),
+            "weir-agent"
+        );
+        Ok(agent::run(config, stop).await?)
+    })
+}
+
+fn cache(options: registry::Options) -> anyhow::Result<()> {
+    run(&options.log.clone(), async |stop| registry::run(options, stop).await)
+}
+
+/// Logs as the filter says, and does the work until a signal asks for its end.
+fn run(log: &str, work: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(log)?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -121,16 +145,7 @@ fn start(config: Config) -> anyhow::Result<()> {
         let stop = CancellationToken::new();
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         tokio::spawn(stop_on(terminate, interrupt, stop.clone()));
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            pool = config.pool,
-            name = config.name,
-            controller = %config.controller,
-            dpid = format!("{:016x}", config.datapath_id()),
-            "weir-agent"
-        );
-        agent::run(config, stop).await?;
-        Ok(())
+        work(stop).await
     });
     runtime.shutdown_timeout(FAREWELL);
     result
