@@ -200,7 +200,7 @@ async fn an_inventory_without_the_port_ends_its_retirement() {
     let desired = loop {
         match hear.message().await.unwrap().unwrap().message.unwrap() {
             controller_message::Message::Desired(desired) => break desired,
-            controller_message::Message::Registered(_) => {}
+            controller_message::Message::Registered(_) | controller_message::Message::Images(_) => {}
             other => panic!("{other:?}"),
         }
     };
@@ -271,7 +271,7 @@ async fn settled(agent: &mut Agent) {
                 controller_message::Message::Desired(desired) => {
                     assert!(desired.removed.is_empty(), "nothing changes here");
                 }
-                controller_message::Message::FlowsConfirmed(_) => {}
+                controller_message::Message::FlowsConfirmed(_) | controller_message::Message::Images(_) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -96,7 +96,11 @@ fn operations(document: &Value) -> Vec<Operation> {
 const CALLS: [(&str, &str, &str); 49] = [
     ("CreatePool", "/v1/pools", r#"{"name":"q"}"#),
     ("ListPools", "/v1/pools?page_size=1", ""),
-    ("UpdatePool", "/v1/pools/q", r#"{"max_containers":9,"max_memory_bytes":"0"}"#),
+    (
+        "UpdatePool",
+        "/v1/pools/q",
+        r#"{"max_containers":9,"max_memory_bytes":"0","registry_proxies":{"docker.io":"http://10.0.0.1:5000"}}"#,
+    ),
     ("GetPool", "/v1/pools/q", ""),
     ("CreateNetwork", "/v1/pools/q/networks", r#"{"name":"n","driver":"vlan","subnet":"10.9.0.0/24"}"#),
     ("ListNetworks", "/v1/networks", ""),

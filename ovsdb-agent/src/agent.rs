@@ -16,6 +16,7 @@ mod attachment;
 mod certificate;
 mod container;
 mod endpoints;
+mod images;
 mod keeper;
 mod plain;
 mod work;
@@ -44,6 +45,7 @@ use self::{
     attachment::Attachments,
     certificate::{joined, keep_credentials, renewed, ssl_files},
     endpoints::{Endpoints, Job, Outcome, Remains},
+    images::Images,
     keeper::Keeper,
     plain::Ordered,
     work::{Bridges, Circumstances, Tools},
@@ -148,6 +150,8 @@ struct Agent {
     /// The node's key and certificate, if it has joined; others when they are renewed.
     credentials: Option<watch::Receiver<Current>>,
     docker: mpsc::Receiver<docker::Event>,
+    /// How a pull stands has changed.
+    pulls: watch::Receiver<()>,
     plugin: mpsc::Receiver<plugin::Request>,
     plugin_problem: watch::Receiver<Option<String>>,
     /// What Docker's own networks and containers need besides its calls.
@@ -219,11 +223,13 @@ impl Agent {
         let keeper = Keeper::new(&shelf, config.docker_reserve);
         let docker = Docker::new(&config.docker);
         let checker = Checker::of_agent(&config, client.clone(), docker.clone());
+        let (images, pulls) = Images::new(docker.clone());
         let tools = Tools {
             shelf: shelf.clone(),
             attachments: Attachments::new(switch.clone(), sandboxes.clone()),
             sampler: Sampler::new(client.clone(), docker.clone(), shelf.clone(), &metrics),
             docker,
+            images,
             confirmed: confirmed_revision,
             switch,
             sandboxes,
@@ -268,6 +274,7 @@ impl Agent {
             confirmed,
             credentials,
             docker,
+            pulls,
             plugin,
             plugin_problem,
             keeper,
@@ -332,6 +339,7 @@ impl Agent {
                 self.bridges.due = true;
             }
             Some(event) = self.docker.recv() => self.handle_docker(event),
+            Ok(()) = self.pulls.changed() => self.endpoints.handle_images(),
             Some(request) = self.plugin.recv() => self.handle_plugin(request),
             Ok(()) = self.plugin_problem.changed() => {
                 let problem = self.plugin_problem.borrow_and_update().clone();
@@ -397,6 +405,9 @@ impl Agent {
             Event::Message(controller_message::Message::Log(request)) => self.handle_log(request),
             Event::Message(controller_message::Message::Stats(request)) => self.handle_stats(request),
             Event::Message(controller_message::Message::Check(request)) => self.handle_check(request),
+            Event::Message(controller_message::Message::Images(images)) => {
+                self.tools.images.set_proxies(images.registry_proxies.into_iter().collect());
+            }
             Event::Message(controller_message::Message::FlowsConfirmed(confirmed)) => {
                 self.confirmed.send_replace(confirmed.revision);
                 self.endpoints.handle_flows_confirmed(confirmed.revision);
@@ -495,7 +506,10 @@ impl Agent {
             }
             docker::Event::Network if self.tools.shelf.is_used() => self.keeper.look_at_docker(),
             docker::Event::Network => {}
-            docker::Event::Images(images) => self.status.set_images(images),
+            docker::Event::Images(images) => {
+                self.status.set_images(images);
+                self.endpoints.handle_images();
+            }
             docker::Event::Container(id) => self.endpoints.recheck(id),
         }
     }

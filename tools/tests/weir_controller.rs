@@ -119,6 +119,19 @@ fn a_network_is_created_shown_and_deleted() {
 }
 
 #[test]
+fn a_pools_registry_proxies_are_changed_one_by_one() {
+    let controller = Controller::start();
+    controller.ok("pool create p --registry-proxy http://10.0.0.5:5000");
+    let line = "pool update p --registry-proxy quay.io=https://cache --registry-proxy none";
+    assert_eq!(controller.json(line)["registry_proxies"], serde_json::json!({"quay.io": "https://cache"}));
+    assert!(controller.ok("pool show p").contains("quay.io=https://cache"));
+    let bad = "pool update p --registry-proxy http://cache/with/path";
+    assert!(String::from_utf8_lossy(&controller.cli(bad).stderr).contains("http://10.0.0.1:5000"));
+    assert_eq!(controller.cli("pool update p").status.code(), Some(2));
+    assert_eq!(controller.cli("pool update q --registry-proxy none").status.code(), Some(1));
+}
+
+#[test]
 fn creating_the_same_again_is_no_error_but_something_else_is() {
     let controller = Controller::start();
     controller.ok("pool create p");

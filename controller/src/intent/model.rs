@@ -143,6 +143,9 @@ pub struct Pool {
     /// What it may use at most.
     #[serde(default)]
     pub quota: Quota,
+    /// Where its nodes pull images from: addresses of registry proxies, by the registry that each stands for.
+    #[serde(default)]
+    pub registry_proxies: BTreeMap<String, String>,
     /// The key of the request that made it; empty: it had none.
     #[serde(default)]
     pub request_key: String,

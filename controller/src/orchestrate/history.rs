@@ -100,12 +100,7 @@ impl World {
     fn new() -> Self {
         let mut state = State::default();
         let mut tx = Transaction::new(&mut state);
-        let pool = PoolSpec {
-            name: "p".to_owned(),
-            default_image: String::new(),
-            placement: model::Strategy::Spread,
-            ..PoolSpec::default()
-        };
+        let pool = PoolSpec { name: "p".to_owned(), ..PoolSpec::default() };
         pools::create(&mut tx, pool).unwrap();
         for (name, driver, subnet, gateway) in
             [("a", "vlan", "10.1.0.0/28", Some("10.1.0.1")), ("b", "vxlan", "10.2.0.0/29", None)]

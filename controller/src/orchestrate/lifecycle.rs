@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId};
+use flowlib::compile::model::{Driver, EndpointId, NetworkId, NodeId, PoolId};
 use flowlib::types::PortNo;
 use ipnet::Ipv4Net;
 
@@ -255,6 +255,7 @@ impl Lifecycle {
         self.services.touch_all(state);
         for (id, node) in &self.nodes {
             if let Some(agent) = &node.agent {
+                agent.outbox.set_proxies(proxies(state, *id));
                 agent.outbox.set_all(state.revision(), all_desired(state, *id));
             }
         }
@@ -284,6 +285,7 @@ impl Lifecycle {
                     }
                     Record::Node(node) if state.node(node.id).is_none() => self.forget_node(node.id),
                     Record::Admission(admission) => self.turn_out(state, admission),
+                    Record::Pool(pool) => self.tell_of_images(state, pool.id),
                     _ => {}
                 }
             }
@@ -464,6 +466,7 @@ impl Lifecycle {
         if state.node(node).is_none_or(|node| is_revoked(state, node)) {
             return outbox.close();
         }
+        outbox.set_proxies(proxies(state, node));
         outbox.set_all(state.revision(), all_desired(state, node));
         let switch = self.nodes.get(&node).and_then(|node| node.switch.as_ref());
         if let Some(applied) = switch.and_then(|switch| switch.applied) {
@@ -672,6 +675,15 @@ impl Lifecycle {
         }
     }
 
+    /// Tells a pool's agents where to pull images from.
+    fn tell_of_images(&self, state: &State, pool: PoolId) {
+        for node in &state.members(pool).nodes {
+            if let Some(agent) = self.nodes.get(node).and_then(|node| node.agent.as_ref()) {
+                agent.outbox.set_proxies(proxies(state, *node));
+            }
+        }
+    }
+
     fn forget_endpoint(&mut self, node: NodeId, id: EndpointId) {
         self.journal.forget(id);
         self.evacuation.set_ended(id, false);
@@ -721,6 +733,12 @@ fn is_in_sync(state: &State, id: NodeId, own_revision: u64, switch: &SwitchRepor
 fn has_ended(state: &State, id: EndpointId, report: &PortReport) -> bool {
     let container = state.container_of(id).filter(|container| !report.is_late(container));
     report.state == PortState::Ended && container.is_some()
+}
+
+/// The registry proxies of a node's pool.
+fn proxies(state: &State, node: NodeId) -> BTreeMap<String, String> {
+    let pool = state.node(node).and_then(|node| state.pool(node.pool));
+    pool.map(|pool| pool.registry_proxies.clone()).unwrap_or_default()
 }
 
 /// All that a node's agent should have, and what it should remove.

@@ -60,7 +60,7 @@ use nodes::NodeSpec;
 use ofport::Ports;
 use outbox::{DesiredEndpoint, Outbox};
 use plain::{Lease, LeaseSpec};
-use pools::{PoolSpec, QuotaChange};
+use pools::PoolSpec;
 use scheduler::Placement;
 use services::ServiceSpec;
 use status::{Condition, Phase};
@@ -201,21 +201,21 @@ impl Orchestrator {
         Ok(self.intent().transact(create).await?.value)
     }
 
-    /// Changes what a pool may use: [`pools::set_quota`]; if it is `at` a revision, where one is named.
+    /// Changes a pool: [`pools::update`]; if it is `at` a revision, where one is named.
     ///
     /// # Errors
     /// As that says, or the store's.
-    pub async fn set_quota(
+    pub async fn update_pool(
         &self,
         name: String,
-        change: QuotaChange,
+        change: pools::Change,
         at: Option<u64>,
     ) -> Result<Arc<Pool>, IntentError> {
-        let set = move |tx: &mut Transaction<'_>| {
+        let update = move |tx: &mut Transaction<'_>| {
             condition::check(at, || Ok(pools::find(tx.state(), &name)?.revision))?;
-            pools::set_quota(tx, &name, change)
+            pools::update(tx, &name, change)
         };
-        Ok(self.intent().transact(set).await?.value)
+        Ok(self.intent().transact(update).await?.value)
     }
 
     /// Deletes a pool: [`pools::delete`]; if it is `at` a revision, where one is named.

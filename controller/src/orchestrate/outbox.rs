@@ -116,6 +116,8 @@ pub enum Outgoing {
     Stats(StatsOrder),
     /// A look at the node.
     Check(CheckOrder),
+    /// The pool's registry proxies.
+    Images(BTreeMap<String, String>),
     /// The switch holds all it should.
     TableSettled,
     /// The switch has confirmed all flows up to a revision.
@@ -147,6 +149,7 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Pending {
     closed: bool,
+    proxies: Option<BTreeMap<String, String>>,
     desired: Option<Desired>,
     confirmed: Option<u64>,
     settled: bool,
@@ -171,6 +174,12 @@ impl Outbox {
         desired.revision = desired.revision.max(revision);
         desired.endpoints.insert(id, endpoint);
         drop(pending);
+        self.wake.notify_one();
+    }
+
+    /// Says which the pool's registry proxies are.
+    pub fn set_proxies(&self, proxies: BTreeMap<String, String>) {
+        self.pending().proxies = Some(proxies);
         self.wake.notify_one();
     }
 
@@ -250,6 +259,10 @@ impl Pending {
         if self.closed {
             return Some(None);
         }
+        // First, so that no image is missed that only they have.
+        if let Some(proxies) = self.proxies.take() {
+            return Some(Some(Outgoing::Images(proxies)));
+        }
         if let Some(desired) = self.desired.take() {
             return Some(Some(Outgoing::Desired(desired)));
         }
@@ -279,6 +292,9 @@ mod tests {
         outbox.set(3, EndpointId(2), gone());
         outbox.settled();
         outbox.settled();
+        outbox.set_proxies(BTreeMap::from([("docker.io".to_owned(), "http://a".to_owned())]));
+        outbox.set_proxies(BTreeMap::new());
+        assert_eq!(outbox.next().await, Some(Outgoing::Images(BTreeMap::new())));
         let Some(Outgoing::Desired(desired)) = outbox.next().await else { panic!("no desired") };
         assert!(desired.complete);
         assert_eq!((desired.revision, desired.endpoints.len()), (3, 2));

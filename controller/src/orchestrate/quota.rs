@@ -91,7 +91,7 @@ fn cpus(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pools::{self, PoolSpec, QuotaChange};
+    use super::super::pools::{self, Change, PoolSpec, QuotaChange};
     use super::super::{containers::NETNS, networks};
     use super::*;
     use crate::intent::Transaction;
@@ -186,10 +186,11 @@ mod tests {
     fn a_quota_is_changed_in_part() {
         let mut state = world(Quota { containers: 3, addresses: 9, ..Quota::default() }, 0);
         let mut tx = Transaction::new(&mut state);
-        let change = QuotaChange { containers: Some(0), cpu_millis: Some(500), ..QuotaChange::default() };
-        let pool = pools::set_quota(&mut tx, "p", change).unwrap();
+        let quota = QuotaChange { containers: Some(0), cpu_millis: Some(500), ..QuotaChange::default() };
+        let change = Change { quota, ..Change::default() };
+        let pool = pools::update(&mut tx, "p", change.clone()).unwrap();
         assert_eq!(pool.quota, Quota { containers: 0, cpu_millis: 500, memory_bytes: 0, addresses: 9 });
-        let nowhere = pools::set_quota(&mut tx, "q", change).unwrap_err();
+        let nowhere = pools::update(&mut tx, "q", change).unwrap_err();
         assert_eq!(nowhere, Refusal::NotFound("there is no pool `q`".to_owned()).of("name"));
     }
 }

@@ -57,6 +57,8 @@ pub enum Reason {
     NodeLost,
     /// The image is not on the node.
     ImageMissing,
+    /// The image is on its way to the node.
+    Pulling,
     /// The runtime does not start it as it is.
     StartRefused,
     /// The runtime does not answer.
@@ -90,6 +92,7 @@ impl Reason {
             Self::NodeUnreachable => "NodeUnreachable",
             Self::NodeLost => "NodeLost",
             Self::ImageMissing => "ImageMissing",
+            Self::Pulling => "Pulling",
             Self::StartRefused => "StartRefused",
             Self::RuntimeUnreachable => "RuntimeUnreachable",
             Self::Restarting => "Restarting",
@@ -317,8 +320,8 @@ fn starting(container: &Container, evidence: Evidence<'_>) -> Condition {
         return Condition::new(Phase::Ended, Reason::Reserved, message);
     }
     if let Some(report) = evidence.port.filter(|report| report.state == PortState::Failed) {
-        // Waiting for the switch is no refusal.
-        let waits = report.refused == Reason::FlowsPending;
+        // Waiting for the switch, or for an image, is no refusal.
+        let waits = matches!(report.refused, Reason::FlowsPending | Reason::Pulling);
         let phase = if waits { Phase::Starting } else { Phase::Degraded };
         return Condition::new(phase, report.refused, report.message.clone());
     }

@@ -177,7 +177,7 @@ mod tests {
     use super::super::{Orchestrator, Timing};
     use super::*;
     use crate::intent::Intent;
-    use crate::intent::model::{Resources, Strategy};
+    use crate::intent::model::Resources;
     use crate::intent::store::embedded::Embedded;
 
     const LEASE: Duration = Duration::from_secs(1);
@@ -201,8 +201,7 @@ mod tests {
         let timing = Timing { cool_down: Duration::ZERO, lease: LEASE };
         let inner = Orchestrator::start(intent.clone(), timing, Arc::default()).0.inner;
         let registered = intent.transact(|tx| {
-            let (name, default_image, placement) = ("p".to_owned(), String::new(), Strategy::Spread);
-            pools::create(tx, PoolSpec { name, default_image, placement, ..PoolSpec::default() })?;
+            pools::create(tx, PoolSpec { name: "p".to_owned(), ..PoolSpec::default() })?;
             nodes::register(tx, node())
         });
         let (node, session) = (registered.await.unwrap().value.id, 1);

@@ -13,9 +13,10 @@ use tonic::{Request, Response, Status, Streaming};
 use weir_api::v1::agents_server::Agents;
 use weir_api::v1::{
     AgentMessage, CheckRequest, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed,
-    LeaseEndpointRequest, LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest,
-    RelayLogResponse, RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse,
-    SetEndpointMacRequest, StatsRequest, TableSettled, TerminalSize, agent_message, controller_message,
+    ImageSources, LeaseEndpointRequest, LeaseEndpointResponse, Register, Registered, RelayExecRequest,
+    RelayLogRequest, RelayLogResponse, RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest,
+    ReleaseEndpointResponse, SetEndpointMacRequest, StatsRequest, TableSettled, TerminalSize, agent_message,
+    controller_message,
 };
 
 use super::{Api, convert, logs, refused};
@@ -260,6 +261,10 @@ fn speak(
                 Outgoing::Check(CheckOrder { id, peers, packet, vlans }) => {
                     let peers = peers.iter().map(ToString::to_string).collect();
                     Message::Check(CheckRequest { id, peers, packet_bytes: packet, vlans })
+                }
+                Outgoing::Images(proxies) => {
+                    let registry_proxies = proxies.into_iter().collect();
+                    Message::Images(ImageSources { registry_proxies })
                 }
                 Outgoing::TableSettled => Message::TableSettled(TableSettled {}),
                 Outgoing::FlowsConfirmed(revision) => {

@@ -73,6 +73,7 @@ pub(super) fn pool_spec(pool: v1::Pool) -> PoolSpec {
             memory_bytes: quota.memory_bytes,
             addresses: quota.addresses,
         }),
+        registry_proxies: pool.registry_proxies.into_iter().collect(),
     }
 }
 
@@ -89,6 +90,7 @@ pub(super) fn pool(state: &State, pool: &Pool) -> v1::Pool {
             Strategy::Binpack => v1::pool::Placement::Binpack,
         }
         .into(),
+        registry_proxies: pool.registry_proxies.clone().into_iter().collect(),
         revision: pool.revision,
         quota: Some(v1::Quota {
             containers: pool.quota.containers,
@@ -575,6 +577,7 @@ pub(super) fn port_report(report: v1::EndpointReport) -> Result<(EndpointId, Por
     let refused = match reason.as_str() {
         "FlowsPending" => Reason::FlowsPending,
         "ImageMissing" => Reason::ImageMissing,
+        "Pulling" => Reason::Pulling,
         "StartRefused" => Reason::StartRefused,
         "RuntimeUnreachable" => Reason::RuntimeUnreachable,
         "Restarting" => Reason::Restarting,

@@ -10,7 +10,7 @@ use weir_api::v1::{
 use super::page::Page;
 use super::{Api, condition, convert, fault, refused};
 use crate::intent::State;
-use crate::orchestrate::pools::{self, QuotaChange};
+use crate::orchestrate::pools::{self, Change, QuotaChange};
 
 #[tonic::async_trait]
 impl Pools for Api {
@@ -24,13 +24,14 @@ impl Pools for Api {
     async fn update_pool(&self, request: Request<UpdatePoolRequest>) -> Result<Response<Pool>, Status> {
         let at = condition::revision(request.metadata())?;
         let request = request.into_inner();
-        let change = QuotaChange {
+        let quota = QuotaChange {
             containers: request.max_containers,
             cpu_millis: request.max_cpu_millis,
             memory_bytes: request.max_memory_bytes,
             addresses: request.max_addresses,
         };
-        let pool = self.orchestrator.set_quota(request.name, change, at).await.map_err(refused)?;
+        let change = Change { quota, registry_proxies: request.registry_proxies.into_iter().collect() };
+        let pool = self.orchestrator.update_pool(request.name, change, at).await.map_err(refused)?;
         Ok(Response::new(self.orchestrator.intent().read(|state| convert::pool(state, &pool))))
     }
 

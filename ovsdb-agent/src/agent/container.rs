@@ -162,6 +162,10 @@ async fn create(
     program: &Program,
     Conditions { is_retry, tso }: Conditions,
 ) -> Result<Found, Halt> {
+    // Docker would only say again that it is not there.
+    if let Some(pulling) = tools.images.under_way(&program.image) {
+        return Err(Halt::Failed(pulling));
+    }
     let early = async {
         match program.stopped || is_retry {
             true => Ok(()),
@@ -177,7 +181,10 @@ async fn create(
         Ok(made) => Ok(made),
         Err(error) => {
             tools.attachments.detach(spec.id).await?;
-            Err(error.into())
+            match error {
+                DockerError::NoImage { image, .. } => Err(Halt::Failed(tools.images.want(&image))),
+                error => Err(error.into()),
+            }
         }
     }
 }

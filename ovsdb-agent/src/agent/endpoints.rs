@@ -120,6 +120,8 @@ pub(super) enum Reason {
     FlowsPending,
     /// The image is not here.
     Image,
+    /// Nothing: the image is on its way.
+    Pulling,
     /// Docker does not make or start it as it is.
     Start,
     /// Docker does not answer.
@@ -135,6 +137,7 @@ impl Reason {
             Self::Port => "PortRefused",
             Self::FlowsPending => "FlowsPending",
             Self::Image => "ImageMissing",
+            Self::Pulling => "Pulling",
             Self::Start => "StartRefused",
             Self::Runtime => "RuntimeUnreachable",
             Self::Restarting => "Restarting",
@@ -276,6 +279,11 @@ impl Endpoints {
     pub(super) fn handle_flows_confirmed(&mut self, revision: u64) {
         self.confirmed = revision;
         self.recheck_where(|entry| entry.reason == Some(Reason::FlowsPending));
+    }
+
+    /// Images have come, or how a pull stands has changed: what waits for one is looked at again.
+    pub(super) fn handle_images(&mut self) {
+        self.recheck_where(|entry| matches!(entry.reason, Some(Reason::Image | Reason::Pulling)));
     }
 
     /// The endpoints whose containers may be in the network.

@@ -11,6 +11,7 @@ use super::{
     attachment::Attachments,
     container,
     endpoints::{Failed, Goal, Job, Outcome, Reason, Remains},
+    images::Images,
     plain::{self, Asker},
 };
 use crate::{
@@ -33,6 +34,8 @@ pub(super) struct Tools {
     pub(super) attachments: Attachments,
     /// Containers.
     pub(super) docker: Docker,
+    /// Their images that are not here yet.
+    pub(super) images: Images,
     /// Up to which revision the switch has confirmed its flows.
     pub(super) confirmed: watch::Receiver<u64>,
     /// What the node's containers use.

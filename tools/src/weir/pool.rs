@@ -1,4 +1,7 @@
-//! `weir pool`: pools, the ranges their networks take VLANs and VNIs from, what they may use, and what lets nodes join them.
+//! `weir pool`: pools, the ranges their networks take VLANs and VNIs from, what they may use, where their images come from, and
+//! what lets nodes join them.
+
+use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Cell;
@@ -16,7 +19,7 @@ use super::token;
 pub(super) enum Command {
     /// Create a pool
     Create(Create),
-    /// Change what a pool may use; what it uses already it keeps
+    /// Change what a pool may use, and where its images come from; what it uses already it keeps
     Update(Update),
     /// List all pools
     #[command(visible_alias = "ls")]
@@ -51,6 +54,8 @@ pub(super) struct Create {
     pub(super) placement: Placement,
     #[command(flatten)]
     quota: Limits,
+    #[command(flatten)]
+    images: Images,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +64,8 @@ pub(super) struct Update {
     name: String,
     #[command(flatten)]
     quota: Limits,
+    #[command(flatten)]
+    images: Images,
 }
 
 /// What a pool may use at most.
@@ -76,6 +83,15 @@ struct Limits {
     /// At most so many addresses, or none
     #[arg(long, value_name = "N", value_parser = limit::<u32>)]
     max_addresses: Option<u32>,
+}
+
+/// Where images come from.
+#[derive(Debug, Args)]
+struct Images {
+    /// Pull images of that registry (docker.io, if none is named) through the registry or cache at that URL, or none any more;
+    /// repeatable
+    #[arg(long = "registry-proxy", value_name = "[REGISTRY=]URL|none", value_parser = proxy)]
+    registry_proxies: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,7 +112,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
     }
     let mut client = weir_api::client::pools(session.channel().await?);
     match command {
-        Command::Create(Create { name, vlans, vnis, default_image, placement, quota }) => {
+        Command::Create(Create { name, vlans, vnis, default_image, placement, quota, images }) => {
             let placement = match placement {
                 Placement::Spread => pool::Placement::Spread,
                 Placement::Binpack => pool::Placement::Binpack,
@@ -108,25 +124,29 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
                 memory_bytes: quota.max_memory.unwrap_or_default(),
                 addresses: quota.max_addresses.unwrap_or_default(),
             });
-            let pool = v1::Pool { name, vlans, vnis, default_image, placement, quota, ..v1::Pool::default() };
+            let registry_proxies = images.registry_proxies.into_iter().collect();
+            let pool = v1::Pool {
+                name,
+                vlans,
+                vnis,
+                default_image,
+                placement,
+                quota,
+                registry_proxies,
+                ..v1::Pool::default()
+            };
             let request = session.request(v1::CreatePoolRequest { pool: Some(pool) });
             let pool = session.patiently("creating", client.create_pool(request)).await?;
             output::show(session.format(), &PoolView::from(pool))
         }
-        Command::Update(Update { name, quota }) => {
-            let Limits {
-                max_containers,
-                max_cpus: max_cpu_millis,
-                max_memory: max_memory_bytes,
-                max_addresses,
-            } = quota;
-            let request = v1::UpdatePoolRequest {
-                name,
-                max_containers,
-                max_cpu_millis,
-                max_memory_bytes,
-                max_addresses,
-            };
+        Command::Update(update) => {
+            let name = update.name.clone();
+            let request = v1::UpdatePoolRequest::from(update);
+            if request == (v1::UpdatePoolRequest { name, ..v1::UpdatePoolRequest::default() }) {
+                return Err(Failure::Usage(
+                    "nothing to change is named: give one of the options that `weir pool update --help` shows".to_owned(),
+                ));
+            }
             let pool = session.patiently("updating", client.update_pool(session.request(request))).await?;
             output::show(session.format(), &PoolView::from(pool))
         }
@@ -159,6 +179,16 @@ fn or_none<T: Default>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> 
     if text == "none" { Ok(T::default()) } else { read(text) }
 }
 
+/// Reads `[REGISTRY=]URL` or `[REGISTRY=]none`, which is no URL.
+fn proxy(text: &str) -> Result<(String, String), String> {
+    let (registry, url) = text.split_once('=').unwrap_or(("docker.io", text));
+    match url {
+        "none" => Ok((registry.to_owned(), String::new())),
+        url if url.contains("://") => Ok((registry.to_owned(), url.to_owned())),
+        _ => Err("expected [REGISTRY=]URL, for example http://10.0.0.1:5000, or none".to_owned()),
+    }
+}
+
 /// Reads `FIRST-LAST`, or one number, which is a range of one.
 fn range(text: &str) -> Result<v1::Range, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -183,6 +213,7 @@ struct PoolView {
     placement: &'static str,
     quota: QuotaView,
     used: QuotaView,
+    registry_proxies: BTreeMap<String, String>,
     revision: u64,
 }
 
@@ -199,16 +230,30 @@ struct QuotaView {
 #[serde(transparent)]
 struct PoolList(Vec<PoolView>);
 
+impl From<Update> for v1::UpdatePoolRequest {
+    fn from(Update { name, quota, images }: Update) -> v1::UpdatePoolRequest {
+        v1::UpdatePoolRequest {
+            name,
+            max_containers: quota.max_containers,
+            max_cpu_millis: quota.max_cpus,
+            max_memory_bytes: quota.max_memory,
+            max_addresses: quota.max_addresses,
+            registry_proxies: images.registry_proxies.into_iter().collect(),
+        }
+    }
+}
+
 impl From<v1::Pool> for PoolView {
     fn from(pool: v1::Pool) -> PoolView {
         let placement = match pool.placement() {
             pool::Placement::Unspecified | pool::Placement::Spread => "spread",
             pool::Placement::Binpack => "binpack",
         };
-        let v1::Pool { name, vlans, vnis, default_image, revision, quota, used, .. } = pool;
+        let v1::Pool { name, vlans, vnis, default_image, revision, quota, used, registry_proxies, .. } = pool;
+        let registry_proxies = registry_proxies.into_iter().collect();
         let (vlans, vnis) = (vlans.map(Into::into), vnis.map(Into::into));
         let (quota, used) = (quota.unwrap_or_default().into(), used.unwrap_or_default().into());
-        PoolView { name, vlans, vnis, default_image, placement, quota, used, revision }
+        PoolView { name, vlans, vnis, default_image, placement, quota, used, registry_proxies, revision }
     }
 }
 
@@ -237,6 +282,8 @@ fn range_text(range: Option<&RangeView>) -> String {
 impl View for PoolView {
     fn to_text(&self) -> String {
         let PoolView { used, quota, .. } = self;
+        let proxies: Vec<_> =
+            self.registry_proxies.iter().map(|(registry, url)| format!("{registry}={url}")).collect();
         output::facts([
             ("Pool", self.name.clone()),
             ("VLANs", range_text(self.vlans.as_ref())),
@@ -247,6 +294,7 @@ impl View for PoolView {
             ("CPUs", used_text(used.cpu_millis, quota.cpu_millis, amount::cpus_text)),
             ("Memory", used_text(used.memory_bytes, quota.memory_bytes, amount::bytes_text)),
             ("Addresses", used_text(used.addresses, quota.addresses, |n| n.to_string())),
+            ("Registry proxies", proxies.join(", ")),
         ])
     }
 }
@@ -279,6 +327,18 @@ mod tests {
         assert_eq!(or_none("1.5", amount::cpus), Ok(1500));
         assert_eq!(used_text(2, 0, |n: u32| n.to_string()), "2 of no limit");
         assert_eq!(used_text(2, 3, |n: u32| n.to_string()), "2 of 3");
+    }
+
+    #[test]
+    fn reads_registry_proxies() {
+        let read = |text| proxy(text).map(|(registry, url)| format!("{registry} {url}"));
+        assert_eq!(read("http://a:5000").unwrap(), "docker.io http://a:5000");
+        assert_eq!(read("quay.io=https://b").unwrap(), "quay.io https://b");
+        assert_eq!(read("none").unwrap(), "docker.io ");
+        assert_eq!(read("a:1=none").unwrap(), "a:1 ");
+        for text in ["", "10.0.0.1:5000", "docker.io=", "docker.io=x"] {
+            assert!(proxy(text).is_err(), "{text}");
+        }
     }
 
     #[test]

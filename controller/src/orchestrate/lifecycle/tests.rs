@@ -34,9 +34,7 @@ impl World {
     fn new(n_nodes: u8) -> Self {
         let mut state = State::default();
         let mut tx = Transaction::new(&mut state);
-        let (name, default_image) = ("p".to_owned(), String::new());
-        let placement = crate::intent::model::Strategy::Spread;
-        pools::create(&mut tx, PoolSpec { name, default_image, placement, ..PoolSpec::default() }).unwrap();
+        pools::create(&mut tx, PoolSpec { name: "p".to_owned(), ..PoolSpec::default() }).unwrap();
         let spec = NetworkSpec {
             pool: "p".to_owned(),
             name: "net".to_owned(),
@@ -280,6 +278,21 @@ fn an_agent_that_only_crashes_moves_nothing() {
     assert!(world.node(1).lost);
     assert_eq!(world.carry_out(), ["a"]);
     assert_eq!(world.node_of("a"), 2);
+}
+
+#[tokio::test]
+async fn agents_are_told_of_their_pools_registry_proxies_when_they_connect_and_when_that_changes() {
+    use crate::orchestrate::outbox::Outgoing;
+    let mut world = World::new(1);
+    let outbox = world.lifecycle.outbox(world.id(1)).unwrap();
+    assert_eq!(outbox.next().await, Some(Outgoing::Images(BTreeMap::new())));
+    let proxies = BTreeMap::from([("docker.io".to_owned(), "http://10.0.0.1:5000".to_owned())]);
+    let change = pools::Change { registry_proxies: proxies.clone(), ..pools::Change::default() };
+    world.transact(|tx, _| pools::update(tx, "p", change)).unwrap();
+    assert_eq!(outbox.next().await, Some(Outgoing::Images(proxies.clone())));
+    world.connect(1);
+    let outbox = world.lifecycle.outbox(world.id(1)).unwrap();
+    assert_eq!(outbox.next().await, Some(Outgoing::Images(proxies)));
 }
 
 #[test]

@@ -147,8 +147,7 @@ impl World {
     fn new(placement: Placing, subnet: &str, block_prefix_len: u32, capacities: &[Resources]) -> Self {
         let mut state = State::default();
         let mut tx = Transaction::new(&mut state);
-        let (name, default_image) = ("p".to_owned(), String::new());
-        pools::create(&mut tx, PoolSpec { name, default_image, placement, ..PoolSpec::default() }).unwrap();
+        pools::create(&mut tx, PoolSpec { name: "p".to_owned(), placement, ..PoolSpec::default() }).unwrap();
         networks::create(&mut tx, &network_spec(subnet, block_prefix_len)).unwrap();
         let links = Links::default();
         for (n, capacity) in (0..).zip(capacities) {

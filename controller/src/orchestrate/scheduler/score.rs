@@ -13,9 +13,12 @@ use super::filter::{Candidate, without_itself};
 const FULL_OF_ENDPOINTS: u128 = 100;
 /// The most points for load; the least that is ever used of a node, by the container itself, is a hundredth of it.
 const LOAD: u32 = 1000;
-/// Points for a node that has the image. They decide whatever else there is: no agent pulls images, so that elsewhere the
-/// container could not start.
+/// Points for a node that has the image, if others cannot pull it. They decide whatever else there is: elsewhere the container
+/// could not start.
 const IMAGE: u32 = LOAD;
+/// Points for a node that has the image, if others would pull it: a start at once outweighs a twentieth of a node's load, but
+/// not all replicas follow the first.
+const PULLED_IMAGE: u32 = LOAD / 20;
 /// Points for an address that no other node has to learn of. They weigh less than one endpoint.
 const OWN_BLOCK: u32 = 3;
 /// Points for an address that others learn of with a block.
@@ -26,7 +29,7 @@ const NEW_BLOCK: u32 = 1;
 pub struct Scores {
     /// How empty it would be (to spread) or how full (to fill nodes up): thousandths.
     pub load: u32,
-    /// The image is there: more than all other points together can make up for.
+    /// The image is there: more than all other points together can make up for, unless other nodes could pull it.
     pub image: u32,
     /// Where the address would be from.
     pub block: u32,
@@ -44,13 +47,18 @@ impl Scores {
 /// `image` is what it runs, by name with tag.
 pub(super) fn score(place: &Place<'_>, image: &str, candidate: &Candidate<'_>, source: Source) -> Scores {
     let used = used(place, candidate);
+    let can_pull = place.pool.registry_proxies.contains_key(registry(place.image));
     let has_image = candidate.link.offer.as_ref().is_some_and(|offer| offer.images.contains(image));
     Scores {
         load: match place.pool.placement {
             Strategy::Spread => LOAD - used,
             Strategy::Binpack => used,
         },
-        image: if has_image { IMAGE } else { 0 },
+        image: match (has_image, can_pull) {
+            (false, _) => 0,
+            (true, false) => IMAGE,
+            (true, true) => PULLED_IMAGE,
+        },
         block: match source {
             Source::Own => OWN_BLOCK,
             Source::New => NEW_BLOCK,
@@ -87,6 +95,16 @@ pub(super) fn tagged(image: &str) -> Cow<'_, str> {
     if is_tagged || image.is_empty() { Cow::Borrowed(image) } else { Cow::Owned(format!("{image}:latest")) }
 }
 
+/// The registry in an image's name; `docker.io`, if it bears none. Source: github.com/distribution/reference,
+/// `splitDockerDomain`.
+fn registry(image: &str) -> &str {
+    match image.split_once('/') {
+        Some(("index.docker.io", _)) => "docker.io",
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "docker.io",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +121,21 @@ mod tests {
         ];
         for (image, with_tag) in cases {
             assert_eq!(tagged(image), with_tag);
+        }
+    }
+
+    #[test]
+    fn the_registry_is_in_the_name_or_the_one_of_names_without() {
+        let cases = [
+            ("busybox", "docker.io"),
+            ("me/app:1", "docker.io"),
+            ("index.docker.io/me/app", "docker.io"),
+            ("quay.io/me/app", "quay.io"),
+            ("cache:5000/app", "cache:5000"),
+            ("localhost/app", "localhost"),
+        ];
+        for (image, is) in cases {
+            assert_eq!(registry(image), is);
         }
     }
 

@@ -475,7 +475,9 @@ mod tests {
     fn a_full_quota_is_kept_and_an_old_replica_goes_before_a_new_one_is_made() {
         let mut world = World::new();
         let quota = pools::QuotaChange { containers: Some(3), ..pools::QuotaChange::default() };
-        world.change(|tx| pools::set_quota(tx, "p", quota)).unwrap();
+        world
+            .change(|tx| pools::update(tx, "p", pools::Change { quota, ..pools::Change::default() }))
+            .unwrap();
         world.change(|tx| services::scale(tx, ("p", "web"), 5)).unwrap();
         world.settle(|_| Phase::Ready);
         assert_eq!(

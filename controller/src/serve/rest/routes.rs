@@ -28,7 +28,7 @@ pub(super) enum Verb {
     Post,
     /// Sets something to what is given.
     Put,
-    /// Changes what is given, and leaves the rest.
+    /// Changes what is named, and leaves the rest.
     Patch,
     /// Takes something away.
     Delete,

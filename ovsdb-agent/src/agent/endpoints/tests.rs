@@ -182,6 +182,20 @@ fn flows_that_are_confirmed_while_a_job_gives_up_are_not_missed() {
 }
 
 #[test]
+fn an_image_that_has_come_is_not_waited_for() {
+    let (mut endpoints, now) = (Endpoints::default(), Instant::now());
+    let all = vec![container(1), container(2)];
+    endpoints.handle_desired(Desired { revision: 9, endpoints: all, ..Desired::default() });
+    for job in endpoints.poll_jobs(now) {
+        let reason = if job.id == 1 { Reason::Pulling } else { Reason::Start };
+        endpoints.handle_done(&job, Outcome::Failed(Failed::new(reason, "no")), now);
+    }
+    endpoints.handle_images();
+    let due: Vec<_> = endpoints.poll_jobs(now).iter().map(|job| job.id).collect();
+    assert_eq!(due, [1]);
+}
+
+#[test]
 fn what_is_refused_is_not_waited_for() {
     let (mut endpoints, now) = (Endpoints::default(), Instant::now());
     endpoints.handle_desired(desired(true, &[1], &[]));

@@ -19,6 +19,7 @@ use weir_api::v1::{ProcessStatus, process_status::Health};
 use super::{
     ANSWER, Docker, DockerError, WORK,
     network::{self, NETWORK},
+    reference::Reference,
 };
 use crate::runtime::{Check, EndpointId, EndpointSpec, Program, Restart};
 
@@ -136,10 +137,27 @@ impl Docker {
     /// # Errors
     /// `NoImage`, or Docker's: a name that is taken, limits beyond the node, no space.
     pub async fn create(&self, spec: &EndpointSpec, program: &Program) -> Result<Found, DockerError> {
-        match self.try_create(spec, program).await {
+        let made = self.create_of(spec, program, &program.image).await;
+        let digested = || program.image.parse::<Reference>().ok().filter(|image| image.digest().is_some());
+        if matches!(made, Err(DockerError::NoImage { .. }))
+            && let Some(image) = digested()
+        {
+            let (name, tag) = image.kept();
+            return self.create_of(spec, program, &format!("{name}:{tag}")).await;
+        }
+        made
+    }
+
+    async fn create_of(
+        &self,
+        spec: &EndpointSpec,
+        program: &Program,
+        image: &str,
+    ) -> Result<Found, DockerError> {
+        match self.try_create(spec, program, image).await {
             Err(error) if network::is_at_fault(&error) => {
                 self.ensure_network().await?;
-                self.try_create(spec, program).await
+                self.try_create(spec, program, image).await
             }
             result => result,
         }
@@ -151,9 +169,14 @@ impl Docker {
         })
     }
 
-    async fn try_create(&self, spec: &EndpointSpec, program: &Program) -> Result<Found, DockerError> {
+    async fn try_create(
+        &self,
+        spec: &EndpointSpec,
+        program: &Program,
+        image: &str,
+    ) -> Result<Found, DockerError> {
         let options = CreateContainerOptionsBuilder::new().name(&name(spec, program.starts)).build();
-        let body = body(spec, program);
+        let body = ContainerCreateBody { image: Some(image.to_owned()), ..body(spec, program) };
         self.ask("making a container", WORK, |docker| async move {
             docker.create_container(Some(options), body).await
         })
@@ -277,7 +300,6 @@ fn body(spec: &EndpointSpec, program: &Program) -> ContainerCreateBody {
     ];
     ContainerCreateBody {
         hostname: Some(spec.container.chars().take(MAX_HOSTNAME).collect()),
-        image: Some(program.image.clone()),
         cmd: Some(program.command.clone()).filter(|command| !command.is_empty()),
         env: Some(program.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),

@@ -14,13 +14,19 @@
 //! | `exec.rs` | commands inside |
 //! | `terminal.rs` | the stream of one that has a terminal |
 //! | `log.rs` | what a container has put out |
+//! | `reference.rs` | the names of images |
+//! | `pull.rs` | fetching an image through a registry proxy |
+//! | `loopback.rs` | such a proxy as if it were on this host |
 
 mod container;
 mod decide;
 mod exec;
 mod log;
+mod loopback;
 mod network;
 mod plain;
+mod pull;
+mod reference;
 mod terminal;
 mod watch;
 
@@ -40,6 +46,8 @@ pub use self::{
     decide::{Step, decide},
     log::LogOutput,
     plain::{PlainContainer, PlainEndpoint, PlainNetwork},
+    pull::{Progress, Proxy},
+    reference::Reference,
     watch::{Event, watch},
 };
 

@@ -12,7 +12,7 @@ use bollard::{
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::{ANSWER, Docker, DockerError, container::LABEL};
+use super::{ANSWER, Docker, DockerError, container::LABEL, reference};
 use crate::runtime::EndpointId;
 
 /// What has become of Docker, or happened in it.
@@ -22,7 +22,7 @@ pub enum Event {
     Connected,
     /// It is gone, or does not answer; why, or `None` if there is no Docker here at all.
     Lost(Option<String>),
-    /// All images it has, by name with tag.
+    /// All images it has, by name with tag or digest.
     Images(Vec<String>),
     /// Something happened to an endpoint's container.
     Container(EndpointId),
@@ -116,6 +116,7 @@ async fn images(docker: &Docker) -> Result<Vec<String>, DockerError> {
     });
     let mut names: Vec<String> = all.await?.into_iter().flat_map(|image| image.repo_tags).collect();
     names.retain(|name| name != "<none>:<none>");
+    names = names.into_iter().map(reference::known_as).collect();
     names.sort_unstable();
     Ok(names)
 }
