@@ -10,19 +10,17 @@ mod docker;
 #[path = "support/plain.rs"]
 #[allow(dead_code, reason = "a part is used here")]
 mod plain;
+#[path = "support/prometheus.rs"]
+mod prometheus;
 mod support;
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use labs::Place;
-use serde_json::Value;
+use prometheus::{Prometheus, panels};
 use support::{POOL, System, inside, reaches, vlan};
 use weir_api::v1;
 use weir_api::v1::agents_client::AgentsClient;
@@ -31,22 +29,12 @@ use weir_api::v1::containers_client::ContainersClient;
 
 #[test]
 fn every_panel_has_something_to_show() {
-    let programs = ["prometheus", "promtool"].map(|program| Path::new("/usr/bin").join(program));
-    if let Some(missing) = programs.iter().find(|path| !path.exists()) {
-        eprintln!("not run: there is no {}: labs/packages installs it", missing.display());
+    if !prometheus::possible() {
         return;
     }
-    let serve = |node: &mut labs::topology::Node| node.args.push("--metrics=0.0.0.0:7401".to_owned());
-    let Some(system) = System::up_docker_with("mon", |topology| topology.nodes.iter_mut().for_each(serve))
-    else {
-        return;
-    };
+    let Some(system) = System::up_docker_with("mon", prometheus::served) else { return };
     system.network(vlan("v"));
-    // The tests of limits are elsewhere; here there are some to be shown.
-    let resources = Some(v1::Resources { cpu_millis: 500, memory_bytes: 64 << 20, pids: 50 });
-    let work = "while true; do echo data > /file; sync; cat /file > /dev/null; sleep 0.1; done";
-    let worker = docker::job("worker", "v/n1", &["sh", "-c", work]);
-    let worker = system.create_as(v1::Container { resources, ..worker });
+    let worker = system.create_as(prometheus::worker("v/n1"));
     let plain = system.create("plain", "v/n2");
     plain::make_network(&system.lab, "n1", "net", &["-o", "network=v"]);
     let own = plain::run(&system.lab, "n1", "own", &["--net", "net"]);
@@ -148,79 +136,6 @@ fn register_liar(system: &System) {
     let said = tokio_stream::once(v1::AgentMessage { message: Some(register) });
     let mut client = AgentsClient::new(system.channel.clone());
     system.runtime.block_on(client.attach(said)).unwrap();
-}
-
-/// Prometheus on the controller's machine; it ends when this is dropped.
-struct Prometheus {
-    place: Place,
-    child: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Prometheus {
-    /// Starts it with the file of labs/monitoring, but for the addresses and the intervals, which a test has no time for.
-    fn start(system: &System) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let text = fs::read_to_string(monitoring().join("prometheus.yml")).unwrap();
-        let text =
-            text.replace("127.0.0.1:7400", "172.31.0.254:7400").replace("15s", "1s").replace("30s", "1s");
-        let file = folder.path().join("prometheus.yml");
-        fs::write(&file, text).unwrap();
-        let place = system.place("controller");
-        let words = ["promtool", "check", "config"].map(PathBuf::from);
-        place.run(words.iter().chain([&file])).unwrap();
-        let data = folder.path().join("data");
-        let child = place
-            .command(["prometheus", "--web.listen-address=127.0.0.1:9090", "--log.level=error"])
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { place, child, _folder: folder }
-    }
-
-    /// What it answers to a query: a line for each series, with its value; nothing while it does not answer.
-    fn ask(&self, query: &str) -> String {
-        self.place.run(["promtool", "query", "instant", "http://127.0.0.1:9090", query]).unwrap_or_default()
-    }
-
-    /// Whether a query has an answer that is a number.
-    fn shows(&self, query: &str) -> bool {
-        let answer = self.ask(query);
-        let value = |line: &str| line.rsplit_once("=> ")?.1.split(' ').next()?.parse::<f64>().ok();
-        answer.lines().filter_map(value).any(|value| !value.is_nan())
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // Its data go with their folder.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// The queries of all panels of all dashboards, with their panels' titles, as Grafana asks them for everything.
-fn panels() -> Vec<(String, String)> {
-    let mut panels = Vec::new();
-    for entry in fs::read_dir(monitoring().join("grafana")).unwrap() {
-        let dashboard: Value = serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap();
-        for panel in dashboard["panels"].as_array().unwrap() {
-            for target in panel["targets"].as_array().unwrap() {
-                let query = target["expr"].as_str().unwrap();
-                let query =
-                    query.replace("$__rate_interval", "30s").replace("$pool", ".*").replace("$node", ".*");
-                assert!(!query.contains('$'), "a variable that this test does not know: {query}");
-                panels.push((panel["title"].as_str().unwrap().to_owned(), query));
-            }
-        }
-    }
-    panels
-}
-
-fn monitoring() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring")
 }
 
 const PATIENCE: Duration = Duration::from_secs(90);

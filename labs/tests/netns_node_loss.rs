@@ -175,6 +175,8 @@ fn a_container_that_docker_starts_before_the_agent_gets_no_port() {
     let (system, id) = (&site.system, site.web.endpoint_id);
     let name = system.docker("n1", &["ps", "--format", "{{.Names}}"]).unwrap();
     let pid = system.docker("n1", &["inspect", "--format", "{{.State.Pid}}", &name]).unwrap();
+    // Connections that it leaves behind would keep its namespace for two minutes.
+    site.web.place.run(["sysctl", "-qw", "net.ipv4.tcp_orphan_retries=1"]).unwrap();
     let gone = Instant::now();
     system.stop_node("n1");
     // As a reboot: neither process nor namespace is left.

@@ -1,6 +1,7 @@
 //! An upstream registry and a registry proxy, beside the lab's controller: nodes reach the proxy alone.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -145,18 +146,32 @@ pub(crate) struct Image {
 
 /// Puts an image into the upstream: the lab's BusyBox, and a layer of its own that is `size` bytes large.
 pub(crate) fn push(lab: &Lab, name: &str, size: u64) -> Image {
+    push_with(lab, name, |root| {
+        let mut random = Command::new("head");
+        random.args(["-c", &size.to_string(), "/dev/urandom"]);
+        random.stdout(File::create(root.join("own")).unwrap());
+        assert!(random.status().unwrap().success());
+    })
+}
+
+/// Puts an image into the upstream that has a page `/www/version`.
+pub(crate) fn push_page(lab: &Lab, name: &str, version: &str) -> Image {
+    push_with(lab, name, |root| {
+        fs::create_dir(root.join("www")).unwrap();
+        fs::write(root.join("www/version"), version).unwrap();
+    })
+}
+
+/// Puts an image into the upstream: the lab's BusyBox, and a layer of what is put into a folder.
+fn push_with(lab: &Lab, name: &str, fill: impl FnOnce(&Path)) -> Image {
     let folder = folder(lab, "images").join(name.replace(['/', ':'], "-"));
     fs::create_dir_all(folder.join("root")).unwrap();
     let (repository, tag) = name.split_once(':').unwrap();
-    let own = folder.join("root/own");
-    let size_word = size.to_string();
-    let mut random = Command::new("head");
-    random.args(["-c", &size_word, "/dev/urandom"]).stdout(File::create(&own).unwrap());
-    assert!(random.status().unwrap().success());
+    fill(&folder.join("root"));
     let tar = folder.join("own.tar");
     let (file, root) =
         (format!("--file={}", tar.display()), format!("--directory={}", folder.join("root").display()));
-    run(Command::new("tar").args(["--create", &file, &root, "own"])).unwrap();
+    run(Command::new("tar").args(["--create", &file, &root, "."])).unwrap();
     let layers = [lab.state().dir.join("busybox.tar"), tar].map(|tar| put_blob(lab, repository, &tar));
     let config = json!({
         "architecture": "amd64",
