@@ -1,5 +1,5 @@
 //! Services: so many containers alike, under one name. Here is what requests change; what is to be done about it is found by
-//! [`Services`] (`reconcile.rs`), a state machine around the intent, step by step (`decide.rs`).
+//! `Services` (`reconcile.rs`), a state machine around the intent, step by step (`decide.rs`).
 //!
 //! ```text
 //!   create, scale, update, rollback ──▶ the service's record

@@ -7,7 +7,7 @@
 //! leave:  the controller forgets the node ─▶ journal ─▶ containers' remains ─▶ NIC as it was ─▶ settings, certificate gone
 //! ```
 //!
-//! The journal is on disk before anything is changed ([`journal`]). Each step may be repeated, and the host can be reached
+//! The journal is on disk before anything is changed (`journal.rs`). Each step may be repeated, and the host can be reached
 //! after each. A join that was cut short is undone by whoever finds its journal: the next join, a leave, or the agent when it
 //! starts ([`resume`]). What stays of a join that is undone is the certificate, so that no other token is needed.
 

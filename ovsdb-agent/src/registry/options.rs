@@ -11,7 +11,7 @@ use clap::Args;
 /// --registry-proxy http://HOST:PORT`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The registry that it stands for: http://HOST[:PORT] or https://HOST[:PORT].
+    /// The registry that it stands for: http://HOST:PORT or https://HOST, with a port or without.
     #[arg(
         long,
         env = "WEIR_REGISTRY_UPSTREAM",

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Source: github.com/distribution/reference, `ParseNormalizedNamed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// The registry's host, with its port if the name has one; [`HUB`] if the name bears none.
+    /// The registry's host, with its port if the name has one; `docker.io` if the name bears none.
     pub registry: String,
     /// The repository in that registry, for example `library/busybox`.
     repository: String,
