@@ -65,7 +65,9 @@ async fn reserve(world: &World, node: &str) -> anyhow::Result<Vec<Ipv4Addr>> {
     let full = async {
         loop {
             poll.tick().await;
-            let mut endpoints = world.endpoints().await?;
+            let mut containers = weir_api::client::containers(world.channel.clone());
+            let request = weir_api::v1::ListContainersRequest::default();
+            let mut endpoints = containers.list_containers(request).await?.into_inner().containers;
             endpoints.retain(|one| one.node == node && one.runtime == "docker-plain");
             let is_reserved =
                 |one: &weir_api::v1::Container| one.status.as_ref().is_some_and(|is| is.reason == "Reserved");
