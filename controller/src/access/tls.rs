@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// What is told to whoever shows a certificate that has ended.
-pub(super) const EXPIRED: &str = "the certificate has expired: have the node join again, with a new token";
+pub(super) const EXPIRED: &str = "the certificate has expired: on the node, `weir-agent leave --force`, then `weir-agent join` with a new token";
 
 /// What a certificate is good for: whose it is, or that none was shown; or what is wrong with it.
 pub type Shown = Result<Option<NodeName>, String>;
