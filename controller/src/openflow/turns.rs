@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-/// More than are needed to keep all cores busy, however long they take to answer.
+/// More than keep the cores busy while each waits for its answers.
 const AT_A_TIME: usize = 64;
 /// How long a turn is, at most: who answers late takes nobody's place.
 const LONGEST: Duration = Duration::from_secs(1);
