@@ -496,3 +496,27 @@ pub fn evacuate(
     containers::migrate(tx, (&pool, &container.name), "", around)?;
     Ok(Outcome::Moved)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_many_steps_plans_are_rarer_and_with_few_they_are_not() {
+        let (state, board, clock) = (State::default(), Board::default(), Instant::now());
+        let at = |clock| Around { state: &state, board: &board, is_known: &|_| true, clock };
+        let ordered = |_| Step { cause: Cause::Lost, ordered: true, refusal: None, rests: false };
+        for (n_steps, pause) in [(FEW, 0), (FEW + 50_000, 500), (FEW + 1_000_000, 1000)] {
+            let mut evacuation = Evacuation::new(Duration::from_secs(15));
+            let ids = (0..).map(EndpointId).take(n_steps);
+            evacuation.steps = ids.map(|id| (id, ordered(id))).collect();
+            evacuation.set_lost(NodeId(1), true);
+            assert!(evacuation.is_due(clock), "the first is made at once");
+            evacuation.plan(at(clock));
+            evacuation.set_lost(NodeId(2), true);
+            let earliest = clock + Duration::from_millis(pause);
+            assert_eq!(evacuation.next(), Some(earliest), "{n_steps}");
+            assert_eq!((evacuation.is_due(clock), evacuation.is_due(earliest)), (pause == 0, true));
+        }
+    }
+}
