@@ -244,7 +244,6 @@ impl Board {
                 inner.seat_node(node, datapath);
             }
             let mut concerned: BTreeSet<NodeId> = BTreeSet::new();
-            let mut own: BTreeSet<NodeId> = BTreeSet::new();
             for (node, segments) in update.subscriptions {
                 inner.subscribe(node, segments);
                 concerned.insert(node);
@@ -259,14 +258,13 @@ impl Board {
                 let changed = inner.replace(id, owners);
                 // Somebody may wait to hear that the node's own switch has taken in a change that came to nothing.
                 if let SegmentId::Node(node) = id {
-                    own.insert(node);
+                    concerned.insert(node);
                 } else if changed {
                     concerned.extend(inner.holders.get(&id).into_iter().flatten());
                 }
             }
-            // Whoever made the change waits for these: what is woken last runs first.
-            for node in concerned.difference(&own).chain(&own) {
-                if let Some(seat) = inner.nodes.get_mut(node) {
+            for node in concerned {
+                if let Some(seat) = inner.nodes.get_mut(&node) {
                     seat.concerned = revision;
                     seat.changed.send_replace(());
                 }
