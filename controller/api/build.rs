@@ -8,7 +8,7 @@ use protox::prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["pool", "network", "node", "container", "service", "status", "agent", "access"]
+    let files = ["pool", "network", "node", "container", "service", "volume", "status", "agent", "access"]
         .map(|name| format!("proto/weir/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let path = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");

@@ -183,6 +183,7 @@ fn container() -> Record {
         stopped: false,
         starts: 0,
         health: None,
+        mounts: Vec::new(),
         replica_of: None,
         service: "web".to_owned(),
         labels: BTreeMap::new(),

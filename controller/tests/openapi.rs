@@ -5,11 +5,12 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use support::http::Http;
-use support::{PATIENCE, World};
+use support::{Agent, PATIENCE, World, container};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -93,7 +94,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 /// Each operation once, in an order in which each finds what it needs: its id, what its path and query are to be, its body.
-const CALLS: [(&str, &str, &str); 49] = [
+const CALLS: [(&str, &str, &str); 53] = [
     ("CreatePool", "/v1/pools", r#"{"name":"q"}"#),
     ("ListPools", "/v1/pools?page_size=1", ""),
     (
@@ -147,6 +148,10 @@ const CALLS: [(&str, &str, &str); 49] = [
     ("RollbackService", "/v1/pools/p/services/web/rollback", "{}"),
     ("DeleteService", "/v1/pools/p/services/web", ""),
     ("DeleteContainer", "/v1/pools/p/containers/job", ""),
+    ("ListVolumes", "/v1/volumes?page_size=1", ""),
+    ("ListVolumesInPool", "/v1/pools/p/volumes", ""),
+    ("GetVolume", "/v1/pools/p/volumes/data", ""),
+    ("DeleteVolume", "/v1/pools/p/volumes/data", ""),
     ("DeleteNetwork", "/v1/pools/q/networks/n", ""),
     ("DeletePool", "/v1/pools/q", ""),
     ("RevokeNode", "/v1/pools/p/nodes/n1/revoke", "{}"),
@@ -161,8 +166,9 @@ const CALLS: [(&str, &str, &str); 49] = [
 
 #[tokio::test]
 async fn each_operation_answers_as_the_document_says() {
-    let (world, one, _two) = World::furnished().await;
+    let (world, mut one, _two) = World::furnished().await;
     one.offers_docker(&world, "n1").await;
+    leave_volume(&world, &mut one).await;
     let http = Http::of(&world).await;
     let document = http.get("/openapi.json").await.ok();
     let operations = operations(&document);
@@ -181,12 +187,14 @@ async fn each_operation_answers_as_the_document_says() {
             drop(agent.take());
             world.until_node("n1", |status| !status.agent_connected).await;
         }
-        if id == "LogContainer" || id.starts_with("StatContainers") {
+        if matches!(id, "LogContainer" | "DeleteVolume") || id.starts_with("StatContainers") {
             // What they answer comes from an agent, and this one is asked only.
-            let answer = tokio::spawn(async move { http_get(http.address, path).await });
+            let (asking, method) = (Http { address: http.address }, operation.method.clone());
+            let answer = tokio::spawn(async move { drop(asking.open(&method, path, &[], "").await) });
             let agent = agent.as_mut().unwrap();
             let is_asked = |message| {
-                matches!(message, controller_message::Message::Log(_) | controller_message::Message::Stats(_))
+                use controller_message::Message;
+                matches!(message, Message::Log(_) | Message::Stats(_) | Message::Volume(_))
             };
             while !is_asked(agent.next().await.unwrap().unwrap()) {}
             answer.abort();
@@ -231,8 +239,23 @@ async fn each_operation_answers_as_the_document_says() {
     conforms(&validator(&document, &schema), &problem, "a problem");
 }
 
-async fn http_get(address: std::net::SocketAddr, path: &str) {
-    Http { address }.get(path).await;
+/// Leaves a volume `data` behind on the agent's node.
+async fn leave_volume(world: &World, agent: &mut Agent) {
+    let data = Mount { volume: "data".to_owned(), path: "/data".to_owned(), ..Mount::default() };
+    let user = Container {
+        image: "busybox:latest".to_owned(),
+        node: "n1".to_owned(),
+        mounts: vec![data],
+        ..container("user")
+    };
+    world.create(user, false).await.unwrap();
+    agent.obey().await;
+    world.delete("user", false).await.unwrap();
+    agent.obey().await;
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    while world.get("user").await.is_ok() {
+        tick.tick().await;
+    }
 }
 
 #[tokio::test]
@@ -252,9 +275,18 @@ async fn reflection_tells_the_services_and_health_whether_they_serve() {
         panic!("no list")
     };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    for name in
-        ["Pools", "Networks", "Nodes", "Containers", "Services", "Status", "Agents", "Tokens", "Enrolment"]
-    {
+    for name in [
+        "Pools",
+        "Networks",
+        "Nodes",
+        "Containers",
+        "Services",
+        "Volumes",
+        "Status",
+        "Agents",
+        "Tokens",
+        "Enrolment",
+    ] {
         assert!(names.contains(&format!("weir.v1.{name}")), "{names:?}");
     }
     let symbol = MessageRequest::FileContainingSymbol("weir.v1.Container".to_owned());

@@ -36,7 +36,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use weir_api::v1::{
     AgentMessage, CheckReport, CheckRequest, ExecRequest, KeepAlive, LogRequest, Register, Resources,
-    StatsRequest, agent_message, controller_message,
+    StatsRequest, VolumeRequest, agent_message, controller_message,
 };
 
 use weir_metrics::Metrics;
@@ -91,6 +91,9 @@ pub enum AgentError {
         "{0}: have this node join with `weir-agent join`, under the name and pool that the agent is started with"
     )]
     NotJoined(String),
+    /// One of the folders that containers may have is inside another.
+    #[error("--allow-bind: {0}")]
+    Folders(String),
     /// No netlink socket: not even as root without a kernel that has it.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -209,6 +212,7 @@ impl Agent {
         let identity_file = IdentityFile::open(&config.state_dir).map_err(state)?;
         let identity = identity_file.load();
         let joined = joined(&config)?;
+        let folders: Arc<BTreeSet<String>> = Arc::new(config.folders().map_err(AgentError::Folders)?);
         let client = ovsdb::Client::start(ovsdb::Config::new(
             config.ovsdb.clone(),
             ovsdb::Settings::new("Open_vSwitch", MONITORED),
@@ -230,6 +234,7 @@ impl Agent {
             sampler: Sampler::new(client.clone(), docker.clone(), shelf.clone(), &metrics),
             docker,
             images,
+            folders: folders.clone(),
             confirmed: confirmed_revision,
             switch,
             sandboxes,
@@ -246,6 +251,7 @@ impl Agent {
         let docker = watch_docker(tools.docker.clone(), &mut tasks);
         let mut status = Status::default();
         status.set_runtimes(&[NETNS]);
+        status.set_folders(&folders);
         // What an agent that was killed did not get to.
         table.request();
         Ok(Self {
@@ -408,6 +414,7 @@ impl Agent {
             Event::Message(controller_message::Message::Images(images)) => {
                 self.tools.images.set_proxies(images.registry_proxies.into_iter().collect());
             }
+            Event::Message(controller_message::Message::Volume(request)) => self.handle_volume(request),
             Event::Message(controller_message::Message::FlowsConfirmed(confirmed)) => {
                 self.confirmed.send_replace(confirmed.revision);
                 self.endpoints.handle_flows_confirmed(confirmed.revision);
@@ -484,6 +491,13 @@ impl Agent {
                     Err(error) => tracing::warn!(%error, "the node cannot be looked at"),
                 }
             });
+        }
+    }
+
+    fn handle_volume(&mut self, request: VolumeRequest) {
+        if let Some(session) = &self.session {
+            let (docker, client) = (self.tools.docker.clone(), session.client.clone());
+            self.commands.spawn(relay::relay_volume(docker, client, request));
         }
     }
 

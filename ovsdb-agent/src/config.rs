@@ -1,10 +1,10 @@
 //! The agent's command line and environment, checked.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -93,6 +93,10 @@ pub struct Config {
     /// A label of this node, KEY=VALUE; repeatable.
     #[arg(long = "label", env = "WEIR_LABELS", value_name = "KEY=VALUE", value_parser = label, value_delimiter = ',')]
     pub labels: Vec<(String, String)>,
+    /// A folder of this node that containers may have mounted, as it is and with all that is in it, for reading and writing
+    /// as root; repeatable [default: none]
+    #[arg(long = "allow-bind", env = "WEIR_ALLOW_BIND", value_name = "DIR", value_parser = folder, value_delimiter = ',')]
+    pub allow_bind: Vec<String>,
     /// Where to serve /metrics for Prometheus, without credentials: ADDRESS:PORT. One that other machines can reach is told
     /// to the controller, where Prometheus finds it; 0.0.0.0 stands for the tunnel address there [default: nowhere]
     #[arg(long, env = "WEIR_METRICS", value_name = "ADDRESS:PORT", value_parser = listened)]
@@ -121,6 +125,23 @@ impl Config {
         };
         let is_reached = !is_of_a_link && !ip.to_canonical().is_loopback();
         is_reached.then_some(SocketAddr::new(ip, at.port()))
+    }
+
+    /// The folders that containers may have mounted.
+    ///
+    /// # Errors
+    /// One is inside another: whoever may write to the outer one could put a symbolic link in the place of the inner one.
+    pub fn folders(&self) -> Result<BTreeSet<String>, String> {
+        let folders: BTreeSet<String> = self.allow_bind.iter().cloned().collect();
+        let is_inside =
+            |inner: &String, outer: &String| inner != outer && Path::new(inner).starts_with(outer);
+        let nested = folders
+            .iter()
+            .find_map(|inner| Some((inner, folders.iter().find(|outer| is_inside(inner, outer))?)));
+        match nested {
+            Some((inner, outer)) => Err(format!("{inner} is inside {outer}: name one of them")),
+            None => Ok(folders),
+        }
     }
 
     /// The labels by key; of two with the same key the last one.
@@ -213,6 +234,16 @@ fn listened(text: &str) -> Result<SocketAddr, String> {
     whole.ok_or_else(|| "it should look like 0.0.0.0:7401".to_owned())
 }
 
+/// A folder, written as the controller takes it.
+fn folder(text: &str) -> Result<String, String> {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    let text = text.trim_end_matches('/');
+    match text.strip_prefix('/') {
+        Some(rest) if rest.split('/').all(is_part) => Ok(text.to_owned()),
+        _ => Err("a folder's path begins with `/`, is not `/` itself, and has no `.` or `..`".to_owned()),
+    }
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -280,6 +311,18 @@ mod tests {
         assert_eq!(config.labels()["rack"], "r2");
         assert_eq!(config.labels()["zone"], "z");
         assert_ne!(config.datapath_id(), 0);
+    }
+
+    #[test]
+    fn folders_for_containers_are_whole_paths_and_not_inside_each_other() {
+        let folders = |more: &[&str]| parse(more).map_err(|_| "refused".to_owned())?.folders();
+        assert_eq!(folders(&[]), Ok(BTreeSet::new()));
+        let two = folders(&["--allow-bind", "/srv/a/", "--allow-bind", "/srv/ab,/data"]).unwrap();
+        assert_eq!(two, ["/data", "/srv/a", "/srv/ab"].map(str::to_owned).into());
+        assert!(folders(&["--allow-bind", "/srv,/srv/a"]).unwrap_err().contains("/srv/a is inside /srv"));
+        for bad in ["/", "", "srv", "/srv/../etc", "/srv//a", "/./srv"] {
+            assert_eq!(folders(&["--allow-bind", bad]), Err("refused".to_owned()), "{bad}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub struct Status {
     foreign_ofports: BTreeSet<u32>,
     runtimes: Vec<String>,
     images: Vec<String>,
+    folders: Vec<String>,
     told: Option<NodeReport>,
 }
 
@@ -63,6 +64,11 @@ impl Status {
         self.images = images;
     }
 
+    /// Says which folders containers may have.
+    pub fn set_folders(&mut self, folders: &BTreeSet<String>) {
+        self.folders = folders.iter().cloned().collect();
+    }
+
     /// Forgets what the controller has been told: it is another, or has forgotten.
     pub fn handle_attached(&mut self) {
         self.told = None;
@@ -75,6 +81,7 @@ impl Status {
             problems: self.problems.values().flatten().cloned().collect(),
             runtimes: self.runtimes.clone(),
             images: self.images.clone(),
+            folders: self.folders.clone(),
         };
         if self.told.as_ref() == Some(&report) {
             return None;

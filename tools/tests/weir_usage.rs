@@ -69,6 +69,15 @@ fn a_service_needs_a_network_and_a_health_check_something_to_ask() {
 }
 
 #[test]
+fn a_volume_is_written_as_docker_has_it() {
+    assert!(
+        refused("--pool p container create c --publish-service=.n --volume data busybox")
+            .contains("NAME:/PATH")
+    );
+    assert!(refused("volume show data").contains("--pool"));
+}
+
+#[test]
 fn a_network_option_after_the_image_is_said_to_belong_to_the_command() {
     for option in ["--publish-service=.n", "--network n", "--publich-service .n"] {
         let said = refused(&format!("--pool p container create web busybox httpd -f {option}"));

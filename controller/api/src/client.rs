@@ -12,6 +12,7 @@ use crate::v1::pools_client::PoolsClient;
 use crate::v1::services_client::ServicesClient;
 use crate::v1::status_client::StatusClient;
 use crate::v1::tokens_client::TokensClient;
+use crate::v1::volumes_client::VolumesClient;
 
 /// The largest message that a client takes, in bytes.
 pub const MESSAGE_LIMIT: usize = 64 << 20;
@@ -44,6 +45,12 @@ pub fn containers(channel: Channel) -> ContainersClient<Channel> {
 #[must_use]
 pub fn services(channel: Channel) -> ServicesClient<Channel> {
     ServicesClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT)
+}
+
+/// A client of the service `weir.v1.Volumes`.
+#[must_use]
+pub fn volumes(channel: Channel) -> VolumesClient<Channel> {
+    VolumesClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT)
 }
 
 /// A client of the service `weir.v1.Status`.

@@ -37,6 +37,7 @@ pub(crate) fn furnish(tx: &mut Transaction<'_>, links: &Links, n_nodes: u32) -> 
     let offer = Arc::new(Offer {
         runtimes: ["netns", "docker"].map(str::to_owned).into(),
         images: ["busybox:latest".to_owned()].into(),
+        ..Offer::default()
     });
     for n in 0..n_nodes {
         let [_, _, high, low] = n.to_be_bytes();

@@ -282,6 +282,44 @@ impl Probe {
     }
 }
 
+/// What a container finds at a path, besides what its image has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What it is.
+    pub source: Source,
+    /// Where it is in the container.
+    pub path: String,
+    /// The container cannot change it.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// A volume, and how many bytes it is to take when it is made; 0: as many as there are.
+    Volume(String, u64),
+    /// A folder of the node.
+    Folder(String),
+}
+
+/// Files that outlive containers, kept by the Docker of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Whose it is.
+    pub pool: PoolId,
+    /// Its name, unique in the pool.
+    pub name: String,
+    /// Where it is.
+    pub node: NodeId,
+    /// How many bytes it takes; 0: as many as there are.
+    pub size_bytes: u64,
+    /// The store's revision at the last change.
+    pub revision: u64,
+}
+
+/// A volume's pool and name.
+pub type VolumeKey = (PoolId, String);
+
 /// Which service a container is a replica of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaOf {
@@ -318,6 +356,9 @@ pub struct Template {
     pub labels: BTreeMap<String, String>,
     /// How its health is checked; `None`: as its image says, if that does.
     pub health: Option<HealthCheck>,
+    /// What is mounted in it.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
 }
 
 /// So many containers alike, under one name.
@@ -380,7 +421,7 @@ pub struct Container {
     /// What must be on its node, or must not.
     #[serde(default)]
     pub affinities: Vec<Rule>,
-    /// Its owner chose its node: it is never placed elsewhere by itself.
+    /// Its owner chose its node, or it has a volume there: it is never placed elsewhere by itself.
     #[serde(default)]
     pub pinned: bool,
     /// Its process is not to run.
@@ -392,6 +433,9 @@ pub struct Container {
     /// How its health is checked; `None`: as its image says, if that does.
     #[serde(default)]
     pub health: Option<HealthCheck>,
+    /// What is mounted in it.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// The name it is published under in its network.
     pub service: String,
     /// The service that made it, if one did.
@@ -560,6 +604,7 @@ pub enum Key {
     Block(NetworkId, Ipv4Net),
     Container(ContainerKey),
     Service(ServiceKey),
+    Volume(VolumeKey),
     Retiring(EndpointId),
     Cooling(NetworkId, Ipv4Addr),
     Neighbour(NetworkId, Ipv4Addr),
@@ -581,6 +626,7 @@ pub enum Record {
     Block(Arc<Block>),
     Container(Arc<Container>),
     Service(Arc<Service>),
+    Volume(Arc<Volume>),
     Retiring(Arc<Retiring>),
     Cooling(Arc<Cooling>),
     Neighbour(Arc<Neighbour>),
@@ -600,6 +646,7 @@ impl Record {
             Self::Block(block) => Key::Block(block.network, block.prefix),
             Self::Container(container) => Key::Container((container.pool, container.name.clone())),
             Self::Service(service) => Key::Service((service.pool, service.name.clone())),
+            Self::Volume(volume) => Key::Volume((volume.pool, volume.name.clone())),
             Self::Retiring(retiring) => Key::Retiring(retiring.endpoint.id),
             Self::Cooling(cooling) => Key::Cooling(cooling.network, cooling.address),
             Self::Neighbour(host) => Key::Neighbour(host.network, host.address),
@@ -632,6 +679,7 @@ impl Record {
             Self::Block(record) => record.revision,
             Self::Container(record) => record.revision,
             Self::Service(record) => record.revision,
+            Self::Volume(record) => record.revision,
             Self::Retiring(record) => record.revision,
             Self::Cooling(record) => record.revision,
             Self::Neighbour(record) => record.revision,

@@ -12,7 +12,7 @@ use flowlib::types::{DatapathId, VlanVid, Vni};
 use super::hosted::{Hosted, NOTHING_HOSTED, Sum};
 use super::model::{
     Admission, Change, Container, ContainerKey, Endpoint, Key, Network, Node, Pool, Record, Retiring,
-    Service, ServiceKey, Settings, Token,
+    Service, ServiceKey, Settings, Token, Volume, VolumeKey,
 };
 use super::space::{NO_SPACE, Space};
 
@@ -26,6 +26,7 @@ pub struct State {
     nodes: BTreeMap<NodeId, Arc<Node>>,
     containers: BTreeMap<ContainerKey, Arc<Container>>,
     services: BTreeMap<ServiceKey, Arc<Service>>,
+    volumes: BTreeMap<VolumeKey, Arc<Volume>>,
     retiring: BTreeMap<EndpointId, Arc<Retiring>>,
     tokens: BTreeMap<String, Arc<Token>>,
     admissions: BTreeMap<(PoolId, String), Arc<Admission>>,
@@ -205,6 +206,17 @@ impl State {
         self.services.get(key)
     }
 
+    /// All volumes, by pool and name.
+    pub fn volumes(&self) -> impl ExactSizeIterator<Item = &Arc<Volume>> {
+        self.volumes.values()
+    }
+
+    /// A volume by pool and name.
+    #[must_use]
+    pub fn volume(&self, key: &VolumeKey) -> Option<&Arc<Volume>> {
+        self.volumes.get(key)
+    }
+
     /// The containers that a service has made and that are not being deleted, by name.
     pub fn replicas(&self, key: &ServiceKey) -> impl Iterator<Item = &Arc<Container>> {
         let names = self.replicas.get(key).into_iter().flatten();
@@ -265,6 +277,7 @@ impl State {
             records.extend(space.neighbours.values().cloned().map(Record::Neighbour));
         }
         records.extend(self.services.values().cloned().map(Record::Service));
+        records.extend(self.volumes.values().cloned().map(Record::Volume));
         records.extend(self.containers.values().cloned().map(Record::Container));
         records.extend(self.retiring.values().cloned().map(Record::Retiring));
         records.extend(self.tokens.values().cloned().map(Record::Token));
@@ -282,6 +295,7 @@ impl State {
             Key::Node(id) => self.nodes.get(id).cloned().map(Record::Node),
             Key::Container(key) => self.containers.get(key).cloned().map(Record::Container),
             Key::Service(key) => self.services.get(key).cloned().map(Record::Service),
+            Key::Volume(key) => self.volumes.get(key).cloned().map(Record::Volume),
             Key::Retiring(id) => self.retiring.get(id).cloned().map(Record::Retiring),
             Key::Token(id) => self.tokens.get(id).cloned().map(Record::Token),
             Key::Admission(pool, node) => self.admission(*pool, node).cloned().map(Record::Admission),
@@ -356,6 +370,9 @@ impl State {
             }
             Record::Service(service) => {
                 self.services.insert((service.pool, service.name.clone()), service.clone());
+            }
+            Record::Volume(volume) => {
+                self.volumes.insert((volume.pool, volume.name.clone()), volume.clone());
             }
             Record::Retiring(retiring) => {
                 let endpoint = &retiring.endpoint;
@@ -432,6 +449,9 @@ impl State {
             }
             Record::Service(service) => {
                 self.services.remove(&(service.pool, service.name.clone()));
+            }
+            Record::Volume(volume) => {
+                self.volumes.remove(&(volume.pool, volume.name.clone()));
             }
             Record::Retiring(retiring) => {
                 let endpoint = &retiring.endpoint;

@@ -7,7 +7,7 @@ use flowlib::compile::model::{EndpointId, NetworkId, NodeId, PoolId};
 
 use super::model::{
     Admission, Block, Change, Container, Cooling, Key, Neighbour, Network, Node, Pool, Record, Retiring,
-    Service, Settings, Token,
+    Service, Settings, Token, Volume,
 };
 use super::state::State;
 
@@ -37,7 +37,8 @@ macro_rules! stored {
 }
 
 stored!(
-    Settings, Pool, Network, Node, Block, Container, Service, Retiring, Cooling, Neighbour, Token, Admission
+    Settings, Pool, Network, Node, Block, Container, Service, Volume, Retiring, Cooling, Neighbour, Token,
+    Admission
 );
 
 impl<'a> Transaction<'a> {

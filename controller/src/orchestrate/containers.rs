@@ -8,8 +8,8 @@ use flowlib::compile::model::{EndpointId, NodeId};
 use flowlib::types::{MacAddr, PortNo};
 
 use crate::intent::model::{
-    Block, Container, Cooling, Endpoint, HealthCheck, Key, Network, Node, Pool, Probe, ReplicaOf, Resources,
-    RestartPolicy, Retiring, Rule,
+    Block, Container, Cooling, Endpoint, HealthCheck, Key, Mount, Network, Node, Pool, Probe, ReplicaOf,
+    Resources, RestartPolicy, Retiring, Rule,
 };
 use crate::intent::{Refusal, State, Transaction};
 use crate::network::ipam::Grant;
@@ -18,7 +18,7 @@ use super::links::Links;
 use super::ofport::Ports;
 use super::plan::Plan;
 use super::scheduler::{self, Choice, Place};
-use super::{name, nodes, plain, pools};
+use super::{name, nodes, plain, pools, volumes};
 
 /// The runtime of containers without an image: a network namespace.
 pub const NETNS: &str = "netns";
@@ -72,6 +72,8 @@ pub struct ContainerSpec {
     pub node: String,
     /// How its health is checked; `None`: as its image says, if that does.
     pub health: Option<HealthCheck>,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
     /// The service that makes it, if one does.
     pub replica_of: Option<ReplicaOf>,
     /// What its owner says of it.
@@ -131,6 +133,7 @@ pub fn create(
     let Choice { node, grant } = plan.place(tx.state(), &name, around)?.choice?;
     let Plan { pool, network, what, .. } = plan;
     take(tx, &network, node.id, grant);
+    volumes::make(tx, &pool, &spec.mounts, node.id)?;
     let ofport = ofport(tx.state(), around.ports, &node)?;
     let mac = container_mac(grant.address);
     let endpoint = Endpoint { id, network: network.id, address: grant.address, mac, node: node.id, ofport };
@@ -145,10 +148,11 @@ pub fn create(
         stop_timeout_s: spec.stop_timeout_s.unwrap_or(STOP_TIMEOUT_S),
         constraints: spec.constraints.clone(),
         affinities: spec.affinities.clone(),
-        pinned: !spec.node.is_empty(),
+        pinned: !spec.node.is_empty() || volumes::names(&spec.mounts).next().is_some(),
         stopped: false,
         starts: 0,
         health: spec.health.clone(),
+        mounts: spec.mounts.clone(),
         service: or(&spec.service, &name),
         replica_of: spec.replica_of.clone(),
         labels: spec.labels.clone(),
@@ -187,6 +191,7 @@ pub(super) fn what(spec: &ContainerSpec, pool: &Pool) -> Result<What, Refusal> {
         ("restart", "a restart policy", spec.restart != RestartPolicy::No),
         ("stop_timeout_s", "a stop timeout", spec.stop_timeout_s.is_some()),
         ("health", "a health check", spec.health.is_some()),
+        ("mounts", "a mount", !spec.mounts.is_empty()),
     ];
     match runtime.as_str() {
         DOCKER if image.is_empty() => {
@@ -242,6 +247,7 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), Refusal> {
         .of("stop_timeout_s"));
     }
     spec.health.as_ref().map_or(Ok(()), check_health)?;
+    volumes::check(&spec.mounts)?;
     let texts = spec.command.iter().chain(spec.environment.iter().flat_map(|(name, value)| [name, value]));
     let n_bytes: usize = texts.clone().map(String::len).sum();
     if n_bytes > MAX_TEXT || texts.clone().any(|text| text.contains('\0')) {
@@ -316,6 +322,7 @@ pub(super) fn again(
         ("constraints", existing.constraints != spec.constraints, rules(&existing.constraints)),
         ("affinities", existing.affinities != spec.affinities, rules(&existing.affinities)),
         ("health check", existing.health != spec.health, format!("{:?}", existing.health)),
+        ("mounts", existing.mounts != spec.mounts, format!("{:?}", existing.mounts)),
         ("service", existing.service != or(&spec.service, &spec.name), existing.service.clone()),
         ("address", spec.address.is_some_and(|a| a != endpoint.address), endpoint.address.to_string()),
         ("node", !spec.node.is_empty() && spec.node != node, node.to_owned()),
@@ -448,6 +455,7 @@ fn place_of<'a>(
         resources: container.resources,
         constraints: &container.constraints,
         affinities: &container.affinities,
+        mounts: &container.mounts,
         replica_of: container.replica_of.as_ref(),
         itself: Some(container),
         named: None,

@@ -21,6 +21,7 @@ use super::containers::{self, Surroundings};
 use super::holds::Holds;
 use super::plain;
 use super::status::{Condition, Phase, Reason};
+use super::volumes;
 
 /// Containers of drained nodes that are on their way at a time.
 const AT_A_TIME: usize = 4;
@@ -368,6 +369,9 @@ impl Evacuation {
         match container {
             _ if container.deleting => Some("is being deleted"),
             _ if plain::is_plain(container) => Some("is of the node's own Docker, and is not Weir's to move"),
+            _ if volumes::names(&container.mounts).next().is_some() => {
+                Some("has a volume here, which does not move: delete it if the node is to be empty")
+            }
             _ if container.pinned => Some("must run here (--node): move or delete it"),
             _ if !container.stopped && self.ended.contains(&container.endpoint.id) => {
                 Some("has ended, and would run again elsewhere: move or delete it")

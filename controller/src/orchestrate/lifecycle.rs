@@ -40,6 +40,7 @@ use super::ofport::Ports;
 use super::outbox::{DesiredEndpoint, Goal, Outbox};
 use super::services::{Services, Steps};
 use super::status::{self, Condition, Evidence, Phase, PortReport, PortState};
+use super::volumes;
 
 /// How long a switch must have been left alone before its table is worth keeping.
 const QUIET: Duration = Duration::from_millis(200);
@@ -759,9 +760,11 @@ fn goal(state: &State, id: EndpointId) -> Option<Goal> {
 pub(super) fn desired(state: &State, container: &Arc<Container>) -> Option<DesiredEndpoint> {
     let endpoint = container.live()?;
     let network = state.network(endpoint.network)?;
+    let pool = state.pool(container.pool)?;
     Some(DesiredEndpoint {
         id: endpoint.id,
-        pool: state.pool(container.pool)?.name.clone(),
+        pool: pool.name.clone(),
+        mounts: volumes::told(state, pool, &container.mounts),
         network: network.name.clone(),
         address: Ipv4Net::new(endpoint.address, network.subnet.prefix_len()).ok()?,
         mac: endpoint.mac,

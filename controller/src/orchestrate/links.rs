@@ -26,6 +26,8 @@ pub struct Offer {
     pub runtimes: BTreeSet<String>,
     /// The images that are there, by name with tag.
     pub images: BTreeSet<String>,
+    /// The folders that containers may have mounted.
+    pub folders: BTreeSet<String>,
 }
 
 /// The connections of all nodes. Written by the lifecycle, read by placement.

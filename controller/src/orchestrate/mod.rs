@@ -31,6 +31,7 @@ pub mod services;
 pub mod status;
 mod task;
 pub mod tokens;
+pub mod volumes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -468,6 +469,23 @@ impl Orchestrator {
         let delete = move |tx: &mut Transaction<'_>| {
             condition::check(at, || Ok(services::find(tx.state(), &pool, &name)?.revision))?;
             services::delete(tx, &pool, &name)
+        };
+        self.intent().transact(delete).await.map(drop)
+    }
+
+    /// Deletes a volume that its node has deleted: [`volumes::delete`]; if it is `at` a revision, where one is named.
+    ///
+    /// # Errors
+    /// As that says, or the store's.
+    pub async fn delete_volume(
+        &self,
+        pool: String,
+        name: String,
+        at: Option<u64>,
+    ) -> Result<(), IntentError> {
+        let delete = move |tx: &mut Transaction<'_>| {
+            condition::check(at, || Ok(volumes::find(tx.state(), &pool, &name)?.revision))?;
+            volumes::delete(tx, &pool, &name)
         };
         self.intent().transact(delete).await.map(drop)
     }

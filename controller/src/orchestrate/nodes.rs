@@ -162,8 +162,8 @@ fn nat_mac(salt: u16, id: NodeId) -> MacAddr {
     MacAddr([0x0e, s, t, a, b, c])
 }
 
-/// Forgets a node, its blocks, and what is left of containers that were deleted from it; or that one has joined that has not
-/// been seen.
+/// Forgets a node, its blocks, its volumes, and what is left of containers that were deleted from it; or that one has joined
+/// that has not been seen.
 ///
 /// # Errors
 /// [`Refusal::NotFound`]; [`Refusal::Precondition`] while it has containers, or its agent is connected and has no certificate,
@@ -201,6 +201,10 @@ pub fn delete(
     for (network, prefix) in hosted.blocks {
         tx.delete(&Key::Block(network, prefix));
     }
+    // What is in its volumes stays on its disk; nobody reaches it there.
+    let volumes = tx.state().volumes().filter(|volume| volume.node == node.id);
+    let volumes: Vec<Key> = volumes.map(|volume| Key::Volume((volume.pool, volume.name.clone()))).collect();
+    volumes.iter().for_each(|volume| tx.delete(volume));
     tx.delete(&Key::Node(node.id));
     admissions::forget(tx, &pool, name);
     Ok(())

@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::intent::model::Container;
+use crate::intent::model::{Container, Mount};
 
 /// An endpoint as its agent is told to make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct DesiredEndpoint {
     pub ofport: PortNo,
     /// Its frames may leave in a tunnel.
     pub tunnelled: bool,
+    /// What is mounted in it; volumes by their names in the node's Docker.
+    pub mounts: Vec<Mount>,
     /// The container as intended: what it runs, and how.
     pub intended: Arc<Container>,
 }
@@ -103,6 +105,15 @@ pub struct CheckOrder {
     pub vlans: Vec<u32>,
 }
 
+/// A volume to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeOrder {
+    /// What the agent names when it opens the relay.
+    pub id: String,
+    /// What it is called in Docker.
+    pub name: String,
+}
+
 /// One message to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
@@ -118,6 +129,8 @@ pub enum Outgoing {
     Check(CheckOrder),
     /// The pool's registry proxies.
     Images(BTreeMap<String, String>),
+    /// A volume to remove.
+    Volume(VolumeOrder),
     /// The switch holds all it should.
     TableSettled,
     /// The switch has confirmed all flows up to a revision.
@@ -217,6 +230,12 @@ impl Outbox {
     #[must_use]
     pub fn check(&self, order: CheckOrder) -> bool {
         self.call(Outgoing::Check(order))
+    }
+
+    /// Asks for a volume to be removed; `false` if the agent is too far behind, or gone.
+    #[must_use]
+    pub fn volume(&self, order: VolumeOrder) -> bool {
+        self.call(Outgoing::Volume(order))
     }
 
     fn call(&self, call: Outgoing) -> bool {

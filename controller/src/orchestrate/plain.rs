@@ -115,6 +115,7 @@ pub fn lease(
         stopped: false,
         starts: 0,
         health: None,
+        mounts: Vec::new(),
         replica_of: None,
         service: name,
         labels: BTreeMap::new(),

@@ -11,7 +11,7 @@ use crate::network::ipam::{AddressError, Ask};
 
 use super::containers::{self, ContainerSpec, Surroundings, What};
 use super::scheduler::{self, Choice, Place, Placement};
-use super::{networks, nodes, pools, quota};
+use super::{networks, nodes, pools, quota, volumes};
 
 /// A request that makes sense, completed from what is there.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ impl<'a> Plan<'a> {
         let named = named.map(|node| nodes::find(state, &self.pool, node)).transpose()?.map(|node| node.id);
         let itself = self.existing.as_deref();
         if itself.is_none() {
+            volumes::agree(state, &self.pool, &spec.mounts)?;
             quota::check(state, &self.pool, &self.what.runtime, spec.resources)?;
         }
         if let (Some(address), None) = (spec.address, itself) {
@@ -90,6 +91,7 @@ impl<'a> Plan<'a> {
             resources: spec.resources,
             constraints: &spec.constraints,
             affinities: &spec.affinities,
+            mounts: &spec.mounts,
             replica_of: spec.replica_of.as_ref(),
             itself,
             named,

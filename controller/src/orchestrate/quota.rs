@@ -129,6 +129,7 @@ mod tests {
                 stopped: false,
                 starts: 0,
                 health: None,
+                mounts: Vec::new(),
                 replica_of: None,
                 service: String::new(),
                 labels: Default::default(),

@@ -225,6 +225,7 @@ fn template(spec: &ServiceSpec, pool: &Pool) -> Result<Template, Refusal> {
         affinities: asked.affinities.clone(),
         labels: asked.labels.clone(),
         health: asked.health.clone(),
+        mounts: asked.mounts.clone(),
     })
 }
 
@@ -352,7 +353,7 @@ fn replica(state: &State, service: &Service, pool: &str) -> ContainerSpec {
 pub fn spec_of(template: &Template) -> ContainerSpec {
     let Template { image, runtime, command, environment, resources, restart, stop_timeout_s, .. } =
         template.clone();
-    let Template { constraints, affinities, labels, health, .. } = template.clone();
+    let Template { constraints, affinities, labels, health, mounts, .. } = template.clone();
     ContainerSpec {
         image,
         runtime,
@@ -365,6 +366,7 @@ pub fn spec_of(template: &Template) -> ContainerSpec {
         affinities,
         labels,
         health,
+        mounts,
         ..ContainerSpec::default()
     }
 }

@@ -401,6 +401,7 @@ pub(super) mod tests {
             stopped: false,
             starts: 0,
             health: None,
+            mounts: Vec::new(),
             replica_of: None,
             service: "job".to_owned(),
             labels: BTreeMap::new(),

@@ -14,9 +14,9 @@ use weir_api::v1::agents_server::Agents;
 use weir_api::v1::{
     AgentMessage, CheckRequest, ControllerMessage, ExecContainerRequest, ExecRequest, FlowsConfirmed,
     ImageSources, LeaseEndpointRequest, LeaseEndpointResponse, Register, Registered, RelayExecRequest,
-    RelayLogRequest, RelayLogResponse, RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest,
-    ReleaseEndpointResponse, SetEndpointMacRequest, StatsRequest, TableSettled, TerminalSize, agent_message,
-    controller_message,
+    RelayLogRequest, RelayLogResponse, RelayStatsRequest, RelayStatsResponse, RelayVolumeRequest,
+    RelayVolumeResponse, ReleaseEndpointRequest, ReleaseEndpointResponse, SetEndpointMacRequest,
+    StatsRequest, TableSettled, TerminalSize, VolumeRequest, agent_message, controller_message,
 };
 
 use super::{Api, convert, logs, refused};
@@ -25,7 +25,9 @@ use crate::measure::Milestone;
 use crate::orchestrate::lifecycle::AgentEvent;
 use crate::orchestrate::links::Offer;
 use crate::orchestrate::nodes::NodeSpec;
-use crate::orchestrate::outbox::{CheckOrder, Desired, DesiredEndpoint, Outbox, Outgoing, StatsOrder};
+use crate::orchestrate::outbox::{
+    CheckOrder, Desired, DesiredEndpoint, Outbox, Outgoing, StatsOrder, VolumeOrder,
+};
 use crate::orchestrate::plain::Lease;
 use crate::orchestrate::status::PortState;
 use crate::orchestrate::{Attachment, Orchestrator};
@@ -111,6 +113,17 @@ impl Agents for Api {
     ) -> Result<Response<Self::RelayStatsStream>, Status> {
         let from = self.speaker(&request)?;
         let inputs = self.stats.accept(from, request.into_inner()).await?;
+        Ok(Response::new(ReceiverStream::new(inputs)))
+    }
+
+    type RelayVolumeStream = ReceiverStream<Result<RelayVolumeResponse, Status>>;
+
+    async fn relay_volume(
+        &self,
+        request: Request<Streaming<RelayVolumeRequest>>,
+    ) -> Result<Response<Self::RelayVolumeStream>, Status> {
+        let from = self.speaker(&request)?;
+        let inputs = self.volumes.accept(from, request.into_inner()).await?;
         Ok(Response::new(ReceiverStream::new(inputs)))
     }
 }
@@ -218,6 +231,7 @@ fn event(message: agent_message::Message) -> Result<AgentEvent, Status> {
             offer: Offer {
                 runtimes: report.runtimes.into_iter().collect(),
                 images: report.images.into_iter().collect(),
+                folders: report.folders.into_iter().collect(),
             },
         },
     })
@@ -266,6 +280,7 @@ fn speak(
                     let registry_proxies = proxies.into_iter().collect();
                     Message::Images(ImageSources { registry_proxies })
                 }
+                Outgoing::Volume(VolumeOrder { id, name }) => Message::Volume(VolumeRequest { id, name }),
                 Outgoing::TableSettled => Message::TableSettled(TableSettled {}),
                 Outgoing::FlowsConfirmed(revision) => {
                     Message::FlowsConfirmed(FlowsConfirmed { revision })

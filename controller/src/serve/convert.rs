@@ -14,8 +14,8 @@ use weir_api::v1;
 use super::fault;
 
 use crate::intent::model::{
-    Admission, HealthCheck, Network, Node, NumberRange, Pool, Probe, Quota, Resources, RestartPolicy, Rule,
-    Scheduling, Strategy,
+    Admission, HealthCheck, Mount, Network, Node, NumberRange, Pool, Probe, Quota, Resources, RestartPolicy,
+    Rule, Scheduling, Source, Strategy,
 };
 use crate::intent::{State, Sum};
 use crate::measure::Milestone;
@@ -336,6 +336,7 @@ pub(super) fn container_spec(container: v1::Container) -> Result<ContainerSpec, 
         constraints: rules(&container.constraints, "constraints")?,
         affinities: rules(&container.affinities, "affinities")?,
         health: container.health.map(health_of).transpose()?,
+        mounts: container.mounts.into_iter().map(mount_of).collect::<Result<_, _>>()?,
         replica_of: None,
     })
 }
@@ -377,6 +378,33 @@ fn health(health: &HealthCheck) -> v1::HealthCheck {
     v1::HealthCheck { command, http, interval_s, retries }
 }
 
+fn mount_of(mount: v1::Mount) -> Result<Mount, Status> {
+    let v1::Mount { volume, host_path, path, read_only, size_bytes } = mount;
+    let source = match (volume.is_empty(), host_path.is_empty()) {
+        (false, true) => Source::Volume(volume, size_bytes),
+        (true, false) if size_bytes == 0 => Source::Folder(host_path),
+        (true, false) => {
+            return Err(fault::invalid(
+                "mounts",
+                "a folder of the node has the size it has: only volumes take one",
+            ));
+        }
+        _ => return Err(fault::invalid("mounts", "a mount has either a volume or a host_path")),
+    };
+    Ok(Mount { source, path, read_only })
+}
+
+fn mounts(mounts: &[Mount]) -> Vec<v1::Mount> {
+    let mount = |Mount { source, path, read_only }: &Mount| {
+        let (volume, host_path, size_bytes) = match source.clone() {
+            Source::Volume(name, size) => (name, String::new(), size),
+            Source::Folder(folder) => (String::new(), folder, 0),
+        };
+        v1::Mount { volume, host_path, path: path.clone(), read_only: *read_only, size_bytes }
+    };
+    mounts.iter().map(mount).collect()
+}
+
 /// What is asked of a container, as the API has it.
 pub(super) fn specified(spec: ContainerSpec) -> v1::Container {
     let texts = |rules: &[Rule]| rules.iter().map(ToString::to_string).collect();
@@ -392,6 +420,7 @@ pub(super) fn specified(spec: ContainerSpec) -> v1::Container {
         affinities: texts(&spec.affinities),
         labels: spec.labels.into_iter().collect(),
         health: spec.health.as_ref().map(health),
+        mounts: mounts(&spec.mounts),
         ..v1::Container::default()
     }
 }
@@ -455,6 +484,7 @@ pub(super) fn container(state: &State, posted: &Posted) -> v1::Container {
         stopped: container.stopped,
         creation: None,
         health: container.health.as_ref().map(health),
+        mounts: mounts(&container.mounts),
         replica_of: container.replica_of.as_ref().map_or_else(String::new, |replica| replica.service.clone()),
         service_version: container.replica_of.as_ref().map_or(0, |replica| replica.version),
     }
@@ -620,6 +650,7 @@ pub(super) fn desired_endpoint(endpoint: DesiredEndpoint) -> v1::DesiredEndpoint
             interval_s: health.interval_s,
             retries: health.retries,
         }),
+        mounts: mounts(&endpoint.mounts),
         stopped: intended.stopped,
         starts: intended.starts,
         flows_revision: intended.revision,

@@ -90,13 +90,17 @@ fn rule(path: &str) -> Rule {
         ("weir.v1.Enrolment", "Renew" | "Leave") => Rule::AnyNode,
         ("weir.v1.Agents", "Attach") => Rule::Node,
         ("weir.v1.Agents", "LeaseEndpoint" | "SetEndpointMac" | "ReleaseEndpoint") => Rule::NodeCall,
-        ("weir.v1.Agents", "RelayExec" | "RelayLog" | "RelayStats") => Rule::Agent,
+        ("weir.v1.Agents", "RelayExec" | "RelayLog" | "RelayStats" | "RelayVolume") => Rule::Agent,
         ("weir.v1.Pools", "ListPools") => Rule::PoolList,
         ("weir.v1.Pools", "GetPool") | ("weir.v1.Status", "GetStatus") => Rule::Pool,
         ("weir.v1.Networks", "CreateNetwork")
         | ("weir.v1.Services", "CreateService")
         | ("weir.v1.Containers", "CreateContainer" | "PreviewContainer" | "ExecContainer") => Rule::InnerPool,
-        ("weir.v1.Networks" | "weir.v1.Nodes" | "weir.v1.Containers" | "weir.v1.Services", _) => Rule::Pool,
+        (
+            "weir.v1.Networks" | "weir.v1.Nodes" | "weir.v1.Containers" | "weir.v1.Services"
+            | "weir.v1.Volumes",
+            _,
+        ) => Rule::Pool,
         _ => Rule::Admin,
     }
 }
@@ -318,6 +322,8 @@ mod tests {
             assert_eq!(passed("/weir.v1.Services/CreateService", create).await.map(drop), is);
             let scale = v1::ScaleServiceRequest { pool: text(pool), name: text("s"), replicas: 2 };
             assert_eq!(passed("/weir.v1.Services/ScaleService", scale).await.map(drop), is);
+            let delete = v1::DeleteVolumeRequest { pool: text(pool), name: text("v") };
+            assert_eq!(passed("/weir.v1.Volumes/DeleteVolume", delete).await.map(drop), is);
             let revoke = v1::RevokeNodeRequest { pool: text(pool), name: text("n1") };
             assert_eq!(passed("/weir.v1.Nodes/RevokeNode", revoke).await.map(drop), is);
         }

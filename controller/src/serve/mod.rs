@@ -27,6 +27,7 @@ mod services;
 mod stats;
 mod status;
 mod tokens;
+mod volumes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -45,9 +46,10 @@ use weir_api::v1::pools_server::PoolsServer;
 use weir_api::v1::services_server::ServicesServer;
 use weir_api::v1::status_server::StatusServer;
 use weir_api::v1::tokens_server::TokensServer;
+use weir_api::v1::volumes_server::VolumesServer;
 use weir_api::v1::{
     ExecContainerRequest, ExecContainerResponse, LogContainerResponse, RelayLogResponse, RelayStatsResponse,
-    StatsReport,
+    RelayVolumeResponse, StatsReport, VolumeRemoved,
 };
 
 use crate::access::{Access, Authority};
@@ -72,6 +74,7 @@ pub struct Api {
     logs: Arc<Relays<RelayLogResponse, LogContainerResponse>>,
     stats: Arc<Relays<RelayStatsResponse, StatsReport>>,
     checks: Arc<check::Checks>,
+    volumes: Arc<Relays<RelayVolumeResponse, VolumeRemoved>>,
     started: SystemTime,
 }
 
@@ -90,6 +93,7 @@ impl Api {
             logs: Arc::default(),
             stats: Arc::default(),
             checks: Arc::default(),
+            volumes: Arc::default(),
             started: SystemTime::now(),
         }
     }
@@ -133,6 +137,7 @@ impl Api {
             .add_service(NodesServer::new(self.clone()))
             .add_service(ContainersServer::with_interceptor(self.clone(), Arrived::note))
             .add_service(ServicesServer::new(self.clone()))
+            .add_service(VolumesServer::new(self.clone()))
             .add_service(StatusServer::new(self.clone()))
             .add_service(AgentsServer::new(self.clone()))
             .add_service(TokensServer::new(self.clone()))
@@ -144,8 +149,18 @@ impl Api {
 }
 
 /// The services of the package `weir.v1`.
-const SERVICES: [&str; 9] =
-    ["Pools", "Networks", "Nodes", "Containers", "Services", "Status", "Agents", "Tokens", "Enrolment"];
+const SERVICES: [&str; 10] = [
+    "Pools",
+    "Networks",
+    "Nodes",
+    "Containers",
+    "Services",
+    "Volumes",
+    "Status",
+    "Agents",
+    "Tokens",
+    "Enrolment",
+];
 const DESCRIBED: &str = "the build script has compiled them";
 
 /// What a client can ask that does not have the protocol definitions.

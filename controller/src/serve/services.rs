@@ -205,6 +205,7 @@ mod tests {
                 affinities: Vec::new(),
                 labels: std::collections::BTreeMap::new(),
                 health: None,
+                mounts: Vec::new(),
             },
             previous: None,
             last_version: 1,

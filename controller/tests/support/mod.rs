@@ -31,6 +31,7 @@ use weir_api::v1::nodes_client::NodesClient;
 use weir_api::v1::pools_client::PoolsClient;
 use weir_api::v1::services_client::ServicesClient;
 use weir_api::v1::status_client::StatusClient;
+use weir_api::v1::volumes_client::VolumesClient;
 use weir_api::v1::*;
 
 /// How long anything may take here.
@@ -117,6 +118,9 @@ impl World {
     }
     pub fn services(&self) -> ServicesClient<Channel> {
         ServicesClient::new(self.channel.clone())
+    }
+    pub fn volumes(&self) -> VolumesClient<Channel> {
+        VolumesClient::new(self.channel.clone())
     }
     pub fn agents(&self) -> AgentsClient<Channel> {
         AgentsClient::new(self.channel.clone())

@@ -166,6 +166,12 @@ async fn create(
     if let Some(pulling) = tools.images.under_way(&program.image) {
         return Err(Halt::Failed(pulling));
     }
+    // The controller knows; here it is made sure.
+    if let Some(folder) = program.folders().find(|folder| !tools.folders.contains(*folder)) {
+        let message =
+            format!("this node lets no container have `{folder}`: its agent needs --allow-bind {folder}");
+        return Err(Halt::Failed(Failed::new(Reason::Start, message)));
+    }
     let early = async {
         match program.stopped || is_retry {
             true => Ok(()),

@@ -2,7 +2,11 @@
 //!
 //! Each has an end that the loop is told, also when a bug makes it panic: else the loop would wait for it for ever.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
 
 use futures::FutureExt;
 use tokio::sync::watch;
@@ -36,6 +40,8 @@ pub(super) struct Tools {
     pub(super) docker: Docker,
     /// Their images that are not here yet.
     pub(super) images: Images,
+    /// The folders of the node that containers may have.
+    pub(super) folders: Arc<BTreeSet<String>>,
     /// Up to which revision the switch has confirmed its flows.
     pub(super) confirmed: watch::Receiver<u64>,
     /// What the node's containers use.

@@ -3,6 +3,7 @@
 mod exec;
 mod log;
 mod stats;
+mod volume;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ pub use self::{
     exec::{Inside, relay as relay_exec},
     log::relay as relay_log,
     stats::relay as relay_stats,
+    volume::relay as relay_volume,
 };
 
 /// Runs both halves of a call. If the call ends first, sending is dropped, and with it what is being relayed; if all is

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_api::v1::{DesiredEndpoint, restart_policy::Mode};
+use weir_api::v1::{DesiredEndpoint, Mount, restart_policy::Mode};
 
 /// What a container runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,10 +25,19 @@ pub struct Program {
     pub stop_timeout_s: u32,
     /// How its health is checked; `None`: as the image says.
     pub health: Option<Check>,
+    /// What it finds at which paths, besides what its image has.
+    pub mounts: Vec<Mount>,
     /// It is not to run.
     pub stopped: bool,
     /// How often it was asked to be started again.
     pub starts: u32,
+}
+
+impl Program {
+    /// The folders of the node that it is to have.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().map(|mount| mount.host_path.as_str()).filter(|folder| !folder.is_empty())
+    }
 }
 
 /// How a program's health is checked.
@@ -76,6 +85,7 @@ impl From<&DesiredEndpoint> for Program {
                 interval_s: check.interval_s,
                 retries: check.retries,
             }),
+            mounts: desired.mounts.clone(),
             stopped: desired.stopped,
             starts: desired.starts,
         }

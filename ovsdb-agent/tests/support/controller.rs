@@ -14,8 +14,8 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use weir_api::v1::{
     AgentMessage, ControllerMessage, ExecContainerRequest, Inventory, LeaseEndpointRequest,
     LeaseEndpointResponse, Register, Registered, RelayExecRequest, RelayLogRequest, RelayLogResponse,
-    RelayStatsRequest, RelayStatsResponse, ReleaseEndpointRequest, ReleaseEndpointResponse,
-    SetEndpointMacRequest, StatsRequest, Usage,
+    RelayStatsRequest, RelayStatsResponse, RelayVolumeRequest, RelayVolumeResponse, ReleaseEndpointRequest,
+    ReleaseEndpointResponse, SetEndpointMacRequest, StatsRequest, Usage,
     agent_message::Message,
     agents_server::{Agents, AgentsServer},
     controller_message, relay_stats_request,
@@ -58,6 +58,7 @@ impl Agents for Service {
     type RelayExecStream = Outgoing<ExecContainerRequest>;
     type RelayLogStream = Outgoing<RelayLogResponse>;
     type RelayStatsStream = Outgoing<RelayStatsResponse>;
+    type RelayVolumeStream = Outgoing<RelayVolumeResponse>;
 
     async fn attach(
         &self,
@@ -114,6 +115,13 @@ impl Agents for Service {
     ) -> Result<Response<Self::RelayStatsStream>, Status> {
         self.stats.send(request.into_inner()).await.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(Box::pin(futures::stream::pending())))
+    }
+
+    async fn relay_volume(
+        &self,
+        _: Request<Streaming<RelayVolumeRequest>>,
+    ) -> Result<Response<Self::RelayVolumeStream>, Status> {
+        Err(Status::not_found("the test removes no volume"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{bench, container, events, network, node, pool, service, token, top};
+use super::{bench, container, events, network, node, pool, service, token, top, volume};
 use crate::connect::Server;
 
 #[derive(Debug, Parser)]
@@ -142,6 +142,11 @@ pub(super) enum Command {
     Service {
         #[command(subcommand)]
         command: service::Command,
+    },
+    /// Files that outlive containers
+    Volume {
+        #[command(subcommand)]
+        command: volume::Command,
     },
     /// What happened to containers, services and nodes, and what happens
     Events(events::Events),

@@ -62,7 +62,7 @@ impl Failure {
             Failure::System(_) => None,
             Failure::Refused(status) => match status.code() {
                 Code::NotFound => {
-                    Some("'list' of pool, network, node, container or service shows what there is.")
+                    Some("'list' of pool, network, node, container, service or volume shows what there is.")
                 }
                 Code::AlreadyExists => Some("Choose another, or delete what is there first."),
                 Code::Unauthenticated => Some(

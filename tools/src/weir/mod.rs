@@ -1,7 +1,7 @@
 //! `weir`, the orchestration client: reads its arguments, asks the controller, shows the answer.
 //!
-//! One file or folder a resource (`pool`, `token`, `network`, `node`, `container`, `service`), each with its arguments, requests
-//! and views; `setting` and `published` parse what users write and do nothing else; `output` alone writes to standard output,
+//! One file or folder a resource (`pool`, `token`, `network`, `node`, `container`, `service`, `volume`), each with its arguments,
+//! requests and views; `setting` and `published` parse what users write and do nothing else; `output` alone writes to standard output,
 //! `failure` alone decides what an error says and with which code the process ends.
 
 mod arguments;
@@ -22,6 +22,7 @@ mod status;
 mod token;
 mod top;
 mod usage;
+mod volume;
 
 use std::process::ExitCode;
 
@@ -79,6 +80,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Node { command } => return node::run(&session, command).await,
         Command::Container { command } => return container::run(&session, command).await,
         Command::Service { command } => service::run(&session, command).await?,
+        Command::Volume { command } => volume::run(&session, command).await?,
         Command::Events(arguments) => events::run(&session, arguments).await?,
         Command::Status => status::run(&session).await?,
         Command::Top(arguments) => return top::run(&session, arguments).await,

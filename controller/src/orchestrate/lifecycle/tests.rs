@@ -75,7 +75,7 @@ impl World {
         let nothing = AgentEvent::Inventory { revision: self.state.revision, endpoints: Vec::new() };
         self.say(n, nothing);
         let runtimes = BTreeSet::from(["netns".to_owned()]);
-        let offer = crate::orchestrate::links::Offer { runtimes, images: BTreeSet::new() };
+        let offer = crate::orchestrate::links::Offer { runtimes, ..Default::default() };
         self.say(n, AgentEvent::Node { foreign: BTreeSet::new(), problems: Vec::new(), offer });
         self.lifecycle.switch(&self.state, SwitchEvent::Connected { node }, self.now);
         self.applied(n);

@@ -8,6 +8,7 @@ use super::super::links::Link;
 use super::Place;
 use super::address::{Addresses, Source};
 use super::affinity::Affinities;
+use super::volume::Volumes;
 
 /// What a node is judged by. Each filter sees only nodes that those before it let pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +21,8 @@ pub enum Filter {
     Constraint,
     /// The containers there go with the new one.
     Affinity,
+    /// The container's volumes are there, or nowhere yet, and so are the folders that it asks for.
+    Volume,
     /// The container's runtime works there.
     Runtime,
     /// Its capacity is not exceeded.
@@ -37,6 +40,7 @@ impl Filter {
             Self::Cordon => "cordon",
             Self::Constraint => "constraint",
             Self::Affinity => "affinity",
+            Self::Volume => "volume",
             Self::Runtime => "runtime",
             Self::Resources => "resources",
             Self::Address => "address",
@@ -65,11 +69,17 @@ pub(super) struct Candidate<'a> {
     pub(super) hosted: &'a Hosted,
 }
 
+/// What a container asks of a node, gathered once for all nodes.
+pub(super) struct Demand<'a> {
+    pub(super) place: &'a Place<'a>,
+    pub(super) affinities: Affinities<'a>,
+    pub(super) volumes: Volumes<'a>,
+    pub(super) addresses: Addresses<'a>,
+}
+
 /// Lets a node pass, with where the address would be from, or says what turns it away.
 pub(super) fn pass(
-    place: &Place<'_>,
-    affinities: &Affinities<'_>,
-    addresses: &Addresses<'_>,
+    Demand { place, affinities, volumes, addresses }: &Demand<'_>,
     candidate: &Candidate<'_>,
 ) -> Result<Source, TurnedAway> {
     let Candidate { node, link, hosted } = candidate;
@@ -77,11 +87,14 @@ pub(super) fn pass(
         Some(sentence) => Err(TurnedAway { filter, sentence }),
         None => Ok(()),
     };
-    turned_away(Filter::Connection, connection(link))?;
+    // A node that is away, and has what is nowhere else, is waited for.
+    let is_waited_for = volumes.hold(node) && connection(link).is_some();
+    turned_away(Filter::Connection, connection(link).filter(|_| !is_waited_for))?;
     turned_away(Filter::Cordon, cordon(place, node))?;
     turned_away(Filter::Constraint, constraint(place, node))?;
     turned_away(Filter::Affinity, affinities.objection(node.id, hosted))?;
-    turned_away(Filter::Runtime, runtime(place, link))?;
+    turned_away(Filter::Volume, volumes.objection(node, link))?;
+    turned_away(Filter::Runtime, runtime(place, link).filter(|_| !is_waited_for))?;
     turned_away(Filter::Resources, resources(place, candidate))?;
     addresses.source(node.id, &hosted.blocks).map_err(|error| TurnedAway {
         filter: Filter::Address,

@@ -112,6 +112,7 @@ fn offer(docker: bool) -> Arc<Offer> {
     Arc::new(Offer {
         runtimes: runtimes.into_iter().map(str::to_owned).collect(),
         images: images.into_iter().collect(),
+        ..Offer::default()
     })
 }
 
@@ -331,6 +332,7 @@ impl World {
             stopped: false,
             starts: 0,
             health: None,
+            mounts: Vec::new(),
             replica_of: None,
             service: String::new(),
             labels: spec.labels.clone(),

@@ -10,6 +10,7 @@ mod filter;
 mod fleet;
 mod refusal;
 mod score;
+mod volume;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use flowlib::compile::model::NodeId;
 
-use crate::intent::model::{Container, Network, Node, Pool, ReplicaOf, Resources, Rule, Strategy};
+use crate::intent::model::{Container, Mount, Network, Node, Pool, ReplicaOf, Resources, Rule, Strategy};
 use crate::intent::{Refusal, State};
 use crate::network::ipam::{Ask, Grant};
 
@@ -29,7 +30,8 @@ pub use score::Scores;
 
 use address::Addresses;
 use affinity::Affinities;
-use filter::Candidate;
+use filter::{Candidate, Demand};
+use volume::Volumes;
 
 /// What a container asks of its place.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,8 @@ pub struct Place<'a> {
     pub constraints: &'a [Rule],
     /// What must be on its node, or must not.
     pub affinities: &'a [Rule],
+    /// What is mounted in it: it goes where its volumes are.
+    pub mounts: &'a [Mount],
     /// The service that it is a replica of: those are spread.
     pub replica_of: Option<&'a ReplicaOf>,
     /// The container itself, if it is somewhere already: it does not count against itself.
@@ -117,16 +121,20 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
         now_ms: place.now_ms,
         cool_down_ms: place.cool_down_ms,
     };
-    let addresses = Addresses::new(ask, place.address);
-    let affinities = Affinities::gather(state, place);
+    let demand = Demand {
+        place,
+        affinities: Affinities::gather(state, place),
+        volumes: Volumes::gather(state, place),
+        addresses: Addresses::new(ask, place.address),
+    };
     let members = state.members(place.pool.id).nodes.iter().filter(|id| place.concerns(**id));
     let image = score::tagged(place.image);
     let siblings = siblings(state, place);
     let judge = |node: &Arc<Node>| {
         let link = links.of(node.id);
         let candidate = Candidate { node, link: &link, hosted: state.hosted(node.id) };
-        let outcome = filter::pass(place, &affinities, &addresses, &candidate)
-            .map(|source| score::score(place, &image, &candidate, source));
+        let outcome =
+            filter::pass(&demand, &candidate).map(|source| score::score(place, &image, &candidate, source));
         let n_siblings = siblings.get(&node.id).copied().unwrap_or(0);
         Verdict { node: node.clone(), n_endpoints: candidate.hosted.live.len(), n_siblings, outcome }
     };
@@ -134,7 +142,7 @@ pub fn place(state: &State, links: &Links, place: &Place<'_>) -> Placement {
     let choice = best(place, &verdicts).map_or_else(
         || Err(refusal::refuse(place, &verdicts)),
         |node| {
-            let grant = addresses.grant(&state.hosted(node.id).blocks);
+            let grant = demand.addresses.grant(&state.hosted(node.id).blocks);
             let grant = grant.map_err(|error| Refusal::Exhausted(error.to_string()))?;
             Ok(Choice { node: node.clone(), grant })
         },

@@ -332,7 +332,7 @@ mod tests {
                 let id = nodes::register(&mut tx, spec).unwrap().id;
                 let offer = crate::orchestrate::links::Offer {
                     runtimes: ["docker".to_owned()].into(),
-                    images: BTreeSet::new(),
+                    ..Default::default()
                 };
                 links.change(id, |link| {
                     (link.agent, link.switch, link.offer) = (true, true, Some(Arc::new(offer)));

@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use bollard::{
     models::{
         ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-        ContainerSummaryStateEnum, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig,
-        NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+        ContainerSummaryStateEnum, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Mount,
+        MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig, NetworkingConfig, RestartPolicy,
+        RestartPolicyNameEnum,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        RenameContainerOptionsBuilder, StopContainerOptions,
+        RemoveVolumeOptions, RenameContainerOptionsBuilder, StopContainerOptions,
     },
 };
 use prost_types::Timestamp;
-use weir_api::v1::{ProcessStatus, process_status::Health};
+use weir_api::v1::{self, ProcessStatus, process_status::Health};
 
 use super::{
     ANSWER, Docker, DockerError, WORK,
@@ -278,6 +279,20 @@ impl Docker {
     }
 }
 
+impl Docker {
+    /// Removes a volume with all that is in it. That there is none is no error.
+    ///
+    /// # Errors
+    /// Docker's: a container has it.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), DockerError> {
+        let name = name.to_owned();
+        let removed = self.ask("removing a volume", WORK, |docker| async move {
+            docker.remove_volume(&name, None::<RemoveVolumeOptions>).await
+        });
+        gone_is_well(removed.await)
+    }
+}
+
 fn gone_is_well(result: Result<(), DockerError>) -> Result<(), DockerError> {
     match result {
         Err(error) if error.is_status(404) => Ok(()),
@@ -343,6 +358,30 @@ fn health(state: &ContainerState) -> (Health, String) {
     (verdict, complaint)
 }
 
+/// Docker's words for a mount. It makes a volume that is not there; a folder must be.
+fn mount(mount: &v1::Mount) -> Mount {
+    let of_volume = |size: u64| MountVolumeOptions {
+        labels: Some(HashMap::from([(VOLUME.to_owned(), mount.volume.clone())])),
+        driver_config: (size > 0).then(|| MountVolumeOptionsDriverConfig {
+            name: Some("local".to_owned()),
+            options: Some(HashMap::from([("size".to_owned(), size.to_string())])),
+        }),
+        ..MountVolumeOptions::default()
+    };
+    let (source, typ, volume_options) = match mount.host_path.as_str() {
+        "" => (&mount.volume, MountType::VOLUME, Some(of_volume(mount.size_bytes))),
+        _ => (&mount.host_path, MountType::BIND, None),
+    };
+    Mount {
+        target: Some(mount.path.clone()),
+        source: Some(source.clone()),
+        typ: Some(typ),
+        read_only: Some(mount.read_only),
+        volume_options,
+        ..Mount::default()
+    }
+}
+
 fn host_config(program: &Program) -> HostConfig {
     let limit = |amount: u64| i64::try_from(amount).ok().filter(|amount| *amount > 0);
     let (name, retries) = match program.restart {
@@ -357,6 +396,7 @@ fn host_config(program: &Program) -> HostConfig {
         // No swap beyond it: a limit is a limit.
         memory_swap: limit(program.memory_bytes),
         pids_limit: limit(program.pids.into()),
+        mounts: Some(program.mounts.iter().map(mount).collect()),
         restart_policy: Some(RestartPolicy { name: Some(name), maximum_retry_count: retries }),
         // Else a program that does not expect to be the first process would ignore every polite request to end.
         init: Some(true),
@@ -416,6 +456,9 @@ fn found(id: String, name: &str, restarts: u32, state: &ContainerState) -> Found
 
 /// The label, and the option of Docker's network endpoint, that bears the endpoint's number.
 pub(crate) const LABEL: &str = "weir.endpoint";
+
+/// The label of a volume: its own name, by which it is known to be Weir's.
+const VOLUME: &str = "weir.volume";
 
 /// The label that says how many seconds the process is given to end.
 const TIMEOUT: &str = "weir.stop-timeout";
@@ -491,6 +534,30 @@ mod tests {
         assert_eq!(said(HealthStatusEnum::HEALTHY), (Health::Healthy, String::new()));
         assert_eq!(said(HealthStatusEnum::UNHEALTHY), (Health::Unhealthy, "refused".to_owned()));
         assert_eq!(said(HealthStatusEnum::NONE), (Health::Unspecified, String::new()));
+    }
+
+    #[test]
+    fn a_volume_has_the_size_asked_for_and_a_folder_is_bound() {
+        let data = v1::Mount {
+            volume: "data.p.1".into(),
+            path: "/data".into(),
+            size_bytes: 5,
+            ..v1::Mount::default()
+        };
+        let made = mount(&data);
+        assert_eq!((made.typ, made.source.as_deref()), (Some(MountType::VOLUME), Some("data.p.1")));
+        let driver = made.volume_options.unwrap().driver_config.unwrap();
+        assert_eq!(driver.options, Some(HashMap::from([("size".to_owned(), "5".to_owned())])));
+        assert_eq!(mount(&v1::Mount { size_bytes: 0, ..data }).volume_options.unwrap().driver_config, None);
+        let folder = v1::Mount {
+            host_path: "/srv".into(),
+            path: "/in".into(),
+            read_only: true,
+            ..v1::Mount::default()
+        };
+        let bound = mount(&folder);
+        assert_eq!((bound.typ, bound.source.as_deref()), (Some(MountType::BIND), Some("/srv")));
+        assert_eq!((bound.read_only, bound.target.as_deref()), (Some(true), Some("/in")));
     }
 
     #[test]

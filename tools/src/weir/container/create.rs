@@ -14,7 +14,7 @@ use super::super::published::Published;
 use super::super::session::Session;
 use super::super::setting;
 use super::view::ContainerView;
-use super::{amount, client, explained, preview};
+use super::{amount, client, explained, mount, preview};
 
 #[derive(Debug, Args)]
 pub(in super::super) struct Create {
@@ -85,6 +85,9 @@ pub(in super::super) struct Process {
     /// How long its process may take to end when asked to; otherwise 10s
     #[arg(long, value_name = "DURATION", value_parser = amount::seconds)]
     stop_timeout: Option<u32>,
+    /// A volume, made if there is none, or a /FOLDER of its node, and where it has it; options: ro, size=BYTES
+    #[arg(long, short, value_name = "NAME:/PATH[:OPTIONS]", value_parser = mount::read)]
+    volume: Vec<v1::Mount>,
     /// A line for its shell that ends with 0 if all is well: it is ready when it is healthy
     #[arg(long, value_name = "COMMAND")]
     health_cmd: Option<String>,
@@ -123,7 +126,8 @@ Options stand before IMAGE; what follows it is the command.
 Examples:
   weir --pool=pool2 container create --publish-service=.myvlan -l ip=10.209.164.8
   weir --pool=pool2 container create web --publish-service=www.myvlan --wait
-  weir --pool=pool2 container create web --publish-service=.myvlan --cpus 0.5 busybox httpd -f";
+  weir --pool=pool2 container create web --publish-service=.myvlan --cpus 0.5 busybox httpd -f
+  weir --pool=pool2 container create db --publish-service=.myvlan --volume data:/var/lib/postgresql/data postgres";
 
 pub(super) async fn run(session: &Session, arguments: Create) -> Result<ExitCode, Failure> {
     let Create { wait, dry_run, .. } = arguments;
@@ -173,6 +177,7 @@ pub(in super::super) fn described(process: Process, placing: Placing) -> Result<
     let health = health(&process)?;
     Ok(v1::Container {
         health,
+        mounts: process.volume,
         runtime: process.runtime.unwrap_or_default(),
         environment: process.env.into_iter().collect(),
         resources: Some(v1::Resources {

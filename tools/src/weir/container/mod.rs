@@ -1,12 +1,13 @@
 //! `weir container`: create, look at, start and stop, move and delete.
 //!
-//! What is longer has a file of its own: `create` and its values (`amount`), `preview` of a placement, `view`, and what
+//! What is longer has a file of its own: `create` and its values (`amount`, `mount`), `preview` of a placement, `view`, and what
 //! streams: `watch`, `logs`, `stats`, `exec` with its `terminal`.
 
 pub(super) mod amount;
 pub(super) mod create;
 mod exec;
 mod logs;
+mod mount;
 mod preview;
 mod stats;
 pub(super) mod terminal;

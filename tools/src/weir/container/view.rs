@@ -8,7 +8,7 @@ use weir_api::v1;
 use weir_api::v1::container_status::Phase;
 
 use super::super::output::{self, Health, ResourcesView, View, or_dash, verdict};
-use super::amount;
+use super::{amount, mount};
 
 #[derive(Serialize)]
 pub(super) struct ContainerView {
@@ -35,6 +35,8 @@ pub(super) struct ContainerView {
     affinities: Vec<String>,
     pinned: bool,
     stopped: bool,
+    /// As `--volume` takes them.
+    mounts: Vec<String>,
     /// The service that it is a replica of.
     replica_of: Option<String>,
     pub(super) status: ContainerStatusView,
@@ -95,6 +97,7 @@ impl From<v1::Container> for ContainerView {
             affinities: container.affinities,
             pinned: container.pinned,
             stopped: container.stopped,
+            mounts: container.mounts.iter().map(mount::text).collect(),
             replica_of: output::present(container.replica_of),
             status: container.status.unwrap_or_default().into(),
         }
@@ -235,6 +238,7 @@ impl View for ContainerView {
             ("Image", self.image.clone().unwrap_or_default()),
             ("Command", output::words(&self.command)),
             ("Environment", output::labels(&self.environment)),
+            ("Volumes", self.mounts.join(", ")),
             ("Runtime", self.runtime.clone()),
             ("Limits", self.resources.to_text()),
             ("Restart", of_process(self.restart.clone())),
