@@ -79,7 +79,7 @@ pub(super) async fn measure(
             latency::create(state, channel, target, sleeper(format!("docker-{number}")), number).await?,
         );
         let (alone, floor) = tools.of(&target.node)?;
-        runs.push(alone.run()?);
+        runs.push(alone.run_in("none")?);
         alone.remove()?;
         bare.push(floor.add().await?.by_vsctl);
     }
@@ -156,7 +156,7 @@ fn alone_at_once(state: &State, nodes: &[&str]) -> anyhow::Result<Duration> {
     let mut started = Vec::new();
     for _ in 0..EACH {
         for node in &mut alone {
-            let mut command = node.command();
+            let mut command = node.command_in("none");
             started.push(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?);
         }
     }

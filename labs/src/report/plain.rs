@@ -23,12 +23,7 @@ impl Plain {
         Ok(Plain { place: Place::machine(state, node)?, names: Vec::new() })
     }
 
-    /// A command that starts one more, and ends when it runs.
-    pub(crate) fn command(&mut self) -> Command {
-        self.command_in("none")
-    }
-
-    /// A command that starts one more, in one of Docker's networks.
+    /// A command that starts one more, in one of Docker's networks, and ends when it runs.
     pub(crate) fn command_in(&mut self, network: &str) -> Command {
         let name = format!("plain-{}", self.names.len());
         let run = ["run", "--detach", "--network", network, "--name", &name, IMAGE];
@@ -37,12 +32,12 @@ impl Plain {
         command
     }
 
-    /// Starts one more, and says how long that took.
+    /// Starts one more, in one of Docker's networks, and says how long that took.
     ///
     /// # Errors
     /// With what Docker complains about.
-    pub(crate) fn run(&mut self) -> anyhow::Result<Duration> {
-        let mut command = self.command();
+    pub(crate) fn run_in(&mut self, network: &str) -> anyhow::Result<Duration> {
+        let mut command = self.command_in(network);
         let start = Instant::now();
         run(&mut command)?;
         Ok(start.elapsed())

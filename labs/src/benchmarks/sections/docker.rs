@@ -33,15 +33,20 @@ async fn measured() -> anyhow::Result<Section> {
     let node = world.nodes.first().context("there are no nodes")?.clone();
     let observer = world.seats().await?.into_iter().find(|seat| seat.node != node);
     let observer = observer.context("no endpoint is on another node")?;
-    let (mut alone, mut plain) = (Plain::on(world.lab.state(), &node)?, Plain::on(world.lab.state(), &node)?);
+    let on_node = || Plain::on(world.lab.state(), &node);
+    let (mut alone, mut bridged, mut plain) = (on_node()?, on_node()?, on_node()?);
     let floor = Floor::open(world.lab.state(), &node)?;
     let option = format!("network={NETWORK}");
     let create = ["network", "create", "-d", "weir", "--ipam-driver", "weir", "-o", &option, DOCKER_NETWORK];
     run(&mut plain.docker(&create))?;
-    let (mut without, mut bare, mut returned, mut replied) = (vec![], vec![], vec![], vec![]);
+    run(&mut plain.docker(&["network", "create", "-d", "bridge", BRIDGE]))?;
+    let (mut without, mut with_bridge, mut bare, mut returned, mut replied) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for number in 0..RUNS {
-        without.push(alone.run()?);
+        without.push(alone.run_in("none")?);
         alone.remove()?;
+        with_bridge.push(bridged.run_in(BRIDGE)?);
+        bridged.remove()?;
         bare.push(floor.add().await?.by_vsctl);
         let reserve = reserve(&world, &node).await?;
         let (ended, reply) = start(&mut plain, &observer, &reserve, number).await?;
@@ -49,11 +54,12 @@ async fn measured() -> anyhow::Result<Section> {
         replied.push(reply);
         plain.remove()?;
     }
-    run(&mut plain.docker(&["network", "rm", DOCKER_NETWORK]))?;
+    run(&mut plain.docker(&["network", "rm", DOCKER_NETWORK, BRIDGE]))?;
     let all = [
         ("first reply", replied),
         ("end of docker run", returned),
         ("docker run --network none", without),
+        ("docker run in a bridge network of Docker's own", with_bridge),
         ("bare ovs-vsctl add-port", bare),
     ];
     Ok(section(all.map(|(what, times)| (what, Percentiles::of(times)))))
@@ -100,8 +106,8 @@ async fn start(
     timeout(PATIENCE, async { tokio::try_join!(ended, replied) }).await.context("no reply in time")?
 }
 
-fn section(all: [(&str, Percentiles); 4]) -> Section {
-    let [(_, reply), _, (_, without), (_, bare)] = all;
+fn section(all: [(&str, Percentiles); 5]) -> Section {
+    let [(_, reply), _, (_, without), _, (_, bare)] = all;
     let above = reply.p50 - without.p50 - bare.p50;
     let what = "first reply above docker run --network none and a bare add-port, p50";
     let rows = all.map(|(what, of)| {
@@ -112,8 +118,8 @@ fn section(all: [(&str, Percentiles); 4]) -> Section {
         title: "docker run".to_owned(),
         text: format!(
             "Four nodes with Open vSwitch's userspace datapath, a VLAN network with {OTHERS} endpoints. {RUNS} times one after \
-             another, on one node: `docker run --detach --network none`; a bare port, added to the same ovs-vswitchd; and \
-             `docker run --detach` in a network of the driver `weir`, while an endpoint on another node sends a ping every \
+             another, on one node: `docker run --detach --network none`, and in a network of Docker's driver `bridge`; a bare \
+             port, added to the same ovs-vswitchd; and `docker run --detach` in a network of the driver `weir`, while an endpoint on another node sends a ping every \
              2 ms to each address that may become the container's. Times in ms, from the start of Docker's client."
         ),
         targets: vec![Target::new(what, Bound::AtMost(MOST_ABOVE_MS), above, "ms")],
@@ -124,3 +130,4 @@ fn section(all: [(&str, Percentiles); 4]) -> Section {
 }
 
 const DOCKER_NETWORK: &str = "bench";
+const BRIDGE: &str = "bench-bridge";
