@@ -134,6 +134,7 @@ fn what_a_user_may_ask_for_is_had_or_refused_with_the_reason() {
         (vec!["--ip", &taken], "by the container `far`"),
         (vec!["--ip", "10.209.164.1"], "gateway"),
         (vec!["--publish", "80:80"], "leave -p out"),
+        (vec!["--entrypoint", "/nosuch"], "nosuch"),
     ] {
         let refused = refusal(lab, "n1", &[&["--net", "net"], &options[..]].concat());
         assert!(refused.contains(why), "{options:?}: {refused}");

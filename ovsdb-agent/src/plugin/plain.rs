@@ -9,6 +9,7 @@ use std::{collections::HashMap, net::Ipv4Addr};
 use axum::{Json, body::Bytes, extract::State};
 use flowlib::types::MacAddr;
 use ipnet::Ipv4Net;
+use tokio::sync::oneshot;
 
 use super::{
     Answer, Attached, Driver, Refused, Request, joined,
@@ -153,7 +154,17 @@ impl Driver {
             }
             self.shelf.note(|book, _| book.set_mac(spec.id, mac));
         }
+        self.begin_to_attach(&request.endpoint_id);
         Ok(Json(EndpointCreated { interface: Interface { address: String::new(), mac_address } }))
+    }
+
+    /// Begins with what [`Self::join_plain`] waits for: before it asks for that, Docker writes down what it has, and makes the
+    /// container's namespace.
+    fn begin_to_attach(&self, docker_id: &str) {
+        let Some(spec) = self.shelf.book().made(docker_id).cloned().map(Box::new) else { return };
+        let (reply, _) = oneshot::channel();
+        // If there is no room for it now, it is early enough when Docker asks.
+        drop(self.requests.try_send(Request::AttachPlain { spec, docker: docker_id.to_owned(), reply }));
     }
 
     /// Plugs an endpoint of Docker's; `None` if it is not one of Docker's own.
