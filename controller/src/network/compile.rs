@@ -163,6 +163,16 @@ impl Compiler {
         }
     }
 
+    /// Whether nothing is intended that it knows of.
+    pub fn is_empty(&self) -> bool {
+        let Self { nodes, networks, blocks, endpoints, neighbours, .. } = self;
+        nodes.is_empty()
+            && networks.is_empty()
+            && blocks.is_empty()
+            && endpoints.is_empty()
+            && neighbours.is_empty()
+    }
+
     /// Forgets the facts that are not to be kept; gives back the nodes among them.
     pub fn retain(&mut self, keep: impl Fn(&Fact) -> bool) -> Vec<NodeId> {
         let endpoints = self.endpoints.keys().map(|id| Fact::Endpoint(*id));

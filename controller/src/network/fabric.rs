@@ -18,7 +18,7 @@ use super::compile::{Compiler, Fact};
 use super::frame::{self, Seen};
 use super::resolver::{self, Resolver};
 use super::timetable::Timetable;
-use super::tunnels::Tunnels;
+use super::tunnels::{Tunnels, Turn};
 use crate::intent::model::{Change, Endpoint, Key, Record};
 use crate::openflow::board::{Board, Update};
 
@@ -26,8 +26,13 @@ use crate::openflow::board::{Board, Update};
 const ANNOUNCEMENTS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 /// Between two frames into each tunnel; Open vSwitch forgets a neighbour after 15 minutes.
 const TUNNEL_REFRESH: Duration = Duration::from_secs(300);
-/// When a switch connects, others often do: each of their peers is told of all of them at once, after this.
+/// When a switch connects, others often do: each of their peers uses its tunnels to all of them at once, after this.
 const MANY_CONNECT: Duration = Duration::from_millis(100);
+/// A thousand nodes have a million tunnels: when all connect at once, those are used little by little, so that nothing
+/// else waits for them.
+const TUNNELS_AT_ONCE: usize = 1000;
+/// Between so many and the next, a hundred thousand a second.
+const TUNNEL_PAUSE: Duration = Duration::from_millis(10);
 /// The VNI of frames that are only to warm a tunnel: no [`flowlib::types::Vni`] is 0.
 const WARM_UP_VNI: u64 = 0;
 /// Tunnels warmed by one message.
@@ -49,10 +54,10 @@ enum Due {
     Announcement(EndpointId, usize),
     /// The NAT MAC of a node on a VLAN.
     Presence(NodeId, NetworkId),
-    /// Those tunnels of a node that have never been used.
-    ColdTunnels(NodeId),
-    /// All tunnels of a node.
-    Tunnels(NodeId),
+    /// Some of the tunnels that are to be used.
+    Tunnels,
+    /// All tunnels, once more.
+    TunnelsAgain,
 }
 
 /// The network.
@@ -115,6 +120,16 @@ impl Fabric {
 
     /// This is all that is intended: at the start, and when commits were missed.
     pub fn handle_snapshot(&mut self, now: Instant, revision: u64, records: &[Record]) {
+        if !self.compiler.is_empty() {
+            self.forget_others(records);
+        }
+        let changes: Vec<_> =
+            records.iter().map(|record| Change { before: None, after: Some(record.clone()) }).collect();
+        self.handle_commit(now, revision, &changes);
+    }
+
+    /// Forgets what is not among these.
+    fn forget_others(&mut self, records: &[Record]) {
         let keys: BTreeSet<Key> = records.iter().map(Record::key).collect();
         let endpoints: BTreeSet<EndpointId> = records
             .iter()
@@ -130,10 +145,7 @@ impl Fabric {
             Fact::Neighbour(network, address) => keys.contains(&Key::Neighbour(network, address)),
             Fact::Endpoint(id) => endpoints.contains(&id),
         });
-        let changes: Vec<_> =
-            records.iter().map(|record| Change { before: None, after: Some(record.clone()) }).collect();
         self.seats.extend(nodes.into_iter().map(|node| (node, None)));
-        self.handle_commit(now, revision, &changes);
     }
 
     /// A switch's session is up.
@@ -205,13 +217,11 @@ impl Fabric {
             match due {
                 Due::Announcement(endpoint, _) => self.announce(endpoint),
                 Due::Presence(node, network) => self.show_presence(now, node, network),
-                Due::ColdTunnels(node) => {
-                    let peers = self.tunnels.take_cold(node);
-                    self.use_tunnels(node, peers);
-                }
-                Due::Tunnels(node) => {
-                    self.use_tunnels(node, self.tunnel_peers(node));
-                    self.expect_tunnels(now, node);
+                Due::Tunnels => self.use_tunnels(now),
+                Due::TunnelsAgain => {
+                    self.tunnels.expect_all();
+                    self.timetable.set(now + TUNNEL_REFRESH, Due::TunnelsAgain);
+                    self.timetable.hasten(now, Due::Tunnels);
                 }
             }
         }
@@ -289,7 +299,7 @@ impl Fabric {
         }
     }
 
-    /// Plans the frames that the networks present on a node call for, those of other nodes for later.
+    /// Plans the frames that the networks present on a node call for, those into tunnels for later.
     fn expect_frames(&mut self, now: Instant, later: Instant, node: NodeId) {
         if !self.connected.contains(&node) {
             return;
@@ -301,20 +311,11 @@ impl Fabric {
                 self.timetable.set(now + self.pace.mac_refresh, due);
             }
         }
-        for peer in self.tunnel_peers(node) {
-            for (when, from, to) in [(now, node, peer), (later, peer, node)] {
-                if self.connected.contains(&from) && self.tunnels.expect(from, to) {
-                    self.timetable.hasten(when, Due::ColdTunnels(from));
-                }
+        if self.tunnels.expect(node, self.tunnelled(node).collect()) {
+            self.timetable.hasten(later, Due::Tunnels);
+            if !self.timetable.contains(&Due::TunnelsAgain) {
+                self.timetable.set(now + TUNNEL_REFRESH, Due::TunnelsAgain);
             }
-        }
-        self.expect_tunnels(now, node);
-    }
-
-    fn expect_tunnels(&mut self, now: Instant, node: NodeId) {
-        let due = Due::Tunnels(node);
-        if !self.timetable.contains(&due) && !self.tunnel_peers(node).is_empty() {
-            self.timetable.set(now + TUNNEL_REFRESH, due);
         }
     }
 
@@ -374,27 +375,56 @@ impl Fabric {
         }
     }
 
+    /// Sends a frame into some of the tunnels that are to be used, and plans the others.
+    fn use_tunnels(&mut self, now: Instant) {
+        let mut left = TUNNELS_AT_ONCE;
+        while left > 0 {
+            let compiler = &self.compiler;
+            let Some(turn) = self.tunnels.next(|network| compiler.nodes_with(network).map(|node| node.id))
+            else {
+                break;
+            };
+            let (from, peers) = match turn {
+                Turn::All(from) => (from, self.tunnel_peers(from)),
+                Turn::Fresh(from) => {
+                    let shared = |to: &NodeId| self.tunnelled(from).any(|net| compiler.is_present(*to, net));
+                    (from, self.tunnels.round().iter().copied().filter(shared).collect())
+                }
+            };
+            self.use_tunnels_to(from, &peers);
+            left = left.saturating_sub(peers.len());
+        }
+        if !self.tunnels.is_idle() {
+            self.timetable.hasten(now + TUNNEL_PAUSE, Due::Tunnels);
+        }
+    }
+
     /// Sends a frame into a node's tunnels to some others.
-    fn use_tunnels(&mut self, id: NodeId, peers: BTreeSet<NodeId>) {
-        let Some(node) = self.compiler.node(id).filter(|_| self.connected.contains(&id)) else { return };
-        let peers: Vec<&Node> = peers.into_iter().filter_map(|peer| self.compiler.node(peer)).collect();
+    fn use_tunnels_to(&mut self, from: NodeId, peers: &BTreeSet<NodeId>) {
+        let Some(node) = self.compiler.node(from).filter(|_| self.connected.contains(&from)) else { return };
+        let peers: Vec<&Node> = peers.iter().filter_map(|peer| self.compiler.node(*peer)).collect();
         for some in peers.chunks(TUNNELS_A_MESSAGE) {
             let mut actions = vec![Action::set_field(field::TUNNEL_ID, WARM_UP_VNI)];
             for peer in some {
                 actions.push(Action::set_field(field::TUN_IPV4_DST, peer.tunnel_address));
                 actions.push(Action::output(port::TUNNEL));
-                self.tunnels.used(id, peer.id);
             }
             let data = frame::warm_up(node.nat_mac);
-            self.outgoing.push((id, packet_out(actions, data)));
+            self.outgoing.push((from, packet_out(actions, data)));
         }
     }
 
     /// The nodes that share a network with this one by tunnels.
     fn tunnel_peers(&self, id: NodeId) -> BTreeSet<NodeId> {
-        let tunnelled = self.compiler.networks_on(id).filter(|n| matches!(n.driver, Driver::Vxlan(_)));
-        let nodes = tunnelled.flat_map(|network| self.compiler.nodes_with(network.id)).map(|node| node.id);
+        let nodes =
+            self.tunnelled(id).flat_map(|network| self.compiler.nodes_with(network)).map(|node| node.id);
         nodes.filter(|peer| *peer != id).collect()
+    }
+
+    /// The networks of a node that reach other nodes by tunnels.
+    fn tunnelled(&self, node: NodeId) -> impl Iterator<Item = NetworkId> {
+        let networks = self.compiler.networks_on(node);
+        networks.filter(|network| matches!(network.driver, Driver::Vxlan(_))).map(|network| network.id)
     }
 
     fn vlan(&self, network: NetworkId) -> Option<(Network, VlanVid)> {
