@@ -5,9 +5,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use controller::config::Config;
+use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// Records, flows and messages are small and many, and made by some threads to be dropped by others.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let config = Config::parse();
