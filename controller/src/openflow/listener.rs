@@ -63,23 +63,24 @@ async fn accept(listener: TcpListener, tls: Option<tls::Listener>, around: Surro
     }
 }
 
+/// Boxes what goes on for long: a connection takes the memory of the kind it is, and not of the largest.
 async fn serve(stream: TcpStream, peer: SocketAddr, tls: Option<tls::Listener>, around: Surroundings) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
     let culprit = Arc::new(Culprit::new(around.board.complaints().clone(), peer.ip()));
     let Some(tls) = tls else {
-        let (end, parts, result) = converse(stream, None, &around, &culprit).await;
+        let (end, parts, result) = Box::pin(converse(stream, None, &around, &culprit)).await;
         if around.learns
             && let (Err(SessionError::NoSeat(NoSeat::Unknown(datapath))), End::Released) = (&result, &end)
         {
-            return learn(parts, *datapath, peer, &around).await;
+            return Box::pin(learn(parts, *datapath, peer, &around)).await;
         }
         return over(&around, &culprit, &end, result);
     };
     let (fault, reason) = match tls.accept(stream).await {
         Ok((stream, Ok(Some(name)))) => {
-            let (end, _, result) = converse(stream, Some(name), &around, &culprit).await;
+            let (end, _, result) = Box::pin(converse(stream, Some(name), &around, &culprit)).await;
             return over(&around, &culprit, &end, result);
         }
         Ok((_, Ok(None))) => (Fault::NotAdmitted, "the switch shows no certificate".to_owned()),

@@ -254,17 +254,8 @@ impl Surroundings {
 impl Session {
     async fn run(&mut self, changed: &mut watch::Receiver<()>, watch: &Watch) -> Result<(), SessionError> {
         changed.mark_unchanged();
-        let turn = self.around.board.turns().take().await;
-        // First, so that nothing is changed unseen between a look and the reports.
-        self.watch_flows().await?;
-        let strange = self.mend_fixtures().await?;
-        self.read_ledger().await?;
-        self.converge().await?;
-        if self.counts_agree().await? != Some(true) {
-            self.remove_strange_flows().await?;
-        }
-        self.switch.confirmed("a meter or group that is nobody's", strange).await?;
-        drop(turn);
+        // Boxed, as all that is done now and then: what it takes is not kept while the switch is at rest.
+        Box::pin(self.begin()).await?;
         let mut retry = RETRY_MIN;
         let mut retry_at = Instant::now() + retry;
         let mut turn = Box::pin(self.around.audit.turn(self.holdings.segments.len() + 1));
@@ -280,16 +271,16 @@ impl Session {
                     continue;
                 }
                 () = tokio::time::sleep_until(self.suspicion.look_at()), if self.suspicion.is_any() => {
-                    self.look().await?;
+                    Box::pin(self.look()).await?;
                     continue;
                 }
                 front = &mut turn => {
-                    self.audit(front).await?;
+                    Box::pin(self.audit(front)).await?;
                     turn = Box::pin(self.around.audit.turn(self.holdings.segments.len() + 1));
                     continue;
                 }
             }
-            self.converge().await?;
+            Box::pin(self.converge()).await?;
             match tried {
                 Some(owner) if self.holdings.refused.contains_key(&owner) => {
                     retry = (retry * 2).min(RETRY_MAX);
@@ -304,6 +295,21 @@ impl Session {
                 None => {}
             }
         }
+    }
+
+    /// Brings a switch of which nothing is known to what it should hold.
+    async fn begin(&mut self) -> Result<(), SessionError> {
+        let _turn = self.around.board.turns().take().await;
+        // First, so that nothing is changed unseen between a look and the reports.
+        self.watch_flows().await?;
+        let strange = self.mend_fixtures().await?;
+        self.read_ledger().await?;
+        self.converge().await?;
+        if self.counts_agree().await? != Some(true) {
+            self.remove_strange_flows().await?;
+        }
+        self.switch.confirmed("a meter or group that is nobody's", strange).await?;
+        Ok(())
     }
 
     /// Compares the switch's ledger with what it should hold.
