@@ -196,7 +196,7 @@ async fn bad_mounts_name_the_field_and_change_nothing() {
     let other = Container { mounts: vec![Mount { size_bytes: 8192, ..sized }], ..with("b", &[]) };
     refused(world.create(other, false).await, Code::AlreadyExists, "takes 4096 bytes");
     let differs = Container { mounts: vec![mount("other", "/data")], ..made };
-    refused(world.create(differs, false).await, Code::AlreadyExists, "its mounts is");
+    refused(world.create(differs, false).await, Code::AlreadyExists, "its mounts is `sized:/data`");
     world.pool("q").await.unwrap();
     let foreign = GetVolumeRequest { pool: "q".to_owned(), name: "sized".to_owned() };
     refused(world.volumes().get_volume(foreign).await, Code::NotFound, "in the pool `q`");

@@ -51,6 +51,15 @@ pub enum Strategy {
     Binpack,
 }
 
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Spread => "spread",
+            Self::Binpack => "binpack",
+        })
+    }
+}
+
 /// An amount of a node's resources: a container's limits, or what a node has. 0: none is named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
@@ -60,6 +69,16 @@ pub struct Resources {
     pub memory_bytes: u64,
     /// Processes and threads.
     pub pids: u32,
+}
+
+impl std::fmt::Display for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cpu_millis, memory_bytes, pids } = self;
+        write!(
+            f,
+            "{cpu_millis} thousandths of a cpu, {memory_bytes} bytes of memory, {pids} processes (0: no limit)"
+        )
+    }
 }
 
 /// What a pool may use at most, all together; 0: as much as there is.
@@ -75,6 +94,17 @@ pub struct Quota {
     pub addresses: u32,
 }
 
+impl std::fmt::Display for Quota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { containers, cpu_millis, memory_bytes, addresses } = self;
+        write!(
+            f,
+            "{containers} containers, {cpu_millis} thousandths of a cpu, {memory_bytes} bytes of memory, {addresses} \
+             addresses (0: no limit)"
+        )
+    }
+}
+
 /// Whether a process that has ended is started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
@@ -85,6 +115,17 @@ pub enum RestartPolicy {
     OnFailure(u32),
     /// Whatever it ended with.
     Always,
+}
+
+impl std::fmt::Display for RestartPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::No => f.write_str("no"),
+            Self::OnFailure(0) => f.write_str("on-failure"),
+            Self::OnFailure(times) => write!(f, "on-failure:{times}"),
+            Self::Always => f.write_str("always"),
+        }
+    }
 }
 
 /// A condition on labels: those of a node, or of the containers on it.
@@ -258,6 +299,16 @@ pub struct HealthCheck {
     pub retries: u32,
 }
 
+impl std::fmt::Display for HealthCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.probe {
+            Probe::Command(line) => f.write_str(line)?,
+            Probe::Http(port, path) => write!(f, "http:{port}{path}")?,
+        }
+        write!(f, " every {} s, {} retries", self.interval_s, self.retries)
+    }
+}
+
 /// What a health check asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Probe {
@@ -291,6 +342,15 @@ pub struct Mount {
     pub path: String,
     /// The container cannot change it.
     pub read_only: bool,
+}
+
+/// As it is asked for on a command line.
+impl std::fmt::Display for Mount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Source::Volume(from, _) | Source::Folder(from)) = &self.source;
+        write!(f, "{from}:{}", self.path)?;
+        if self.read_only { f.write_str(":ro") } else { Ok(()) }
+    }
 }
 
 /// What is mounted.

@@ -311,26 +311,28 @@ pub(super) fn again(
         ("image", existing.image != what.image, existing.image.clone()),
         ("runtime", existing.runtime != what.runtime, existing.runtime.clone()),
         ("command", existing.command != spec.command, existing.command.join(" ")),
-        ("environment", existing.environment != spec.environment, format!("{:?}", existing.environment)),
-        ("limits", existing.resources != spec.resources, format!("{:?}", existing.resources)),
-        ("restart policy", existing.restart != spec.restart, format!("{:?}", existing.restart)),
+        ("environment", existing.environment != spec.environment, pairs(&existing.environment)),
+        ("limits", existing.resources != spec.resources, existing.resources.to_string()),
+        ("restart policy", existing.restart != spec.restart, existing.restart.to_string()),
         (
             "stop timeout",
             spec.stop_timeout_s.is_some_and(|s| s != existing.stop_timeout_s),
             format!("{} s", existing.stop_timeout_s),
         ),
-        ("constraints", existing.constraints != spec.constraints, rules(&existing.constraints)),
-        ("affinities", existing.affinities != spec.affinities, rules(&existing.affinities)),
-        ("health check", existing.health != spec.health, format!("{:?}", existing.health)),
-        ("mounts", existing.mounts != spec.mounts, format!("{:?}", existing.mounts)),
+        ("constraints", existing.constraints != spec.constraints, list(&existing.constraints)),
+        ("affinities", existing.affinities != spec.affinities, list(&existing.affinities)),
+        ("health check", existing.health != spec.health, list(&existing.health)),
+        ("mounts", existing.mounts != spec.mounts, list(&existing.mounts)),
         ("service", existing.service != or(&spec.service, &spec.name), existing.service.clone()),
         ("address", spec.address.is_some_and(|a| a != endpoint.address), endpoint.address.to_string()),
         ("node", !spec.node.is_empty() && spec.node != node, node.to_owned()),
-        ("labels", existing.labels != spec.labels, format!("{:?}", existing.labels)),
+        ("labels", existing.labels != spec.labels, pairs(&existing.labels)),
     ];
     match differs.into_iter().find(|(_, differs, _)| *differs) {
         Some((what, _, is)) => {
-            exists(field_of(what), format!("exists with other content: its {what} is `{is}`"))
+            let there =
+                if is.is_empty() { format!("it has no {what}") } else { format!("its {what} is `{is}`") };
+            exists(field_of(what), format!("exists with other content: {there}"))
         }
         None => Ok(existing.clone()),
     }
@@ -347,8 +349,12 @@ fn field_of(what: &'static str) -> &'static str {
     }
 }
 
-fn rules(rules: &[Rule]) -> String {
-    rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(", ")
+fn list<'a, T: ToString + 'a>(all: impl IntoIterator<Item = &'a T>) -> String {
+    all.into_iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn pairs(all: &BTreeMap<String, String>) -> String {
+    list(&all.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>())
 }
 
 /// Records what a grant brings along: the node's new block, and the end of a cool-down.

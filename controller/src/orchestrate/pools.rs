@@ -88,8 +88,8 @@ pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Ref
             Ok(pool.clone())
         } else {
             Err(Refusal::Exists(format!(
-                "the pool `{}` exists with VLANs {}-{}, VNIs {}-{}, default image `{}`, placement {:?}, {:?} and registry \
-                 proxies {:?}",
+                "the pool `{}` exists with VLANs {}-{}, VNIs {}-{}, default image `{}`, placement `{}`, at most {} \
+                 and {} registry proxies",
                 pool.name,
                 pool.vlans.first,
                 pool.vlans.last,
@@ -98,7 +98,7 @@ pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Ref
                 pool.default_image,
                 pool.placement,
                 pool.quota,
-                pool.registry_proxies
+                pool.registry_proxies.len()
             ))
             .of("name"))
         };
