@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::process::run;
 use crate::state::{Kind, State};
@@ -64,6 +64,21 @@ impl Ovs {
             .args(["-O", "OpenFlow13", "--timeout=20", command])
             .arg(target)
             .args(words))
+    }
+
+    /// `ovs-ofctl -O OpenFlow13 monitor BRIDGE watch:`, which goes on until it is killed: changes of flows and ports, as they
+    /// happen.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn monitor(&self, bridge: &str) -> anyhow::Result<Child> {
+        let target = format!("unix:{}", self.rundir.join(format!("{bridge}.mgmt")).display());
+        let watch = Command::new("ovs-ofctl")
+            .args(["-O", "OpenFlow13", "monitor", &target, "watch:"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        watch.context("ovs-ofctl")
     }
 
     /// A bridge's flows, with names of ports and tables left as numbers.

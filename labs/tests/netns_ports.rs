@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use labs::Daemon;
@@ -40,6 +41,25 @@ fn a_port_number_goes_to_another_endpoint_when_its_port_and_flows_are_gone() {
     assert_eq!(comes.ofport, goes.ofport);
     assert_ne!(comes.address, goes.address);
     works(&system, &comes, &[&stays, &peer]);
+}
+
+#[test]
+fn a_switch_has_an_endpoints_flows_before_its_port() {
+    let Some(system) = System::up("first") else { return };
+    system.network(vlan("lan"));
+    system.create("before", "lan/n1");
+    let mut watcher = system.lab.node("n1").unwrap().monitor("br-int").unwrap();
+    let mut said = BufReader::new(watcher.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let held = said.find(|line| line.contains("event=INITIAL"));
+    assert!(held.is_some(), "it was watched too late");
+    let made = system.create("made", "lan/n1");
+    let seen: Vec<String> =
+        said.by_ref().take_while(|line| !line.contains(&format!("ADD: {}(", made.ofport))).collect();
+    watcher.kill().unwrap();
+    watcher.wait().unwrap();
+    let admits = format!("in_port={}", made.ofport);
+    let is_admitted = |line: &String| line.contains("event=ADDED") && line.contains(&admits);
+    assert!(seen.iter().any(is_admitted), "the port came first:\n{}", seen.join("\n"));
 }
 
 #[test]

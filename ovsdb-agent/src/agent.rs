@@ -230,7 +230,7 @@ impl Agent {
         let (images, pulls) = Images::new(docker.clone());
         let tools = Tools {
             shelf: shelf.clone(),
-            attachments: Attachments::new(switch.clone(), sandboxes.clone()),
+            attachments: Attachments::new(switch.clone(), sandboxes.clone(), confirmed_revision.clone()),
             sampler: Sampler::new(client.clone(), docker.clone(), shelf.clone(), &metrics),
             docker,
             images,

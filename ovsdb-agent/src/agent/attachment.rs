@@ -4,8 +4,10 @@ use std::{
     collections::{BTreeSet, HashMap},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     bridge::{EndpointPort, PlugError, Switch},
@@ -18,6 +20,8 @@ use crate::{
 pub(super) struct Attachments {
     switch: Switch,
     sandboxes: Sandboxes,
+    /// Up to which revision the switch has confirmed its flows.
+    confirmed: watch::Receiver<u64>,
     turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
     /// The endpoints that Docker may attach; what else it asks for has moved elsewhere, or is not to be any more.
     admitted: Arc<Mutex<BTreeSet<EndpointId>>>,
@@ -40,9 +44,10 @@ pub(super) enum AttachError {
 }
 
 impl Attachments {
-    pub(super) fn new(switch: Switch, sandboxes: Sandboxes) -> Self {
+    /// `confirmed`: up to which revision the switch has confirmed its flows.
+    pub(super) fn new(switch: Switch, sandboxes: Sandboxes, confirmed: watch::Receiver<u64>) -> Self {
         let turns = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
-        Self { switch, sandboxes, turns, admitted: Arc::default(), refused: Arc::default() }
+        Self { switch, sandboxes, confirmed, turns, admitted: Arc::default(), refused: Arc::default() }
     }
 
     /// Says which endpoints Docker may attach from now on.
@@ -59,7 +64,7 @@ impl Attachments {
         tso: bool,
     ) -> Result<(), AttachError> {
         let _turn = self.turn(spec.id).await;
-        let port = port(spec);
+        self.flows_of(spec).await;
         let begun = Instant::now();
         if self.sandboxes.prepare(spec, sandbox).await? {
             // Open vSwitch does not let go of a device that was replaced by another of its name.
@@ -68,10 +73,10 @@ impl Attachments {
         // OVS opens the host end while the container's side gets its addresses: both take milliseconds.
         let prepared = Instant::now();
         let offload = tso && !spec.tunnelled;
-        let ((plugged, plug_us), (configured, configure_us)) =
-            tokio::join!(async { (self.switch.plug(&port).await, prepared.elapsed().as_micros()) }, async {
-                (self.sandboxes.configure(spec, offload).await, prepared.elapsed().as_micros())
-            },);
+        let ((plugged, plug_us), (configured, configure_us)) = tokio::join!(
+            async { (self.switch.plug(&port(spec)).await, prepared.elapsed().as_micros()) },
+            async { (self.sandboxes.configure(spec, offload).await, prepared.elapsed().as_micros()) },
+        );
         let prepare_us = (prepared - begun).as_micros();
         tracing::debug!(endpoint = spec.id, prepare_us, plug_us, configure_us, "endpoint attached");
         plugged?;
@@ -148,12 +153,27 @@ impl Attachments {
 
     /// An interface, whose inner end is beside the host end, with its port.
     async fn attach_beside(&self, spec: &EndpointSpec, tso: bool) -> Result<String, AttachError> {
+        self.flows_of(spec).await;
         let inner = self.sandboxes.prepare_for_docker(spec, tso && !spec.tunnelled).await?;
         if inner.is_new {
             self.switch.unplug(spec.id).await.map_err(PlugError::from)?;
         }
         self.switch.plug(&port(spec)).await?;
         Ok(inner.name)
+    }
+
+    /// Waits for the switch to have a new endpoint's flows. ovs-vswitchd looks at all its ports when an interface appears on
+    /// the host, and again when it adds a port; if it has a thousand, it answers nobody for hundreds of milliseconds.
+    async fn flows_of(&self, spec: &EndpointSpec) {
+        if self.switch.is_plugged(&port(spec)).await {
+            return;
+        }
+        let mut confirmed = self.confirmed.clone();
+        let flows = confirmed.wait_for(|revision| *revision >= spec.flows_revision);
+        // Somebody may wait for the interface, and the switch may be without a controller.
+        if timeout(FLOWS, flows).await.is_err() {
+            tracing::debug!(endpoint = spec.id, "its port comes before its flows");
+        }
     }
 
     /// Takes out why Docker's last request about an endpoint was refused, if it was.
@@ -180,6 +200,9 @@ fn port(spec: &EndpointSpec) -> EndpointPort {
         network: spec.network.clone(),
     }
 }
+
+/// How long an interface waits for its endpoint's flows.
+const FLOWS: Duration = Duration::from_millis(300);
 
 /// Endpoints that can be attached or detached at the same time.
 const TURNS: usize = 64;

@@ -47,19 +47,12 @@ pub(super) async fn bring_up(tools: &Tools, spec: &EndpointSpec) -> Outcome {
     made.unwrap_or_else(|error| Outcome::Failed(Failed::new(Reason::Port, error)))
 }
 
-/// Plugs an endpoint while Docker waits for it. `waits`: the switch is given a moment to confirm the endpoint's flows.
+/// Plugs an endpoint while Docker waits for it.
 pub(super) async fn attach(
     tools: &Tools,
     (spec, docker): (&EndpointSpec, &str),
-    (tso, waits): (bool, bool),
+    tso: bool,
 ) -> Result<Attached, String> {
-    if waits {
-        let mut confirmed = tools.confirmed.clone();
-        let flows = confirmed.wait_for(|revision| *revision >= spec.flows_revision);
-        if timeout(FLOWS, flows).await.is_err() {
-            tracing::warn!(endpoint = spec.id, "the switch has not confirmed its flows yet");
-        }
-    }
     let is_its = || tools.shelf.is_made(docker, spec.id);
     tools.attachments.attach_plain(spec, tso, is_its).await.map_err(|error| error.to_string())
 }
@@ -149,6 +142,3 @@ pub(super) async fn compare(tools: Tools) -> Result<(), String> {
 
 /// How long Docker's user waits for the controller.
 const ANSWER: Duration = Duration::from_secs(2);
-
-/// How long a container's start waits for the switch.
-const FLOWS: Duration = Duration::from_millis(500);

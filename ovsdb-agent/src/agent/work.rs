@@ -125,8 +125,7 @@ pub(super) async fn serve(
     let work = async {
         match request {
             plugin::Request::AttachPlain { spec, docker, reply } => {
-                let waits = asker.is_some();
-                drop(reply.send(plain::attach(&tools, (&spec, &docker), (tso, waits)).await));
+                drop(reply.send(plain::attach(&tools, (&spec, &docker), tso).await));
             }
             plugin::Request::Lease { network, address, reply } => match asker {
                 Some(asker) => asker.lease((network, address), reply).await,

@@ -86,6 +86,12 @@ pub fn foreign_ofports(replica: &Replica) -> BTreeSet<u32> {
 }
 
 impl Switch {
+    /// Whether an endpoint has its port, under this name and number.
+    pub async fn is_plugged(&self, wanted: &EndpointPort) -> bool {
+        let replica = self.replica().await;
+        replica.is_ok_and(|replica| interfaces(&replica).any(|at| is_same_port(at.row, wanted)))
+    }
+
     /// Gives an endpoint its port and waits until it has its number. The link must be there.
     ///
     /// Does nothing but look if the port is there already, so it may be repeated at any time. A port that the endpoint
