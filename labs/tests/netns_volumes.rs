@@ -7,6 +7,8 @@
 
 #[path = "support/docker.rs"]
 mod docker;
+#[path = "support/services.rs"]
+mod services;
 mod support;
 
 use std::fs;
@@ -14,10 +16,12 @@ use std::time::Duration;
 
 use docker::{docker, job, sleeper, until, until_offered};
 use labs::Daemon;
+use services::Service;
 use support::{POOL, System, vlan};
 use tonic::{Code, Status};
 use weir_api::v1;
 use weir_api::v1::container_status::Phase;
+use weir_api::v1::service_status;
 use weir_api::v1::volumes_client::VolumesClient;
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -86,6 +90,18 @@ fn a_file_outlives_its_container_and_a_folder_must_be_allowed() {
     let refused = until(&system, "sized", Phase::Degraded, "StartRefused");
     assert!(refused.message.contains("quota"), "{refused:?}");
     ["web", "other", "reader", "sized"].iter().for_each(|name| system.delete(name));
+    // All replicas of a service share it, where it is.
+    let service = Service(&system);
+    service.create_of(having(sleeper("", ""), mount("data")), 2);
+    service.until(service_status::Phase::Steady, 2);
+    for replica in service.containers() {
+        assert_eq!(replica.node, web.node);
+        assert_eq!(shell(&system, &replica.name, "cat /data/file").unwrap(), "kept");
+    }
+    assert_eq!(delete(&system, "data").unwrap_err().code(), Code::FailedPrecondition);
+    service.delete();
+    let gone = || Ok(service.containers().is_empty().then_some(()));
+    system.lab.wait_until(PATIENCE, "the replicas to be gone", gone).unwrap();
     delete(&system, "data").unwrap();
     assert_eq!(in_docker(&system, &web.node), "");
     assert_eq!(delete(&system, "data").unwrap_err().code(), Code::NotFound);

@@ -45,6 +45,11 @@ impl Service<'_> {
             health: Some(health),
             ..v1::Container::default()
         };
+        self.create_of(template, replicas)
+    }
+
+    /// Makes it of other containers.
+    pub(crate) fn create_of(&self, template: v1::Container, replicas: u32) -> v1::Service {
         let service = v1::Service {
             pool: POOL.to_owned(),
             name: WEB.to_owned(),
