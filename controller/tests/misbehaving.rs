@@ -86,7 +86,7 @@ impl Controller {
         (self, good)
     }
 
-    async fn until(&mut self, is: impl Fn(&SwitchEvent) -> bool) {
+    async fn until(&mut self, mut is: impl FnMut(&SwitchEvent) -> bool) {
         let wait = async {
             loop {
                 let event = self.events.recv().await.unwrap();
@@ -109,6 +109,20 @@ impl Controller {
         let revision = self.board.revision() + 1;
         self.board.publish(revision, with_flows(Update::default(), revision));
         self.applied(GOOD, revision).await;
+    }
+
+    /// Changes both nodes, and waits until both have that, whichever is first.
+    async fn both_go_on(&mut self) {
+        let at = self.board.revision() + 1;
+        self.board.publish(at, with_flows(Update::default(), at));
+        let mut left = vec![GOOD, BAD];
+        self.until(|event| {
+            if let SwitchEvent::Applied { node, revision, .. } = event {
+                left.retain(|waiting| waiting != node || *revision != at);
+            }
+            left.is_empty()
+        })
+        .await;
     }
 
     /// Waits until that is complained of, and gives back what is said.
@@ -208,9 +222,8 @@ async fn a_flood_of_packets_takes_nobody_elses_turn() {
     timeout(PATIENCE, wait).await.expect("all of the good one's");
     // The first that are looked at make room for some more while the good one's are waited for.
     assert!(of_bad <= 2 * SHARE, "{of_bad} of the other's were before them");
-    // Its connection is kept, since it has flows to hold; its answer comes after all of the flood.
-    controller.go_on().await;
-    controller.applied(BAD, controller.board.revision()).await;
+    // Its connection is kept, since it has flows to hold.
+    controller.both_go_on().await;
     let dropped = controller.metrics.totals()["packet_ins_dropped"];
     assert!(dropped >= u64::from(FLOOD) - 3 * SHARE as u64, "{dropped}");
 }
