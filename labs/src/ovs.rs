@@ -66,17 +66,18 @@ impl Ovs {
             .args(words))
     }
 
-    /// `ovs-ofctl -O OpenFlow13 monitor BRIDGE watch:`, which goes on until it is killed: changes of flows and ports, as they
-    /// happen.
+    /// `ovs-ofctl -O OpenFlow13 monitor BRIDGE 128 watch:`, which goes on until it is killed: the flows there are on its standard
+    /// output, then changes of flows and ports, as they happen, on its standard error.
     ///
     /// # Errors
     /// If it cannot be started.
     pub fn monitor(&self, bridge: &str) -> anyhow::Result<Child> {
         let target = format!("unix:{}", self.rundir.join(format!("{bridge}.mgmt")).display());
         let watch = Command::new("ovs-ofctl")
-            .args(["-O", "OpenFlow13", "monitor", &target, "watch:"])
+            .arg(format!("--unixctl={}", self.rundir.join("monitor.ctl").display()))
+            .args(["-O", "OpenFlow13", "monitor", &target, "128", "watch:"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn();
         watch.context("ovs-ofctl")
     }
