@@ -68,7 +68,7 @@ async fn run() -> anyhow::Result<Section> {
              as said, {CREATES} are created and deleted one after another, by the scheduler's choice of node. Times in ms, \
              by the controller's own account since the head of the request was there; `confirmed` is the answered commit \
              of the bundle, which follows its answered barrier; until `sent` is what the controller itself takes. Both answers \
-             wait for ovs-vswitchd's main thread, which adds the endpoint's port meanwhile; beside them, what that thread \
+             wait for ovs-vswitchd's main thread, which may be at the port of the endpoint before; beside them, what that thread \
              takes for an echo request (`ovs-ofctl ping`) when it has nothing to do but to look at its ports."
         ),
         targets,
