@@ -353,7 +353,8 @@ fn list<'a, T: ToString + 'a>(all: impl IntoIterator<Item = &'a T>) -> String {
     all.into_iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn pairs(all: &BTreeMap<String, String>) -> String {
+/// As people write them, `KEY=VALUE, KEY=VALUE`.
+pub(super) fn pairs(all: &BTreeMap<String, String>) -> String {
     list(&all.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>())
 }
 

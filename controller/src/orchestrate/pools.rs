@@ -89,7 +89,7 @@ pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Ref
         } else {
             Err(Refusal::Exists(format!(
                 "the pool `{}` exists with VLANs {}-{}, VNIs {}-{}, default image `{}`, placement `{}`, at most {} \
-                 and {} registry proxies",
+                 and the registry proxies `{}`",
                 pool.name,
                 pool.vlans.first,
                 pool.vlans.last,
@@ -98,7 +98,7 @@ pub fn create(tx: &mut Transaction<'_>, spec: PoolSpec) -> Result<Arc<Pool>, Ref
                 pool.default_image,
                 pool.placement,
                 pool.quota,
-                pool.registry_proxies.len()
+                super::containers::pairs(&pool.registry_proxies)
             ))
             .of("name"))
         };
