@@ -86,8 +86,16 @@ impl Traffic {
 
     /// Ends all pings; none may have been lost.
     pub(crate) fn assert_nothing_lost(self, while_what: &str) {
-        for report in self.stop(while_what) {
-            assert!(report.lost.is_empty() && report.sent >= 100, "{while_what}: {report:?}");
+        self.assert_lost_at_most(0, while_what);
+    }
+
+    /// Ends all pings; none may have been lost, but so many of the VXLAN's. While links come and go ovs-vswitchd's own
+    /// tunnels lose one at times (docs/architecture.md, "Tunnels are used before there is traffic").
+    pub(crate) fn assert_lost_at_most(self, in_tunnels: usize, while_what: &str) {
+        for (report, (way, limit)) in
+            self.stop(while_what).iter().zip([("VLAN", 0), ("gateway", 0), ("VXLAN", in_tunnels)])
+        {
+            assert!(report.lost.len() <= limit && report.sent >= 100, "{while_what}, {way}: {report:?}");
         }
     }
 }
