@@ -124,20 +124,6 @@ fn until_answers(lab: &Lab, address: &str) {
     lab.wait_until(PATIENCE, &format!("the registry at {address}"), answers).unwrap();
 }
 
-/// Waits until the proxy's registry has written so many blobs of a repository down: it is at it still when whoever asked has
-/// them, and knows no blob of which it has not written to which repository it belongs.
-pub(crate) fn until_written(lab: &Lab, repository: &str, blobs: usize) {
-    let links = folder(lab, "proxy")
-        .join(format!("cache/docker/registry/v2/repositories/{repository}/_layers/sha256"));
-    let written = || {
-        let folders = fs::read_dir(&links).into_iter().flatten().flatten();
-        let is_whole = |link: &PathBuf| link.metadata().is_ok_and(|link| link.len() > 0);
-        let n = folders.map(|folder| folder.path().join("link")).filter(is_whole).count();
-        Ok((n >= blobs).then_some(()))
-    };
-    lab.wait_until(PATIENCE, &format!("{blobs} blobs of {repository} to be written"), written).unwrap();
-}
-
 /// Waits until nobody takes connections where the proxy was.
 pub(crate) fn until_proxy_gone(lab: &Lab) {
     let url = format!("http://{PROXY}/v2/");

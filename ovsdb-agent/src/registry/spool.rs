@@ -115,11 +115,9 @@ impl Spools {
             };
             state.send_modify(|progress| progress.end = Some(end));
             if end == End::Whole {
-                // Who asks now may do so because he asked the cache a moment too early.
-                let kept = tokio::time::sleep(KEPT);
+                // Who asks after that gets it from the cache; until then he gets this.
                 own.room.until_cached(&digits, KEPT).await;
                 drop(promise);
-                kept.await;
             }
             let slot = own.blobs().get(&digits).cloned();
             slot.into_iter().for_each(|slot| own.forget(&digits, &slot));
@@ -189,7 +187,7 @@ impl Spool {
     }
 }
 
-/// How long a blob can still be had here when all of it has come: as long as the registry may take to put it in its cache.
+/// How long a blob of which all has come can still be had here, if the registry does not put it into its cache.
 const KEPT: Duration = Duration::from_secs(10);
 
 const CHUNK: usize = 128 * 1024;

@@ -86,14 +86,17 @@ async fn answer(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let is_whole = !headers.contains_key(header::RANGE);
     let blob = digits_of(path).filter(|_| is_whole);
-    if let Some(digits) = blob
-        && let Ok(cached) = cached(relay.spools.room.cache(), digits).await
-    {
-        return cached;
-    }
-    let blob = blob.filter(|_| method == Method::GET);
-    let fetched = relay.fetch(method, path, &headers);
-    let answered = match blob {
+    let is_get = method == Method::GET;
+    // The cache is asked when it is this request's turn to fetch: what has come meanwhile is not fetched again.
+    let fetched = async {
+        if let Some(digits) = blob
+            && let Ok(cached) = cached(relay.spools.room.cache(), digits).await
+        {
+            return Err(Box::new(cached));
+        }
+        relay.fetch(method, path, &headers).await
+    };
+    let answered = match blob.filter(|_| is_get) {
         Some(digits) => relay.spools.blob(digits, fetched_whole(fetched)).await,
         None => fetched.await.map(pass_on),
     };
@@ -220,7 +223,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::{path::PathBuf, sync::atomic::AtomicUsize};
 
     use axum::routing::get;
     use futures::StreamExt;
@@ -280,7 +283,24 @@ mod tests {
         assert_eq!(second.text().await.unwrap(), "abc");
         assert_eq!(first.text().await.unwrap(), "bc");
         assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap(), "abc");
+        // As soon as the cache has it, its copy makes way.
+        cache(folder.path());
+        let is_copy =
+            |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_type().unwrap().is_file();
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        while std::fs::read_dir(folder.path()).unwrap().any(is_copy) {
+            look.tick().await;
+        }
+        assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap(), "abc");
         assert_eq!(halves.n_asked.load(Ordering::SeqCst), 1);
+    }
+
+    /// Puts the blob into a cache.
+    fn cache(folder: &Path) -> PathBuf {
+        let cached = check::blob(folder, digits_of(BLOB).unwrap());
+        std::fs::create_dir_all(cached.parent().unwrap()).unwrap();
+        std::fs::write(&cached, "abc").unwrap();
+        cached
     }
 
     #[tokio::test]
@@ -301,9 +321,7 @@ mod tests {
         assert_eq!(client.get(url(BLOB)).send().await.unwrap().status(), StatusCode::NOT_FOUND);
         assert_eq!(client.put(url(BLOB)).send().await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
         drop(serves);
-        let cached = check::blob(folder.path(), digits_of(BLOB).unwrap());
-        std::fs::create_dir_all(cached.parent().unwrap()).unwrap();
-        std::fs::write(&cached, "abc").unwrap();
+        let cached = cache(folder.path());
         let head = client.head(url(BLOB)).send().await.unwrap();
         assert_eq!((head.status(), head.headers()["content-length"].as_bytes()), (StatusCode::OK, &b"3"[..]));
         assert_eq!(client.get(url(BLOB)).send().await.unwrap().text().await.unwrap(), "abc");
