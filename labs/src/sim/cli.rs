@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::figures::Figures;
 use super::picture;
@@ -45,6 +46,16 @@ pub fn run() -> ExitCode {
 
 async fn execute() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // The controller goes with what has started it.
+    tokio::select! {
+        done = simulate(arguments) => done,
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("terminated"),
+    }
+}
+
+async fn simulate(arguments: Arguments) -> anyhow::Result<()> {
     let scenario = Scenario::read(&arguments.file)?;
     let mut sizes = if arguments.sizes.is_empty() { scenario.sizes.clone() } else { arguments.sizes };
     if sizes.is_empty() {
