@@ -34,7 +34,7 @@ pub struct State {
     network_names: HashMap<(PoolId, String), NetworkId>,
     node_names: HashMap<(PoolId, String), NodeId>,
     datapaths: HashMap<DatapathId, NodeId>,
-    endpoints: HashMap<EndpointId, ContainerKey>,
+    endpoints: HashMap<EndpointId, Arc<Container>>,
     /// By service, the names of the containers that it has made and that are not being deleted.
     replicas: HashMap<ServiceKey, BTreeSet<String>>,
     vlans: BTreeMap<VlanVid, NetworkId>,
@@ -227,7 +227,7 @@ impl State {
     /// The container that an endpoint is of; not that of an endpoint it left behind when it moved.
     #[must_use]
     pub fn container_of(&self, endpoint: EndpointId) -> Option<&Arc<Container>> {
-        self.containers.get(self.endpoints.get(&endpoint)?)
+        self.endpoints.get(&endpoint)
     }
 
     /// An endpoint that is being removed.
@@ -352,7 +352,7 @@ impl State {
             }
             Record::Container(container) => {
                 let key = (container.pool, container.name.clone());
-                self.endpoints.insert(container.endpoint.id, key.clone());
+                self.endpoints.insert(container.endpoint.id, container.clone());
                 let members = self.members.entry(container.pool).or_default();
                 members.containers += 1;
                 members.allocated = members.allocated.with(container.resources);
