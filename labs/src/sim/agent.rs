@@ -15,20 +15,22 @@ use weir_api::v1::{
 };
 
 use super::node::Node;
+use super::pause::Pause;
 
 /// Keeps a node registered for ever.
 pub(super) async fn serve(node: Arc<Node>, server: String) {
     let mut agent = Agent { node, endpoints: BTreeMap::new(), switch: None };
+    let mut pause = Pause::new();
     loop {
-        if let Err(error) = agent.converse(&server).await {
+        if let Err(error) = agent.converse(&server, &mut pause).await {
             agent.node.complain(format!("agent: {error:#}"));
         }
-        tokio::time::sleep(RETRY).await;
+        pause.wait().await;
     }
 }
 
-/// Short beside a restart of the controller.
-const RETRY: Duration = Duration::from_millis(200);
+/// How long the controller may take to let it connect, as for `weir-agent`.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 struct Agent {
     node: Arc<Node>,
@@ -48,8 +50,9 @@ impl Drop for Agent {
 
 impl Agent {
     /// One stream from its opening to its end.
-    async fn converse(&mut self, server: &str) -> anyhow::Result<()> {
-        let mut client = weir_api::client::agents(crate::api::connect(server).await?);
+    async fn converse(&mut self, server: &str, pause: &mut Pause) -> anyhow::Result<()> {
+        let connect = tokio::time::timeout(PATIENCE, crate::api::connect(server));
+        let mut client = weir_api::client::agents(connect.await.context("the controller lets nobody in")??);
         let (reports, outgoing) = mpsc::channel(1024);
         send(&reports, Message::Register(self.register())).await?;
         let mut messages = client.attach(ReceiverStream::new(outgoing)).await?.into_inner();
@@ -60,6 +63,7 @@ impl Agent {
                     let Some(ControllerMessage { message }) = message? else { bail!("the controller closed it") };
                     match message {
                         Some(controller_message::Message::Registered(registered)) => {
+                            pause.reset();
                             keep_alive = tokio::time::interval(lease_third(&registered));
                             self.connect_switch(&registered)?;
                             send(&reports, Message::Node(node_report())).await?;

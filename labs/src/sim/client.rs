@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use weir_api::v1::{
     Container, CreateContainerRequest, CreateNetworkRequest, CreatePoolRequest, DeleteContainerRequest,
-    GetStatusRequest, GetStatusResponse, MoveContainerRequest, Network, Pool, Range,
+    GetStatusRequest, GetStatusResponse, ListNodesRequest, MoveContainerRequest, Network, Node, Pool, Range,
 };
 
 use super::fleet::Fleet;
@@ -134,49 +134,69 @@ impl Client {
         Ok(weir_api::client::status(self.channel.clone()).get_status(request).await?.into_inner())
     }
 
-    /// Waits until so many nodes are connected and hold all they should; `patience` bounds it.
+    /// How many nodes are connected and hold all they should: asked for beside containers, it costs the controller little.
+    async fn in_sync(&self) -> anyhow::Result<usize> {
+        let request = ListNodesRequest::default();
+        let nodes =
+            weir_api::client::nodes(self.channel.clone()).list_nodes(request).await?.into_inner().nodes;
+        let is_there = |node: &&Node| {
+            node.status.as_ref().is_some_and(|is| is.in_sync && is.switch_connected && is.agent_connected)
+        };
+        Ok(nodes.iter().filter(is_there).count())
+    }
+
+    /// Waits until so many nodes are connected and hold all they should, and says through `progress` how far it is;
+    /// `patience` bounds it.
     ///
     /// # Errors
     /// If that does not come; it says what is missing.
-    pub(super) async fn wait_in_sync(&self, fleet: &Fleet, patience: Duration) -> anyhow::Result<()> {
+    pub(super) async fn wait_in_sync(
+        &self,
+        fleet: &Fleet,
+        patience: Duration,
+        progress: &dyn Fn(&str),
+    ) -> anyhow::Result<()> {
         let (started, n) = (Instant::now(), fleet.nodes.len());
-        let mut answered = started;
+        let (mut answered, mut told) = (started, started);
         loop {
             let asked = Instant::now();
-            let status = match self.status().await {
-                Ok(status) => status,
+            let in_sync = match self.in_sync().await {
+                Ok(in_sync) => in_sync,
                 // With thousands of connections at once, one may be lost before it is served.
                 Err(_) if answered.elapsed() < LOST => {
-                    tokio::time::sleep(POLL_MAX).await;
+                    tokio::time::sleep(RETRY).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             answered = Instant::now();
-            let is_there = |node: &&weir_api::v1::Node| {
-                node.status.as_ref().is_some_and(|is| is.in_sync && is.switch_connected && is.agent_connected)
-            };
-            let in_sync = status.nodes.iter().filter(is_there).count();
-            let is_ready = status.containers_ready == status.containers;
-            if in_sync == n && is_ready {
-                return Ok(());
+            if told.elapsed() > TELL {
+                told = answered;
+                progress(&format!("{in_sync} of {n} nodes are in sync"));
             }
-            if started.elapsed() > patience {
+            let is_late = started.elapsed() > patience;
+            if in_sync == n || is_late {
+                let status = self.status().await?;
                 let (ready, all) = (status.containers_ready, status.containers);
-                let problems: Vec<_> = status
-                    .problems
-                    .iter()
-                    .take(5)
-                    .map(|it| format!("{}: {}", it.subject, it.message))
-                    .collect();
-                bail!(
-                    "after {} s only {in_sync} of {n} nodes are in sync and {ready} of {all} containers ready\n{}\n{}",
-                    patience.as_secs(),
-                    problems.join("\n"),
-                    fleet.complaints()
-                );
+                if in_sync == n && ready == all {
+                    return Ok(());
+                }
+                if is_late {
+                    let problems: Vec<_> = status
+                        .problems
+                        .iter()
+                        .take(5)
+                        .map(|it| format!("{}: {}", it.subject, it.message))
+                        .collect();
+                    bail!(
+                        "after {} s only {in_sync} of {n} nodes are in sync and {ready} of {all} containers ready\n{}\n{}",
+                        patience.as_secs(),
+                        problems.join("\n"),
+                        fleet.complaints()
+                    );
+                }
             }
-            // Asking must cost little beside what is waited for, and a busy controller must not be taken for a slow one.
+            // Asking must cost little beside what is waited for.
             tokio::time::sleep((asked.elapsed() * 10).clamp(POLL, POLL_MAX)).await;
         }
     }
@@ -288,7 +308,11 @@ impl Client {
 
 /// Short beside what is waited for.
 const POLL: Duration = Duration::from_millis(20);
-const POLL_MAX: Duration = Duration::from_millis(250);
+const POLL_MAX: Duration = Duration::from_secs(1);
+/// Before it is asked again after a lost connection.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often to say how far it is.
+const TELL: Duration = Duration::from_secs(1);
 /// After so long without an answer the controller counts as gone.
 const LOST: Duration = Duration::from_secs(60);
 

@@ -18,6 +18,7 @@ pub(crate) mod descriptors;
 mod figures;
 mod fleet;
 mod node;
+mod pause;
 mod picture;
 mod run;
 pub mod scenario;

@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, watch};
 
+use super::pause::Pause;
+
 /// What happens to a switch from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -144,8 +146,11 @@ impl Node {
     /// Keeps its switch connected to the controller for ever.
     pub(super) async fn connect(self: Arc<Self>, address: std::net::SocketAddr) {
         let mut faults = self.faults.subscribe();
+        let mut pause = Pause::new();
         loop {
-            if let Ok(stream) = TcpStream::connect(address).await {
+            let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await;
+            if let Ok(Ok(stream)) = stream {
+                pause.reset();
                 let id = self.switch().connect(Instant::now());
                 let fault = tokio::select! {
                     ended = self.carry(id, stream) => {
@@ -159,7 +164,7 @@ impl Node {
                     Some(Fault::Cut) | None => self.switch().disconnect(id),
                 }
             }
-            tokio::time::sleep(RETRY).await;
+            pause.wait().await;
         }
     }
 
@@ -169,7 +174,7 @@ impl Node {
         let (reader, mut writer) = stream.into_split();
         loop {
             self.flush(id, &mut writer).await?;
-            let timeout = self.switch().poll_timeout().unwrap_or_else(|| Instant::now() + RETRY);
+            let timeout = self.switch().poll_timeout().unwrap_or_else(|| Instant::now() + LOOK);
             tokio::select! {
                 ready = reader.readable() => {
                     ready?;
@@ -209,8 +214,11 @@ impl Node {
     }
 }
 
-/// How long a switch waits before it connects again.
-const RETRY: Duration = Duration::from_millis(200);
+/// How often a channel that says nothing of its time-outs is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long the controller may take to let it connect, as Open vSwitch has it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn new_switch(datapath_id: u64, limits: &BTreeMap<TableId, u32>, bodies: &Arc<Bodies>) -> Switch {
     let config = Config {

@@ -69,7 +69,8 @@ impl<'a> Run<'a> {
     }
 
     async fn wait_in_sync(&self) -> anyhow::Result<()> {
-        let waited = self.client().await?.wait_in_sync(&self.fleet, self.patience()).await;
+        let client = self.client().await?;
+        let waited = client.wait_in_sync(&self.fleet, self.patience(), self.progress).await;
         waited.with_context(|| format!("the controller last said:\n{}", self.controller.log()))
     }
 
