@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +40,7 @@ use openflow::board::Board;
 use openflow::{Audit, Surroundings};
 use orchestrate::{Orchestrator, Timing};
 use serve::Api;
-use serve::listen::{Listener, Tls};
+use serve::listen::{self, Listener, Tls};
 
 /// What sessions may have told the network that it has not looked at.
 const FABRIC_EVENTS: usize = 4096;
@@ -88,10 +87,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         learns: config.unknown_switches == UnknownSwitches::Learn,
         access: Some(access.clone()),
     };
-    let switches = TcpListener::bind(config.openflow.address)
-        .await
-        .with_context(|| format!("cannot listen on {} for switches", config.openflow))?;
-    tracing::info!(address = %config.openflow, "serving OpenFlow");
     let pace = Pace { mac_refresh: config.mac_refresh, neighbour_refresh: config.neighbour_refresh };
     let measures = Measures {
         journal,
@@ -100,10 +95,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     look_up(&metrics, &orchestrator, &board);
     let by_pool = orchestrator.clone();
     metrics.look_up_families(move || by_pool.census());
-    // Before switches are listened to: one that came earlier would be a stranger.
+    // Before switches are listened to: one that came earlier would be a stranger, and those that nobody accepts yet would
+    // try again later and later.
     let network =
         network::run::start(Fabric::new(board.clone(), pace), intent.clone(), fabric_events, measures);
     tasks.spawn(keep(network));
+    let switches = listen::bind_tcp(config.openflow.address)
+        .with_context(|| format!("cannot listen on {} for switches", config.openflow))?;
+    tracing::info!(address = %config.openflow, "serving OpenFlow");
     if config.openflow.tls {
         tasks.spawn(keep(openflow::listen_tls(switches, acceptor.listener(&[])?, around)));
     } else {

@@ -28,7 +28,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 pub use hosted::{Hosted, Sum};
 use model::{Change, Record, Settings};
 pub use refusal::{IntentError, Refusal};
-pub use space::Space;
+pub use space::{Holders, Space};
 pub use state::{Members, State};
 pub use store::{Commit, Contents};
 use store::{Store, StoreError};
@@ -113,12 +113,11 @@ impl Intent {
         state.revision = contents.revision;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (commits, _) = broadcast::channel(BACKLOG);
-        let shared =
-            Arc::new(Shared { state: RwLock::new(state.clone()), trouble: Mutex::default(), commits });
-        let owner = Owner { store, state, shared: shared.clone() };
+        let shared = Arc::new(Shared { state: RwLock::new(state), trouble: Mutex::default(), commits });
+        let owned = shared.clone();
         std::thread::Builder::new()
             .name("intent".to_owned())
-            .spawn(move || owner.run(queue))
+            .spawn(move || Owner::new(store, owned).run(queue))
             .map_err(|error| StoreError::Write { path: "intent".into(), reason: error.to_string() })?;
         Ok(Self { jobs, shared })
     }
@@ -225,6 +224,12 @@ struct Owner<S> {
 }
 
 impl<S: Store> Owner<S> {
+    fn new(store: S, shared: Arc<Shared>) -> Self {
+        // Nobody else changes what is published.
+        let state = shared.state.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { store, state, shared }
+    }
+
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(job) = queue.blocking_recv() {
             let mut jobs = vec![job];

@@ -1,11 +1,12 @@
 //! A network's addresses: who has which. An index over records; changed by the state alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use flowlib::compile::model::EndpointId;
 use ipnet::Ipv4Net;
+use smallvec::SmallVec;
 
 use super::model::{Block, Cooling, Neighbour};
 
@@ -14,8 +15,8 @@ use super::model::{Block, Cooling, Neighbour};
 pub struct Space {
     /// Blocks given to nodes; disjoint, all of the network's block length.
     pub blocks: BTreeMap<Ipv4Net, Arc<Block>>,
-    /// Addresses of endpoints, live or retiring; more than one endpoint while a container moves.
-    pub used: BTreeMap<Ipv4Addr, BTreeSet<EndpointId>>,
+    /// Addresses of endpoints, live or retiring, and who has them.
+    pub used: BTreeMap<Ipv4Addr, Holders>,
     /// Addresses released a short while ago.
     pub cooling: BTreeMap<Ipv4Addr, Arc<Cooling>>,
     /// Addresses that hosts were found to use which are no endpoints.
@@ -23,6 +24,9 @@ pub struct Space {
     /// How many addresses of each block are used, of those that have any.
     counts: BTreeMap<Ipv4Net, usize>,
 }
+
+/// The endpoints that have an address, in the order of their numbers: more than one only while a container moves.
+pub type Holders = SmallVec<[EndpointId; 2]>;
 
 /// A network of which nothing is used.
 pub(super) static NO_SPACE: Space = Space {
@@ -60,7 +64,9 @@ impl Space {
     pub(crate) fn occupy(&mut self, address: Ipv4Addr, endpoint: EndpointId) {
         let holders = self.used.entry(address).or_default();
         let is_first = holders.is_empty();
-        holders.insert(endpoint);
+        if let Err(place) = holders.binary_search(&endpoint) {
+            holders.insert(place, endpoint);
+        }
         if is_first && let Some(block) = self.block_around(address) {
             *self.counts.entry(block).or_default() += 1;
         }
@@ -69,7 +75,7 @@ impl Space {
     /// Notes an address as an endpoint's no longer.
     pub(crate) fn vacate(&mut self, address: Ipv4Addr, endpoint: EndpointId) {
         let Some(holders) = self.used.get_mut(&address) else { return };
-        holders.remove(&endpoint);
+        holders.retain(|holder| *holder != endpoint);
         if !holders.is_empty() {
             return;
         }

@@ -11,11 +11,16 @@ use std::net::Ipv4Addr;
 use flowlib::compile;
 use flowlib::compile::model::{Endpoint, Neighbour, Network, Node, Placement};
 use flowlib::openflow::Flow;
+use flowlib::segment::Step;
 use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::types::{EndpointId, MacAddr, NetworkId, NodeId, PoolId};
 use ipnet::Ipv4Net;
+use rayon::prelude::*;
 
 use crate::openflow::board::Update;
+
+/// So many marks are compiled before another processor would have begun to help.
+const FEW: usize = 256;
 
 /// What is intended, and what has not been compiled since it changed.
 #[derive(Debug, Default)]
@@ -24,6 +29,8 @@ pub struct Compiler {
     networks: BTreeMap<NetworkId, Network>,
     /// By first address: blocks of a network do not overlap.
     blocks: BTreeMap<(NetworkId, Ipv4Addr), (Ipv4Net, NodeId)>,
+    /// The same, by whose they are.
+    blocks_by_node: BTreeSet<(NodeId, NetworkId, Ipv4Addr)>,
     endpoints: HashMap<EndpointId, (NodeId, Endpoint)>,
     by_address: BTreeMap<(NetworkId, Ipv4Addr), EndpointId>,
     by_node: BTreeSet<(NodeId, EndpointId)>,
@@ -108,6 +115,12 @@ impl Compiler {
         };
         if before == node.map(|node| (prefix, node)) {
             return;
+        }
+        if let Some((prefix, node)) = before {
+            self.blocks_by_node.remove(&(node, network, prefix.network()));
+        }
+        if let Some(node) = node {
+            self.blocks_by_node.insert((node, network, prefix.network()));
         }
         for (prefix, node) in [before, node.map(|node| (prefix, node))].into_iter().flatten() {
             self.mark_placement(network, prefix);
@@ -203,15 +216,23 @@ impl Compiler {
         let mut update = Update::default();
         let gone = std::mem::take(&mut self.gone);
         update.dropped.extend(gone.into_iter().map(SegmentId::Network));
-        for (segment, owner) in std::mem::take(&mut self.marks) {
-            if !self.exists(segment) {
-                if update.dropped.last() != Some(&segment) {
-                    update.dropped.push(segment);
-                }
-                continue;
+        let marks: Vec<_> = std::mem::take(&mut self.marks).into_iter().collect();
+        let mut there = Vec::with_capacity(marks.len());
+        for marks in marks.chunk_by(|(segment, _), (next, _)| segment == next) {
+            match marks {
+                [(segment, _), ..] if !self.exists(*segment) => update.dropped.push(*segment),
+                marks => there.extend_from_slice(marks),
             }
-            let flows = self.flows(segment, owner);
-            update.give(segment, owner, flows);
+        }
+        let steps = |(segment, owner): &(SegmentId, Owner)| {
+            Step::add_all(*segment, *owner, self.flows(*segment, *owner))
+        };
+        let all: Vec<Vec<Step>> = match there.len() {
+            ..=FEW => there.iter().map(steps).collect(),
+            _ => there.par_iter().map(steps).collect(),
+        };
+        for ((segment, owner), steps) in there.into_iter().zip(all) {
+            update.segments.entry(segment).or_default().push((owner, steps));
         }
         for node in std::mem::take(&mut self.moved_in_or_out) {
             update.subscriptions.insert(node, self.segments_of(node));
@@ -386,8 +407,11 @@ impl Compiler {
     }
 
     fn own_placements(&self, node: NodeId, network: NetworkId) -> Vec<Placement> {
-        let own = self.blocks_of(network).filter(|(_, n)| *n == node);
-        own.map(|(prefix, node)| Placement { network, prefix, node }).collect()
+        let of_node = (node, network, Ipv4Addr::UNSPECIFIED)..=(node, network, Ipv4Addr::BROADCAST);
+        let own = self.blocks_by_node.range(of_node);
+        own.filter_map(|(_, _, first)| self.blocks.get(&(network, *first)))
+            .map(|(prefix, node)| Placement { network, prefix: *prefix, node: *node })
+            .collect()
     }
 
     /// Whether the endpoint's address is in no block of its node.

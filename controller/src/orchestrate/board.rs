@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use flowlib::types::PoolId;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::intent::model::{Container, ContainerKey};
 
-use super::status::{Condition, Phase};
+use super::status::{Condition, Phase, Reason};
 
 /// Changes that a watcher may be behind before it must start over, and that are remembered for one that comes back.
 const BACKLOG: usize = 8192;
@@ -50,11 +50,16 @@ pub struct Event {
 /// Changes as they happen.
 pub type Changes = broadcast::Receiver<Arc<Event>>;
 
+/// How many containers there are of each pool, phase and reason.
+pub type Counts = BTreeMap<(PoolId, Phase, Reason), usize>;
+
 /// All containers and how they are. Written by the lifecycle alone.
 #[derive(Debug)]
 pub struct Board {
     posts: RwLock<Posts>,
     events: broadcast::Sender<Arc<Event>>,
+    /// The revision of which everything has been posted.
+    finished: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -65,33 +70,36 @@ struct Posts {
     past: VecDeque<Arc<Event>>,
     /// The first revision since which all changes are remembered; `None` before there is anything.
     remembered_since: Option<u64>,
-    /// How many containers there are of each pool and phase.
-    phases: BTreeMap<(PoolId, Phase), usize>,
+    counts: Counts,
 }
 
 impl Posts {
     fn count_in(&mut self, posted: &Posted) {
-        *self.phases.entry((posted.container.pool, posted.condition.phase)).or_default() += 1;
+        *self.counts.entry(kind_of(posted)).or_default() += 1;
     }
 
     fn count_out(&mut self, posted: &Posted) {
-        let key = (posted.container.pool, posted.condition.phase);
-        if let Some(n) = self.phases.get_mut(&key) {
+        let kind = kind_of(posted);
+        if let Some(n) = self.counts.get_mut(&kind) {
             *n -= 1;
             if *n == 0 {
-                self.phases.remove(&key);
+                self.counts.remove(&kind);
             }
         }
     }
 }
 
-fn key_of(container: &Container) -> (PoolId, &str) {
-    (container.pool, &container.name)
+fn kind_of(Posted { container, condition, .. }: &Posted) -> (PoolId, Phase, Reason) {
+    (container.pool, condition.phase, condition.reason)
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { posts: RwLock::default(), events: broadcast::channel(BACKLOG).0 }
+        Self {
+            posts: RwLock::default(),
+            events: broadcast::channel(BACKLOG).0,
+            finished: watch::Sender::default(),
+        }
     }
 }
 
@@ -110,37 +118,41 @@ impl Board {
         )
     }
 
-    /// Shows all of `containers`, which come in the order of their keys, with how they are; nothing for one that the board
-    /// does not have in this very version: it was just committed. Takes time in proportion to them, and copies nothing.
-    pub fn survey<'a>(
-        &self,
-        containers: impl IntoIterator<Item = &'a Arc<Container>>,
-        mut see: impl FnMut(&'a Container, Option<&Posted>),
-    ) {
-        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
-        let mut containers = containers.into_iter().peekable();
-        let first = containers.peek().map(|first| (first.pool, first.name.clone()));
-        let mut posted = posts.containers.range(first.unwrap_or_default()..).map(|(_, it)| it).peekable();
-        for container in containers {
-            let is_before = |it: &&Posted| key_of(&it.container) < key_of(container);
-            while posted.next_if(is_before).is_some() {}
-            let same = |it: &&&Posted| {
-                key_of(&it.container) == key_of(container) && it.container.revision == container.revision
-            };
-            see(container, posted.peek().filter(same).copied());
-        }
-    }
-
     /// How many containers are ready.
     #[must_use]
     pub fn ready(&self) -> usize {
-        self.phases().iter().filter(|((_, phase), _)| *phase == Phase::Ready).map(|(_, n)| n).sum()
+        self.counts().iter().filter(|((_, phase, _), _)| *phase == Phase::Ready).map(|(_, n)| n).sum()
     }
 
-    /// How many containers there are of each pool and phase; those of which there is none are left out.
+    /// How many containers there are of each kind; those of which there is none are left out.
     #[must_use]
-    pub fn phases(&self) -> BTreeMap<(PoolId, Phase), usize> {
-        self.posts.read().unwrap_or_else(PoisonError::into_inner).phases.clone()
+    pub fn counts(&self) -> Counts {
+        self.posts.read().unwrap_or_else(PoisonError::into_inner).counts.clone()
+    }
+
+    /// The first so many containers, of a pool or of all, that are of certain kinds. Looks at all before the last of them.
+    #[must_use]
+    pub fn find(
+        &self,
+        pool: Option<PoolId>,
+        n: usize,
+        is_wanted: impl Fn(Phase, Reason) -> bool,
+    ) -> Vec<Posted> {
+        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
+        let all =
+            posts.containers.range((pool.unwrap_or_default(), String::new())..).map(|(_, posted)| posted);
+        let of_pool = all.take_while(|posted| pool.is_none_or(|pool| posted.container.pool == pool));
+        of_pool
+            .filter(|posted| is_wanted(posted.condition.phase, posted.condition.reason))
+            .take(n)
+            .cloned()
+            .collect()
+    }
+
+    /// Returns when everything up to a revision that is stored has been posted.
+    pub async fn reached(&self, revision: u64) {
+        // The sender is this board's own: it stays as long as this waits.
+        drop(self.finished.subscribe().wait_for(|finished| *finished >= revision).await);
     }
 
     /// All that is there at a revision, and every change after it.
@@ -174,27 +186,33 @@ impl Board {
         posts.remembered_since.get_or_insert(revision);
     }
 
+    /// Notes that everything has been posted up to the revision that was advanced to.
+    pub(super) fn finish(&self) {
+        let revision = self.posts.read().unwrap_or_else(PoisonError::into_inner).revision;
+        self.finished.send_replace(revision);
+    }
+
     /// Posts how a container is, if that or the container itself has changed; `true` if so. `now`
     /// becomes its time if how it is has changed.
     pub(super) fn post(&self, container: &Arc<Container>, condition: Condition, now: SystemTime) -> bool {
         let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
         let key = (container.pool, container.name.clone());
-        let before = posts.containers.get(&key).cloned();
-        let reborn = before.as_ref().is_some_and(|b| b.container.deleting && !container.deleting);
-        if let Some(before) = before.clone().filter(|_| reborn) {
-            self.tell(&mut posts, EventKind::Deleted, before);
-        }
-        let kept = before.filter(|_| !reborn);
-        if kept.as_ref().is_some_and(|b| b.container == *container && b.condition == condition) {
+        let before = posts.containers.get(&key);
+        if before.is_some_and(|b| b.container == *container && b.condition == condition) {
             return false;
         }
-        let since = kept.as_ref().filter(|b| b.condition == condition).map_or(now, |b| b.since);
-        let kind = if kept.is_some() { EventKind::Modified } else { EventKind::Added };
+        let is_kept = before.is_some_and(|before| !before.container.deleting || container.deleting);
+        let kept = before.filter(|before| is_kept && before.condition == condition);
+        let since = kept.map_or(now, |before| before.since);
         let posted = Posted { container: container.clone(), condition, since };
-        if let Some(old) = posts.containers.insert(key, posted.clone()) {
-            posts.count_out(&old);
-        }
         posts.count_in(&posted);
+        if let Some(before) = posts.containers.insert(key, posted.clone()) {
+            posts.count_out(&before);
+            if !is_kept {
+                self.tell(&mut posts, EventKind::Deleted, before);
+            }
+        }
+        let kind = if is_kept { EventKind::Modified } else { EventKind::Added };
         self.tell(&mut posts, kind, posted);
         true
     }
@@ -223,55 +241,70 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
     use crate::orchestrate::status::tests::container;
 
-    #[test]
-    fn containers_are_counted_by_pool_and_phase() {
-        let board = Board::default();
-        let in_pool = |pool: u32, name: &str| {
-            Arc::new(Container { pool: PoolId(pool), name: name.to_owned(), ..container() })
-        };
-        let all = [in_pool(1, "a"), in_pool(1, "b"), in_pool(2, "a")];
-        let post = |container: &Arc<Container>, phase| {
-            let condition = Condition { phase, ..Condition::committed(container) };
-            board.post(container, condition, SystemTime::UNIX_EPOCH);
-        };
-        all.iter().for_each(|container| post(container, Phase::Starting));
-        post(&all[0], Phase::Ready);
-        post(&all[2], Phase::Ready);
-        let counts = [
-            ((PoolId(1), Phase::Starting), 1),
-            ((PoolId(1), Phase::Ready), 1),
-            ((PoolId(2), Phase::Ready), 1),
-        ];
-        assert_eq!((board.phases(), board.ready()), (BTreeMap::from(counts), 2));
-        board.remove(&(PoolId(1), "a".to_owned()));
-        board.remove(&(PoolId(2), "a".to_owned()));
-        assert_eq!((board.phases(), board.ready()), (BTreeMap::from([counts[0]]), 0));
+    fn in_pool(pool: u32, name: &str) -> Arc<Container> {
+        Arc::new(Container { pool: PoolId(pool), name: name.to_owned(), ..container() })
+    }
+
+    fn post(board: &Board, container: &Arc<Container>, phase: Phase, reason: Reason) {
+        let condition = Condition { phase, reason, ..Condition::committed(container) };
+        board.post(container, condition, SystemTime::UNIX_EPOCH);
     }
 
     #[test]
-    fn a_survey_shows_each_container_with_what_is_known_of_this_version_of_it() {
-        let named = |name: &str, revision: u64| {
-            Arc::new(Container { name: name.to_owned(), revision, ..container() })
-        };
+    fn containers_are_counted_by_pool_phase_and_reason() {
         let board = Board::default();
-        for posted in [named("a", 1), named("c", 1), named("d", 1), named("gone", 1)] {
-            board.post(&posted, Condition::committed(&posted), SystemTime::UNIX_EPOCH);
+        let all = [in_pool(1, "a"), in_pool(1, "b"), in_pool(2, "a")];
+        all.iter().for_each(|container| post(&board, container, Phase::Starting, Reason::PortPending));
+        post(&board, &all[0], Phase::Ready, Reason::None);
+        post(&board, &all[2], Phase::Ready, Reason::None);
+        let counts = [
+            ((PoolId(1), Phase::Starting, Reason::PortPending), 1),
+            ((PoolId(1), Phase::Ready, Reason::None), 1),
+            ((PoolId(2), Phase::Ready, Reason::None), 1),
+        ];
+        assert_eq!((board.counts(), board.ready()), (BTreeMap::from(counts), 2));
+        board.remove(&(PoolId(1), "a".to_owned()));
+        board.remove(&(PoolId(2), "a".to_owned()));
+        assert_eq!((board.counts(), board.ready()), (BTreeMap::from([counts[0]]), 0));
+    }
+
+    #[test]
+    fn the_first_of_some_kinds_are_found_in_a_pool_or_in_all() {
+        let board = Board::default();
+        for (pool, name, phase) in [
+            (1, "a", Phase::Degraded),
+            (1, "b", Phase::Ready),
+            (2, "a", Phase::Degraded),
+            (2, "b", Phase::Degraded),
+            (3, "a", Phase::Ready),
+        ] {
+            post(&board, &in_pool(pool, name), phase, Reason::None);
         }
-        let survey = |containers: &[Arc<Container>]| {
-            let mut seen = Vec::new();
-            board.survey(containers, |container, posted| {
-                assert!(posted.is_none_or(|posted| *posted.container == *container));
-                seen.push((container.name.clone(), posted.is_some()));
-            });
-            seen
+        let find = |pool: Option<u32>, n| {
+            let found = board.find(pool.map(PoolId), n, |phase, _| phase == Phase::Degraded);
+            let keys = found.iter().map(|it| (it.container.pool.0, it.container.name.clone()));
+            keys.collect::<Vec<_>>()
         };
-        let all = [named("a", 1), named("b", 1), named("c", 2), named("d", 1), named("z", 1)];
-        let known = [("a", true), ("b", false), ("c", false), ("d", true), ("z", false)];
-        assert_eq!(survey(&all), known.map(|(name, is)| (name.to_owned(), is)));
-        assert_eq!(survey(&all[3..4]), [("d".to_owned(), true)], "from the middle");
-        assert_eq!(survey(&[]), []);
+        let [one, two, three] = [(1, "a"), (2, "a"), (2, "b")].map(|(pool, name)| (pool, name.to_owned()));
+        assert_eq!(find(None, 5), [one.clone(), two.clone(), three.clone()]);
+        assert_eq!(find(None, 2), [one, two.clone()]);
+        assert_eq!(find(Some(2), 5), [two, three]);
+        assert_eq!(find(Some(3), 5), []);
+    }
+
+    #[tokio::test]
+    async fn a_revision_is_reached_when_all_of_it_is_posted() {
+        let board = Board::default();
+        board.reached(0).await;
+        board.advance(2);
+        assert!(board.reached(1).now_or_never().is_none());
+        board.finish();
+        board.reached(2).await;
+        assert!(board.reached(3).now_or_never().is_none());
     }
 }

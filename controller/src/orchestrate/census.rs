@@ -9,6 +9,7 @@ use crate::intent::model::Scheduling;
 use crate::measure::{Family, Labels};
 
 use super::Orchestrator;
+use super::board::Counts;
 use super::links::{Link, Links};
 use super::status::Phase;
 
@@ -16,8 +17,8 @@ impl Orchestrator {
     /// The census as metrics. A pool has a number for each state, so that one that falls to 0 is seen to do so.
     #[must_use]
     pub fn census(&self) -> [Family; 2] {
-        let (phases, links) = (self.board().phases(), self.links());
-        self.intent().read(|state| [nodes(state, links), containers(state, &phases)])
+        let (counts, links) = (self.board().counts(), self.links());
+        self.intent().read(|state| [nodes(state, links), containers(state, &counts)])
     }
 }
 
@@ -45,7 +46,11 @@ fn nodes(state: &State, links: &Links) -> Family {
     family
 }
 
-fn containers(state: &State, phases: &BTreeMap<(PoolId, Phase), usize>) -> Family {
+fn containers(state: &State, counts: &Counts) -> Family {
+    let mut phases: BTreeMap<(PoolId, Phase), usize> = BTreeMap::new();
+    for ((pool, phase, _), n) in counts {
+        *phases.entry((*pool, *phase)).or_default() += n;
+    }
     let mut family = Family::gauges("container_phases", "Containers by pool and phase", None);
     for pool in state.pools() {
         for phase in Phase::ALL {

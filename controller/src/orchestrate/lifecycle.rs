@@ -39,13 +39,9 @@ use super::links::{Link, Links, Offer};
 use super::ofport::Ports;
 use super::outbox::{DesiredEndpoint, Goal, Outbox};
 use super::services::{Services, Steps};
+use super::settling::Settling;
 use super::status::{self, Condition, Evidence, Phase, PortReport, PortState};
 use super::volumes;
-
-/// How long a switch must have been left alone before its table is worth keeping.
-const QUIET: Duration = Duration::from_millis(200);
-/// How long a table that never rests is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The time, by both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -159,13 +155,13 @@ pub struct Lifecycle {
     journal: Arc<Journal>,
     nodes: HashMap<NodeId, NodeReports>,
     leases: Leases,
-    /// The nodes whose tables may be about to settle.
-    settling: BTreeSet<NodeId>,
+    /// Of nodes whose agent and switch are both connected.
+    settling: Settling,
     evacuation: Evacuation,
     services: Services,
     /// What has been told of each container, by its endpoint.
     told: HashMap<EndpointId, Told>,
-    /// The revision at which a container of a node changed last.
+    /// The revision at which a container of a node, or what is left of one, changed last.
     changed_at: HashMap<NodeId, u64>,
     orders: Vec<Order>,
 }
@@ -197,8 +193,6 @@ struct SwitchReports {
     /// Networks some of whose flows the switch refuses: none of their endpoints is ready.
     rejected_networks: HashMap<NetworkId, String>,
     problems: Vec<String>,
-    /// When its table will count as settled, and at the latest.
-    settles: Option<(Instant, Instant)>,
 }
 
 impl SwitchReports {
@@ -221,7 +215,7 @@ impl Lifecycle {
             journal,
             nodes: HashMap::new(),
             leases: Leases::new(lease),
-            settling: BTreeSet::new(),
+            settling: Settling::default(),
             evacuation: Evacuation::new(lease),
             services: Services::default(),
             told: HashMap::new(),
@@ -241,13 +235,14 @@ impl Lifecycle {
         }
         self.told.retain(|id, _| state.container_of(*id).is_some());
         for container in state.containers() {
-            self.note_change(container);
+            self.note_change(container.endpoint.node, container.revision);
             // What is there already is no news.
             let condition = self.condition(state, container);
             self.told.entry(container.endpoint.id).or_insert_with(|| Told::before(&condition));
             self.board.post(container, condition, now.wall);
         }
         for retiring in state.all_retiring() {
+            self.note_change(retiring.endpoint.node, retiring.revision);
             self.check_retiring(state, retiring.endpoint.id);
         }
         let gone: Vec<NodeId> = self.nodes.keys().filter(|id| state.node(**id).is_none()).copied().collect();
@@ -260,6 +255,7 @@ impl Lifecycle {
                 agent.outbox.set_all(state.revision(), all_desired(state, *id));
             }
         }
+        self.board.finish();
         self.reconcile(state, now);
     }
 
@@ -271,13 +267,14 @@ impl Lifecycle {
             for record in [before, after].into_iter().flatten() {
                 match record {
                     Record::Container(container) => {
-                        self.note_change(container);
+                        self.note_change(container.endpoint.node, container.revision);
                         self.services.touch_of(container);
                         self.check_container(state, &(container.pool, container.name.clone()), now);
                         self.tell_agent(state, commit.revision, &container.endpoint);
                     }
                     Record::Retiring(retiring) => {
                         let endpoint = &retiring.endpoint;
+                        self.note_change(endpoint.node, retiring.revision);
                         self.tell_agent(state, commit.revision, endpoint);
                         self.check_retiring(state, endpoint.id);
                         if state.retiring(endpoint.id).is_none() {
@@ -291,6 +288,7 @@ impl Lifecycle {
                 }
             }
         }
+        self.board.finish();
         self.reconcile(state, now);
     }
 
@@ -358,6 +356,7 @@ impl Lifecycle {
             SwitchEvent::Connected { node } => {
                 let reports = self.reports(node, now);
                 (reports.switch, reports.deposed) = (Some(SwitchReports::default()), false);
+                self.settling.cancel(node);
                 self.links.change(node, |link| link.switch = true);
                 if self.leases.switch_up(node, now.clock) {
                     self.back(state, node, now);
@@ -366,6 +365,7 @@ impl Lifecycle {
             }
             SwitchEvent::Disconnected { node } => {
                 self.reports(node, now).switch = None;
+                self.settling.cancel(node);
                 self.links.change(node, |link| link.switch = false);
                 self.leases.switch_down(node, now.clock);
                 self.node_changed(state, node, ("Disconnected", now));
@@ -380,22 +380,11 @@ impl Lifecycle {
 
     /// Says to the agents of tables that have come to rest that they have.
     fn settle(&mut self, clock: Instant) {
-        self.settling.retain(|node| {
-            let Some(node) = self.nodes.get_mut(node) else { return false };
-            let Some(switch) = &mut node.switch else { return false };
-            let Some((due, _)) = switch.settles else { return false };
-            let Some(agent) = node.agent.as_ref().filter(|_| due <= clock) else { return true };
-            switch.settles = None;
-            agent.outbox.settled();
-            false
-        });
-    }
-
-    /// When [`Lifecycle::settle`] has something to do next.
-    fn next_settle(&self) -> Option<Instant> {
-        let settling = self.settling.iter().filter_map(|node| self.nodes.get(node));
-        let waiting = settling.filter(|node| node.agent.is_some());
-        waiting.filter_map(|node| Some(node.switch.as_ref()?.settles?.0)).min()
+        for node in self.settling.take_over(clock) {
+            if let Some(agent) = self.nodes.get(&node).and_then(|node| node.agent.as_ref()) {
+                agent.outbox.settled();
+            }
+        }
     }
 
     /// The orders since the last call.
@@ -436,7 +425,7 @@ impl Lifecycle {
         Some(NodeCondition {
             agent: agent.is_some(),
             switch: switch.is_some(),
-            in_sync: switch.is_some_and(|switch| is_in_sync(state, id, node.revision, switch)),
+            in_sync: switch.is_some_and(|switch| self.is_in_sync(node, switch)),
             lost,
             problems,
             runtimes: self
@@ -472,6 +461,7 @@ impl Lifecycle {
         let switch = self.nodes.get(&node).and_then(|node| node.switch.as_ref());
         if let Some(applied) = switch.and_then(|switch| switch.applied) {
             outbox.confirm(applied);
+            self.settling.touch(node, now.clock);
         }
         let agent = AgentReports {
             session,
@@ -480,18 +470,10 @@ impl Lifecycle {
             endpoints: HashMap::new(),
             problems: Vec::new(),
         };
-        let reports = self.reports(node, now);
-        if let Some(switch) = &mut reports.switch
-            && switch.applied.is_some()
-            && switch.settles.is_none()
-        {
-            switch.settles = Some((now.clock + QUIET, now.clock + PATIENCE));
-        }
-        if let Some(before) = reports.agent.replace(agent) {
+        if let Some(before) = self.reports(node, now).agent.replace(agent) {
             tracing::info!(node = node.0, "agent has opened a new stream, the old one is closed");
             before.outbox.close();
         }
-        self.settling.insert(node);
         self.ports.forget_reports(node);
         self.links.change(node, |link| (link.agent, link.offer) = (true, None));
         self.heard(state, node, now);
@@ -502,6 +484,7 @@ impl Lifecycle {
         if let Some(agent) = self.reports(node, now).agent.take() {
             agent.outbox.close();
         }
+        self.settling.cancel(node);
         self.links.change(node, |link| (link.agent, link.offer) = (false, None));
         self.leases.closed(node);
         self.node_changed(state, node, ("Disconnected", now));
@@ -518,7 +501,6 @@ impl Lifecycle {
     }
 
     fn applied(&mut self, state: &State, node: NodeId, revision: u64, rejected: Vec<Rejection>, now: Now) {
-        self.settling.insert(node);
         // A session may report before its Connected has been seen only by a defect; its word is good all the same.
         let switch = self.reports(node, now).switch.get_or_insert_default();
         let earlier = std::mem::take(&mut switch.rejected);
@@ -528,6 +510,8 @@ impl Lifecycle {
         switch.problems.clear();
         if let Some(agent) = self.nodes.get(&node).and_then(|node| node.agent.as_ref()) {
             agent.outbox.confirm(revision);
+            // Also with something refused: that may last, and the rest of the table is worth keeping as it is now.
+            self.settling.touch(node, now.clock);
         }
         let switch = self.reports(node, now).switch.get_or_insert_default();
         for Rejection { subject, message } in rejected {
@@ -550,9 +534,6 @@ impl Lifecycle {
                 "an endpoint's flows are refused"
             );
         }
-        // Also with something refused: that may last, and the rest of the table is worth keeping as it is now.
-        let latest = switch.settles.map_or(now.clock + PATIENCE, |(_, latest)| latest);
-        switch.settles = Some(((now.clock + QUIET).min(latest), latest));
         let mut changed: HashSet<EndpointId> =
             earlier.keys().chain(switch.rejected.keys()).copied().collect();
         if earlier_networks != switch.rejected_networks {
@@ -580,9 +561,17 @@ impl Lifecycle {
         live.into_iter().chain(hosted.retiring.clone())
     }
 
-    fn note_change(&mut self, container: &Container) {
-        let at = self.changed_at.entry(container.endpoint.node).or_default();
-        *at = (*at).max(container.revision);
+    fn note_change(&mut self, node: NodeId, revision: u64) {
+        let at = self.changed_at.entry(node).or_default();
+        *at = (*at).max(revision);
+    }
+
+    /// Whether a switch has confirmed, and not refused, all that is known to concern it.
+    fn is_in_sync(&self, node: &Node, switch: &SwitchReports) -> bool {
+        let newest = node.revision.max(self.changed_at.get(&node.id).copied().unwrap_or(0));
+        switch.applied.is_some_and(|applied| applied >= newest)
+            && switch.rejected.is_empty()
+            && switch.problems.is_empty()
     }
 
     /// Looks again at everything on a node.
@@ -708,6 +697,7 @@ impl Lifecycle {
         if let Some(agent) = self.nodes.remove(&node).and_then(|node| node.agent) {
             agent.outbox.close();
         }
+        self.settling.cancel(node);
         self.ports.forget(node);
         self.links.change(node, |link| *link = Link::default());
         self.leases.forget(node);
@@ -718,16 +708,6 @@ impl Lifecycle {
 
 fn is_revoked(state: &State, node: &Node) -> bool {
     state.admission(node.pool, &node.name).is_some_and(|admission| admission.revoked)
-}
-
-fn is_in_sync(state: &State, id: NodeId, own_revision: u64, switch: &SwitchReports) -> bool {
-    let hosted = state.hosted(id);
-    let live = hosted.live.iter().filter_map(|id| Some(state.container_of(*id)?.revision));
-    let retiring = hosted.retiring.iter().filter_map(|id| Some(state.retiring(*id)?.revision));
-    let newest = live.chain(retiring).chain([own_revision]).max().unwrap_or(0);
-    switch.applied.is_some_and(|applied| applied >= newest)
-        && switch.rejected.is_empty()
-        && switch.problems.is_empty()
 }
 
 /// Whether a report says that the process that a container is to have now has ended.

@@ -28,6 +28,7 @@ pub mod process;
 pub mod quota;
 pub mod scheduler;
 pub mod services;
+mod settling;
 pub mod status;
 mod task;
 pub mod tokens;
@@ -667,6 +668,7 @@ impl Orchestrator {
     /// # Errors
     /// [`IntentError::Stopped`].
     pub async fn node_conditions(&self) -> Result<HashMap<NodeId, NodeCondition>, IntentError> {
+        self.caught_up().await;
         self.look(|lifecycle, state| {
             state.nodes().filter_map(|node| Some((node.id, lifecycle.node(state, node.id)?))).collect()
         })
@@ -678,6 +680,7 @@ impl Orchestrator {
     /// # Errors
     /// [`IntentError::Stopped`].
     pub async fn node_condition(&self, node: NodeId) -> Result<Option<NodeCondition>, IntentError> {
+        self.caught_up().await;
         self.look(move |lifecycle, state| lifecycle.node(state, node)).await
     }
 
@@ -687,6 +690,11 @@ impl Orchestrator {
     /// [`IntentError::Stopped`].
     pub async fn outbox(&self, node: NodeId) -> Result<Option<Arc<Outbox>>, IntentError> {
         self.look(move |lifecycle, _| lifecycle.outbox(node)).await
+    }
+
+    /// Returns when all that is stored now has been taken up, so that who has just changed something sees what it made.
+    async fn caught_up(&self) {
+        self.board().reached(self.intent().read(State::revision)).await;
     }
 
     async fn look<T: Send + 'static>(

@@ -39,7 +39,7 @@ impl Phase {
 }
 
 /// Why a container is not ready, or not gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// Nothing is missing.
     None,
@@ -104,6 +104,16 @@ impl Reason {
             Self::Reserved => "Reserved",
         }
     }
+}
+
+/// Whether a container in that phase, for that reason, does not come further by itself.
+#[must_use]
+pub fn is_stuck(phase: Phase, reason: Reason) -> bool {
+    phase == Phase::Degraded
+        || matches!(
+            reason,
+            Reason::NodeUnreachable | Reason::NodeLost | Reason::FlowRejected | Reason::PortRefused
+        )
 }
 
 /// How a container is, with a sentence for a person.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use nix::sys::resource::{Resource, getrlimit};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,9 @@ use crate::access::{Access, Peer, tls};
 /// other trace.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
+/// Connections that the kernel keeps until they are accepted, if net.core.somaxconn allows so many: after a restart a whole
+/// fleet connects at once, and a peer that finds the queue full tries again after longer and longer pauses.
+const QUEUE: u32 = 65_535;
 /// Handshakes under way on one listener; further connections wait in the kernel's queue.
 const HANDSHAKES: usize = 256;
 /// How long a peer may be silent after the handshake.
@@ -106,6 +109,18 @@ pub struct Tls {
     pub access: Access,
 }
 
+/// Takes connections at an address from now on.
+///
+/// # Errors
+/// The system's.
+pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of the process before this one may still be ending there.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
 impl Listener {
     /// Binds. A socket file that nobody listens on any more is replaced.
     ///
@@ -114,10 +129,10 @@ impl Listener {
     /// there is none.
     pub async fn bind(address: &Address, tls: Option<&Tls>) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Address::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
             Address::Tls(address) => {
                 let tls = tls.ok_or(io::ErrorKind::InvalidInput)?;
-                TcpListener::bind(address).await.map(|listener| Self::Tls(listener, tls.clone()))
+                bind_tcp(*address).map(|listener| Self::Tls(listener, tls.clone()))
             }
             Address::Unix(path) => {
                 remove_stale(path).await?;

@@ -13,7 +13,7 @@ use crate::openflow::complaints::{About, Complaint};
 use crate::openflow::learning::LearningSwitch;
 use crate::orchestrate::board::Posted;
 use crate::orchestrate::pools;
-use crate::orchestrate::status::{Phase, Reason};
+use crate::orchestrate::status::{Phase, Reason, is_stuck};
 
 /// Problems that one answer lists.
 const MOST_PROBLEMS: usize = 1000;
@@ -39,9 +39,10 @@ impl Status for Api {
             answer.learning_switches = self.switches.learning().into_iter().map(learning_switch).collect();
             answer.counters = self.metrics.totals().into_iter().collect();
         }
+        let intent = self.orchestrator.intent();
         let fill = |state: &State| self.fill(state, &pool, &mut answer);
-        self.orchestrator.intent().read(fill).map_err(refused)?;
-        if let Some(trouble) = self.orchestrator.intent().trouble().await {
+        intent.read(fill).map_err(refused)?;
+        if let Some(trouble) = intent.trouble().await {
             answer.problems.insert(0, store_problem(&trouble));
         }
         let troubles = self.orchestrator.service_troubles().await.map_err(refused)?;
@@ -58,7 +59,7 @@ impl Status for Api {
             stopped.sort_by(|a, b| a.subject.cmp(&b.subject));
             answer.problems.extend(stopped);
         };
-        self.orchestrator.intent().read(told);
+        intent.read(told);
         answer.problems.truncate(MOST_PROBLEMS);
         Ok(Response::new(answer))
     }
@@ -137,30 +138,31 @@ impl Api {
         answer.revision = state.revision();
         let networks = state.networks().filter(|network| only.is_none_or(|pool| network.pool == pool));
         answer.networks = convert::count(networks.count());
-        let containers: Box<dyn Iterator<Item = _>> = match only {
-            Some(pool) => Box::new(state.containers_of(pool)),
-            None => Box::new(state.containers()),
+        let board = self.orchestrator.board();
+        let counts = board.counts();
+        let sum = |is_meant: &dyn Fn(Phase, Reason) -> bool| {
+            let meant = counts.iter().filter(|((pool, phase, reason), _)| {
+                only.is_none_or(|only| only == *pool) && is_meant(*phase, *reason)
+            });
+            meant.map(|(_, n)| n).sum::<usize>()
         };
-        self.orchestrator.board().survey(containers, |container, posted| {
-            let is_reserved = posted.is_some_and(|posted| posted.condition.reason == Reason::Reserved);
-            answer.containers += u32::from(!is_reserved);
-            let Some(Posted { condition, since, .. }) = posted else { return };
-            answer.containers_ready += u32::from(condition.phase == Phase::Ready);
-            let stuck = condition.phase == Phase::Degraded
-                || matches!(
-                    condition.reason,
-                    Reason::NodeUnreachable | Reason::NodeLost | Reason::FlowRejected | Reason::PortRefused
-                );
-            if stuck && answer.problems.len() < MOST_PROBLEMS {
-                let pool = state.pool(container.pool).map_or("", |pool| &pool.name);
-                answer.problems.push(Problem {
-                    subject: format!("container/{pool}/{}", container.name),
-                    reason: condition.reason.word().to_owned(),
-                    message: condition.message.clone(),
-                    since: Some(convert::timestamp(*since)),
-                });
-            }
-        });
+        answer.containers = convert::count(sum(&|_, reason| reason != Reason::Reserved));
+        answer.containers_ready = convert::count(sum(&|phase, _| phase == Phase::Ready));
+        let n_stuck = sum(&is_stuck).min(MOST_PROBLEMS.saturating_sub(answer.problems.len()));
+        if n_stuck > 0 {
+            let stuck = board.find(only, n_stuck, is_stuck);
+            answer.problems.extend(stuck.iter().map(|posted| container_problem(state, posted)));
+        }
         Ok(())
+    }
+}
+
+fn container_problem(state: &State, Posted { container, condition, since }: &Posted) -> Problem {
+    let pool = state.pool(container.pool).map_or("", |pool| &pool.name);
+    Problem {
+        subject: format!("container/{pool}/{}", container.name),
+        reason: condition.reason.word().to_owned(),
+        message: condition.message.clone(),
+        since: Some(convert::timestamp(*since)),
     }
 }

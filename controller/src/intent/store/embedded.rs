@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 
 use super::{Commit, Contents, Store, StoreError, encode};
-use crate::intent::model::Change;
+use crate::intent::model::{Change, Record};
 
 /// The version of the records' shape; an older or newer one is refused when the file is opened.
 const SCHEMA: u64 = 1;
@@ -16,6 +17,9 @@ const RECORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("weir-records
 
 /// Bytes of the file that are kept in memory: what is intended is there anyway, and read from the file only at the start.
 const CACHE: usize = 16 << 20;
+
+/// Rows that are read before they are decoded, on all processors.
+const ROWS: usize = 16_384;
 
 /// Intent in one file, which is locked while it is open.
 pub struct Embedded {
@@ -76,11 +80,18 @@ impl Store for Embedded {
             let text = |error: redb::Error| error.to_string();
             let transaction = database.begin_read().map_err(|e| text(e.into()))?;
             let table = transaction.open_table(RECORDS).map_err(|e| text(e.into()))?;
-            let mut records = Vec::new();
+            let (mut records, mut rows) = (Vec::new(), Vec::new());
+            let decode = |rows: &mut Vec<(String, Vec<u8>)>| -> Result<Vec<Record>, String> {
+                rows.par_drain(..).map(|(key, value)| encode::record(&key, &value)).collect()
+            };
             for entry in table.iter().map_err(|e| text(e.into()))? {
                 let (key, value) = entry.map_err(|e| text(e.into()))?;
-                records.push(encode::record(key.value(), value.value())?);
+                rows.push((key.value().to_owned(), value.value().to_owned()));
+                if rows.len() == ROWS {
+                    records.append(&mut decode(&mut rows)?);
+                }
             }
+            records.append(&mut decode(&mut rows)?);
             Ok(Contents { revision: revision(database)?, records })
         };
         guarded(&path, read)?.map_err(|reason| StoreError::Damaged { path, reason })

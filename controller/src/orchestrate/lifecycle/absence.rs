@@ -7,7 +7,7 @@ impl Lifecycle {
     /// When [`Self::timeout`] has something to do next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let all = [self.next_settle(), self.leases.next(), self.evacuation.next(), self.services.next()];
+        let all = [self.settling.next(), self.leases.next(), self.evacuation.next(), self.services.next()];
         all.into_iter().flatten().min()
     }
 
