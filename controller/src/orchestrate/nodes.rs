@@ -127,6 +127,11 @@ fn check_identity(state: &State, pool: &Pool, spec: &NodeSpec) -> Result<(), Ref
         };
         return Err(Refusal::Exists(format!("the datapath id {} is that of {whose}", spec.datapath_id)));
     }
+    // The address that it has already is no other's: thousands come again after a restart.
+    let own = state.node_named(pool.id, &spec.name);
+    if own.is_some_and(|node| node.tunnel_address == address) {
+        return Ok(());
+    }
     let mut members = state.members(pool.id).nodes.iter().filter_map(|id| state.node(*id));
     match members.find(|node| node.tunnel_address == address && is_other(node)) {
         Some(other) => Err(Refusal::Exists(format!(
