@@ -232,7 +232,7 @@ impl Compiler {
             _ => there.par_iter().map(steps).collect(),
         };
         for ((segment, owner), steps) in there.into_iter().zip(all) {
-            update.segments.entry(segment).or_default().push((owner, steps));
+            update.give(segment, owner, steps);
         }
         for node in std::mem::take(&mut self.moved_in_or_out) {
             update.subscriptions.insert(node, self.segments_of(node));

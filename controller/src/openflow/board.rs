@@ -83,15 +83,17 @@ pub struct Update {
 }
 
 impl Update {
-    /// Gives an owner new flows in a segment.
-    pub fn give(&mut self, segment: SegmentId, owner: Owner, flows: Vec<Flow>) {
-        self.segments.entry(segment).or_default().push((owner, Step::add_all(segment, owner, flows)));
+    /// Gives an owner new flows in a segment: the steps that add them.
+    pub fn give(&mut self, segment: SegmentId, owner: Owner, steps: Vec<Step>) {
+        self.segments.entry(segment).or_default().push((owner, steps));
     }
 
     /// With new flows of owners in a segment.
     #[must_use]
     pub fn with(mut self, segment: SegmentId, owners: impl IntoIterator<Item = (Owner, Vec<Flow>)>) -> Self {
-        owners.into_iter().for_each(|(owner, flows)| self.give(segment, owner, flows));
+        for (owner, flows) in owners {
+            self.give(segment, owner, Step::add_all(segment, owner, flows));
+        }
         self
     }
 }
