@@ -36,6 +36,8 @@ enum Event {
     Neighbour(u32, u32, Option<u8>),
     /// What has changed is compiled.
     Compile,
+    /// What has changed is compiled, a few owners at a time.
+    Portions,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -49,6 +51,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(n, h, k)| Event::Endpoint(n, h, k)),
         1 => (network, 0..4u32, prop::option::weighted(0.7, 1..4u8)).prop_map(|(n, h, m)| Event::Neighbour(n, h, m)),
         2 => Just(Event::Compile),
+        1 => Just(Event::Portions),
     ]
 }
 
@@ -147,6 +150,11 @@ impl World {
             Event::Compile => {
                 self.revision += 1;
                 self.board.publish(self.revision, self.compiler.compile());
+            }
+            Event::Portions => {
+                while let Some(portion) = self.compiler.compile_portion(3) {
+                    self.board.publish(self.revision, portion);
+                }
             }
         }
     }
@@ -279,7 +287,7 @@ fn remember(facts: &mut Facts, event: &Event) {
         Event::Block(net, n, node) => set(&mut facts.blocks, (net, n), node),
         Event::Endpoint(net, offset, node) => set(&mut facts.endpoints, (net, offset), node),
         Event::Neighbour(net, offset, mac) => set(&mut facts.neighbours, (net, offset), mac),
-        Event::Compile => {}
+        Event::Compile | Event::Portions => {}
     }
 }
 

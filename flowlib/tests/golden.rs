@@ -127,7 +127,7 @@ fn render(input: &Input) -> String {
     let mut lines: BTreeMap<(u8, String, u16, String), String> = BTreeMap::new();
     for segment in input.segments() {
         let row = ledger::row(segment.id(), segment.digest());
-        for flow in segment.steps().map(Step::flow).chain([row]) {
+        for flow in segment.steps().map(|step| step.flow()).chain([row]) {
             let text = format_flow(&flow);
             let key = (flow.table.0, segment.id().to_string(), u16::MAX - flow.priority.0, text.clone());
             lines.insert(key, text);

@@ -213,10 +213,28 @@ impl Compiler {
 
     /// Compiles what is marked.
     pub fn compile(&mut self) -> Update {
+        let marks = std::mem::take(&mut self.marks);
+        let mut update = self.compile_marks(marks);
+        for node in std::mem::take(&mut self.moved_in_or_out) {
+            update.subscriptions.insert(node, self.segments_of(node));
+        }
+        update
+    }
+
+    /// Compiles so much of what is marked, if more is; which segments nodes should hold comes with the rest. It takes less
+    /// memory than all at once, and is for when nobody is served yet.
+    pub fn compile_portion(&mut self, n_marks: usize) -> Option<Update> {
+        let next = self.marks.iter().nth(n_marks).copied()?;
+        let rest = self.marks.split_off(&next);
+        let marks = std::mem::replace(&mut self.marks, rest);
+        Some(self.compile_marks(marks))
+    }
+
+    fn compile_marks(&mut self, marks: BTreeSet<(SegmentId, Owner)>) -> Update {
         let mut update = Update::default();
         let gone = std::mem::take(&mut self.gone);
         update.dropped.extend(gone.into_iter().map(SegmentId::Network));
-        let marks: Vec<_> = std::mem::take(&mut self.marks).into_iter().collect();
+        let marks: Vec<_> = marks.into_iter().collect();
         let mut there = Vec::with_capacity(marks.len());
         for marks in marks.chunk_by(|(segment, _), (next, _)| segment == next) {
             match marks {
@@ -233,9 +251,6 @@ impl Compiler {
         };
         for ((segment, owner), steps) in there.into_iter().zip(all) {
             update.give(segment, owner, steps);
-        }
-        for node in std::mem::take(&mut self.moved_in_or_out) {
-            update.subscriptions.insert(node, self.segments_of(node));
         }
         update
     }

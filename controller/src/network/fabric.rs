@@ -22,6 +22,8 @@ use super::tunnels::{Tunnels, Turn};
 use crate::intent::model::{Change, Endpoint, Key, Record};
 use crate::openflow::board::{Board, Update};
 
+/// How many owners are compiled at once while nobody is served.
+const PORTION: usize = 16_384;
 /// When an endpoint that was started or moved is announced: one lost frame costs a gateway up to 35 s.
 const ANNOUNCEMENTS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 /// Between two frames into each tunnel; Open vSwitch forgets a neighbour after 15 minutes.
@@ -120,12 +122,17 @@ impl Fabric {
 
     /// This is all that is intended: at the start, and when commits were missed.
     pub fn handle_snapshot(&mut self, now: Instant, revision: u64, records: &[Record]) {
-        if !self.compiler.is_empty() {
+        let is_first = self.compiler.is_empty();
+        if !is_first {
             self.forget_others(records);
         }
-        let changes: Vec<_> =
-            records.iter().map(|record| Change { before: None, after: Some(record.clone()) }).collect();
-        self.handle_commit(now, revision, &changes);
+        for record in records {
+            self.take(now, &Change { before: None, after: Some(record.clone()) });
+        }
+        while is_first && let Some(portion) = self.compiler.compile_portion(PORTION) {
+            self.board.publish(revision, portion);
+        }
+        self.publish(now, revision);
     }
 
     /// Forgets what is not among these.

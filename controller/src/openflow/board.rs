@@ -13,11 +13,15 @@ use flowlib::openflow::Flow;
 use flowlib::segment::id::{Owner, SegmentId};
 use flowlib::segment::{Segment, Step, ledger};
 use flowlib::types::{DatapathId, NodeId};
+use rayon::prelude::*;
 use tokio::sync::watch;
 
 use super::complaints::Complaints;
 use super::learning::{LearnerSeat, LearnerSeats, LearningSwitch};
 use super::turns::Turns;
+
+/// So many segments have changed before another processor would have begun to help.
+const FEW: usize = 64;
 
 /// What all sessions share. Copies are handles to the same.
 #[derive(Clone, Debug, Default)]
@@ -229,7 +233,7 @@ impl Board {
     pub fn flows(&self, id: SegmentId) -> Vec<Flow> {
         let copy = |segment: &Segment| {
             let row = ledger::row(id, segment.digest());
-            segment.steps().map(Step::flow).chain([row]).collect()
+            segment.steps().map(|step| step.flow()).chain([row]).collect()
         };
         let mut flows: Vec<Flow> = self.with_segment(id, copy).unwrap_or_default();
         flows.sort_unstable();
@@ -256,8 +260,7 @@ impl Board {
                     inner.next_version = inner.next_version.max(segment.version() + 1);
                 }
             }
-            for (id, owners) in update.segments {
-                let changed = inner.replace(id, owners);
+            for (id, changed) in inner.replace_all(update.segments) {
                 // Somebody may wait to hear that the node's own switch has taken in a change that came to nothing.
                 if let SegmentId::Node(node) = id {
                     concerned.insert(node);
@@ -336,20 +339,41 @@ impl Inner {
         }
     }
 
-    /// Whether that changed the segment.
-    fn replace(&mut self, id: SegmentId, owners: Vec<(Owner, Vec<Step>)>) -> bool {
+    /// Gives owners their new flows; of each segment, whether that changed it.
+    fn replace_all(
+        &mut self,
+        owners: BTreeMap<SegmentId, Vec<(Owner, Vec<Step>)>>,
+    ) -> Vec<(SegmentId, bool)> {
         let first = self.next_version;
-        let segment = self.segments.entry(id).or_insert_with(|| super::segments::empty(id, first));
-        let before = segment.version();
-        for conflict in segment.replace(owners) {
-            tracing::error!(%conflict, "two intents want the same flow; the later one is left out");
+        let mut take = |id| self.segments.remove(&id).unwrap_or_else(|| super::segments::empty(id, first));
+        let taken: Vec<_> = owners.into_iter().map(|(id, owners)| (take(id), owners)).collect();
+        // Segments have nothing to do with each other.
+        let replaced: Vec<_> = if taken.len() > FEW {
+            taken.into_par_iter().map(replace).collect()
+        } else {
+            taken.into_iter().map(replace).collect()
+        };
+        let mut all = Vec::with_capacity(replaced.len());
+        for (segment, is_other) in replaced {
+            let id = segment.id();
+            if is_other {
+                self.changed_at.insert(id, self.revision);
+            }
+            self.segments.insert(id, segment);
+            all.push((id, is_other));
         }
-        let is_other = segment.version() != before;
-        if is_other {
-            self.changed_at.insert(id, self.revision);
-        }
-        is_other
+        all
     }
+}
+
+/// Gives owners their new flows; whether that changed the segment.
+fn replace((mut segment, owners): (Segment, Vec<(Owner, Vec<Step>)>)) -> (Segment, bool) {
+    let before = segment.version();
+    for conflict in segment.replace(owners) {
+        tracing::error!(%conflict, "two intents want the same flow; the later one is left out");
+    }
+    let is_other = segment.version() != before;
+    (segment, is_other)
 }
 
 #[cfg(test)]

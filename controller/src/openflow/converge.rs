@@ -230,11 +230,12 @@ impl Work {
 /// What is to be done to a switch that holds those flows of a segment.
 fn difference(segment: &Segment, dump: &[Step]) -> Vec<Step> {
     let row = ledger::write_row(segment.id(), Digest::IN_PROGRESS);
+    let wanted: Vec<Step> = segment.steps().collect();
     let mut held: HashMap<Key<'_>, &Step> = dump.iter().map(|step| (step.key(), step)).collect();
     // It is written anyway.
     held.remove(&row.key());
     let mut changes = Vec::new();
-    for step in segment.steps() {
+    for step in &wanted {
         if held.remove(&step.key()) != Some(step) {
             changes.push(step.clone());
         }

@@ -71,7 +71,8 @@ impl Session {
             return;
         }
         let board = &self.around.board;
-        let holds = |id, key: &Key<'_>| board.with_segment(id, |segment| segment.has(key)).unwrap_or(false);
+        let holds =
+            |id, key: &Key<'_>| board.with_segment(id, |segment| segment.may_have(key)).unwrap_or(false);
         for changed in &marks.changed {
             let concerned: Vec<SegmentId> = self.holdings.concerned(changed, holds).collect();
             let own = SegmentId::of(changed.cookie());

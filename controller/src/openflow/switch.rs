@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) enum Command {
     /// Send, and forget.
     Send(Vec<Message>),
-    /// Send, and hand over the answer.
-    Request(Message, oneshot::Sender<Result<Message, ErrorMsg>>),
+    /// Send, and hand over the answer. Boxed: the queue of each connection has room for many commands.
+    Request(Box<Message>, oneshot::Sender<Result<Message, ErrorMsg>>),
     /// Carry out all steps in one bundle, or none.
     Bundle(Vec<Step>, oneshot::Sender<Outcome>),
 }
@@ -95,7 +95,10 @@ impl Switch {
     /// No answer, or an error instead of one.
     pub async fn request(&self, what: &'static str, message: Message) -> Result<Message, SwitchError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Request(message, reply)).await.map_err(|_| SwitchError::Gone)?;
+        self.commands
+            .send(Command::Request(Box::new(message), reply))
+            .await
+            .map_err(|_| SwitchError::Gone)?;
         let answer = timeout(PATIENCE, answer).await.map_err(|_| SwitchError::Silent(what))?;
         answer.map_err(|_| SwitchError::Gone)?.map_err(|error| SwitchError::Refused { what, error })
     }
@@ -111,7 +114,10 @@ impl Switch {
         let mut failures = Vec::with_capacity(messages.len());
         for message in messages {
             let (reply, failed) = oneshot::channel();
-            self.commands.send(Command::Request(message, reply)).await.map_err(|_| SwitchError::Gone)?;
+            self.commands
+                .send(Command::Request(Box::new(message), reply))
+                .await
+                .map_err(|_| SwitchError::Gone)?;
             failures.push(failed);
         }
         self.request(what, Message::BarrierRequest).await?;

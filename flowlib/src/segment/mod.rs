@@ -5,6 +5,8 @@
 pub mod digest;
 pub mod fixture;
 pub mod id;
+mod kept;
+mod keys;
 pub mod ledger;
 pub mod plan;
 mod step;

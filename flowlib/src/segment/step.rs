@@ -12,6 +12,7 @@ use crate::segment::id::{Owner, SegmentId};
 use crate::types::{Cookie, Priority, TableId, Xid};
 
 /// Where the parts of a flow mod are in a message. Source: OpenFlow 1.3.5 §7.3.4.1.
+const LENGTH: Range<usize> = 2..4;
 const COOKIE: Range<usize> = 8..16;
 const TABLE: usize = 24;
 const COMMAND: usize = 25;
@@ -55,6 +56,16 @@ impl Step {
         Message::FlowMod(FlowMod::add(flow)).encode(Xid(0), &mut bytes).ok()?;
         Message::decode(&bytes).ok()?;
         Some(Self(bytes.into()))
+    }
+
+    /// The flow mods that lie one behind the other in `bytes`, as [`Step::bytes`] gives them.
+    pub(super) fn split(mut bytes: &[u8]) -> impl Iterator<Item = Self> {
+        std::iter::from_fn(move || {
+            let length = u16::from_be_bytes(*bytes.get(LENGTH)?.as_array()?);
+            let (step, rest) = bytes.split_at_checked(length.into())?;
+            bytes = rest;
+            Some(Self(step.into()))
+        })
     }
 
     /// What adds an owner's flows to a segment: their cookies name both.

@@ -8,6 +8,8 @@ use crate::openflow::Flow;
 use crate::segment::digest::Digest;
 use crate::segment::fixture::Fixture;
 use crate::segment::id::{Owner, SegmentId};
+use crate::segment::kept::{Kept, Packer};
+use crate::segment::keys::Keys;
 use crate::segment::step::{ByKey, Key, Step};
 use crate::types::Xid;
 
@@ -35,10 +37,12 @@ pub struct Segment {
     id: SegmentId,
     version: u64,
     digest: Digest,
-    flows: HashSet<ByKey>,
-    owners: BTreeMap<Owner, Box<[Step]>>,
-    deltas: VecDeque<(u64, Box<[Step]>)>,
+    keys: Keys,
+    owners: BTreeMap<Owner, Kept>,
+    deltas: VecDeque<(u64, Kept)>,
     remembered: usize,
+    /// Of a segment that one switch alone is sent.
+    packer: Option<Packer>,
     fixtures: Vec<Fixture>,
 }
 
@@ -50,10 +54,11 @@ impl Segment {
             id,
             version,
             digest: Digest::empty(),
-            flows: HashSet::new(),
+            keys: Keys::default(),
             owners: BTreeMap::new(),
             deltas: VecDeque::new(),
             remembered: 0,
+            packer: matches!(id, SegmentId::Node(_)).then(Packer::default),
             fixtures: Vec::new(),
         }
     }
@@ -79,18 +84,18 @@ impl Segment {
     /// How many flows it has, its row not counted.
     #[must_use]
     pub fn n_flows(&self) -> usize {
-        self.flows.len()
+        self.keys.len()
     }
 
     /// What adds its flows, in no order.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.flows.iter().map(|ByKey(step)| step)
+    pub fn steps(&self) -> impl Iterator<Item = Step> {
+        self.owners.values().flat_map(|kept| kept.steps().into_owned())
     }
 
-    /// Whether it has a flow with that key.
+    /// Whether it has a flow with that key. One in 2³² that it has not is taken, for each flow, for one that it has.
     #[must_use]
-    pub fn has(&self, key: &Key<'_>) -> bool {
-        self.flows.contains(key)
+    pub fn may_have(&self, key: &Key<'_>) -> bool {
+        self.keys.may_have(key)
     }
 
     /// The meters and groups that its flows use.
@@ -114,8 +119,11 @@ impl Segment {
     pub fn replace(&mut self, owners: Vec<(Owner, Vec<Step>)>) -> Vec<Conflict> {
         let mut before: HashSet<ByKey> = HashSet::new();
         for (owner, _) in &owners {
-            for step in self.owners.remove(owner).unwrap_or_default() {
-                before.extend(self.flows.take(&step.key()));
+            if let Some(kept) = self.owners.remove(owner) {
+                for step in kept.steps().iter() {
+                    self.keys.remove(&step.key());
+                    before.insert(ByKey(step.clone()));
+                }
             }
         }
         let mut conflicts = Vec::new();
@@ -141,10 +149,10 @@ impl Segment {
         if from > self.version || from + 1 < first {
             return None;
         }
-        let mut last: HashMap<Key<'_>, &Step> = HashMap::new();
-        for (_, changes) in self.deltas.iter().filter(|(version, _)| *version > from) {
-            last.extend(changes.iter().map(|step| (step.key(), step)));
-        }
+        let changes = self.deltas.iter().filter(|(version, _)| *version > from);
+        let changes: Vec<_> = changes.map(|(_, kept)| kept.steps()).collect();
+        let last: HashMap<Key<'_>, &Step> =
+            changes.iter().flat_map(|steps| steps.iter()).map(|step| (step.key(), step)).collect();
         Some(last.into_values().cloned().collect())
     }
 
@@ -156,10 +164,9 @@ impl Segment {
         changes: &mut Vec<Step>,
         conflicts: &mut Vec<Conflict>,
     ) {
-        let mut given = Vec::with_capacity(steps.len());
+        let mut given: Vec<Step> = Vec::with_capacity(steps.len());
         for new in steps {
-            if let Some(ByKey(held)) = self.flows.get(&new.key()) {
-                let holder = Owner::of(self.id, held.cookie());
+            if let Some(holder) = self.holder(&new.key(), (owner, &given)) {
                 conflicts.push(Conflict { segment: self.id, owner, holder, flow: Box::new(new.flow()) });
                 continue;
             }
@@ -174,11 +181,29 @@ impl Segment {
                     new
                 }
             };
-            self.flows.insert(ByKey(step.clone()));
+            self.keys.insert(&step.key());
             given.push(step);
         }
         if !given.is_empty() {
-            self.owners.insert(owner, given.into());
+            let kept = self.keep(given);
+            self.owners.insert(owner, kept);
+        }
+    }
+
+    /// Who has a flow with that key: one of its owners, or the one that is being given steps.
+    fn holder(&self, key: &Key<'_>, (owner, given): (Owner, &[Step])) -> Option<Owner> {
+        if !self.keys.may_have(key) {
+            return None;
+        }
+        let has = |steps: &[Step]| steps.iter().any(|step| step.key() == *key);
+        let holder = self.owners.iter().find(|(_, kept)| has(&kept.steps())).map(|(owner, _)| *owner);
+        holder.or_else(|| has(given).then_some(owner))
+    }
+
+    fn keep(&mut self, steps: Vec<Step>) -> Kept {
+        match &mut self.packer {
+            Some(packer) => Kept::Packed(packer.pack(&steps)),
+            None => Kept::Plain(steps.into()),
         }
     }
 
@@ -188,8 +213,9 @@ impl Segment {
         }
         self.version += 1;
         self.remembered += changes.len();
-        self.deltas.push_back((self.version, changes.into()));
-        while self.deltas.len() > 1 && self.remembered > REMEMBERED_CHANGES.max(2 * self.flows.len()) {
+        let kept = self.keep(changes);
+        self.deltas.push_back((self.version, kept));
+        while self.deltas.len() > 1 && self.remembered > REMEMBERED_CHANGES.max(2 * self.keys.len()) {
             if let Some((_, changes)) = self.deltas.pop_front() {
                 self.remembered -= changes.len();
             }
