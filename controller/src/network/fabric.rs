@@ -129,6 +129,7 @@ impl Fabric {
         for record in records {
             self.take(now, &Change { before: None, after: Some(record.clone()) });
         }
+        // No node has a seat yet that could be given half of what it should hold.
         while is_first && let Some(portion) = self.compiler.compile_portion(PORTION) {
             self.board.publish(revision, portion);
         }

@@ -33,7 +33,7 @@ impl Keys {
         }
     }
 
-    /// `false` if a key is not there; by chance, once in 2³² keys that it is asked for and has, `true` for another.
+    /// `true` for each key that is there, and by chance, for each of those, for one in 2³² others.
     pub(super) fn may_have(&self, key: &Key<'_>) -> bool {
         let hash = self.hash(key);
         self.hashes.find(spread(hash), |held| *held == hash).is_some()
@@ -44,7 +44,7 @@ impl Keys {
     }
 }
 
-/// Sets what differs in the upper and lower bits, by which the table sorts.
+/// All bits of a hash in the lowest and the highest, which the table goes by.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

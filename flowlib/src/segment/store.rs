@@ -92,7 +92,8 @@ impl Segment {
         self.owners.values().flat_map(|kept| kept.steps().into_owned())
     }
 
-    /// Whether it has a flow with that key. One in 2³² that it has not is taken, for each flow, for one that it has.
+    /// Whether it has a flow with that key: `true` for each that it has, and by chance, for each of those, for one in 2³²
+    /// others.
     #[must_use]
     pub fn may_have(&self, key: &Key<'_>) -> bool {
         self.keys.may_have(key)
